@@ -1,0 +1,31 @@
+# Compiler flags. No -ffast-math and no contraction: the two laws (kernels/kernels.h) need every
+# rounding where the source puts it. No -march=native: ISA flags belong to single files.
+add_library(ag_flags INTERFACE)
+target_compile_definitions(ag_flags INTERFACE _GNU_SOURCE AG_BUILD)
+target_compile_options(ag_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion
+  -Wno-sign-conversion -Wno-format-truncation -ffp-contract=off -fvisibility=hidden -fno-math-errno
+  $<$<BOOL:${AG_WERROR}>:-Werror>)
+
+# OpenSSF's compiler hardening guide, for release builds.
+target_compile_options(ag_flags INTERFACE
+  $<$<CONFIG:Release>:-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
+  -fstack-clash-protection>)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(ag_flags INTERFACE $<$<CONFIG:Release>:-fcf-protection=full>)
+endif()
+target_link_options(ag_flags INTERFACE
+  $<$<CONFIG:Release>:-Wl,-z,relro,-z,now,-z,noexecstack>)
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
+
+set(AG_SANITIZE "" CACHE STRING "sanitizers, e.g. address,undefined")
+if(AG_SANITIZE)
+  target_compile_options(ag_flags INTERFACE -fsanitize=${AG_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(ag_flags INTERFACE -fsanitize=${AG_SANITIZE})
+endif()
+option(AG_COVERAGE "count executed lines" OFF)
+if(AG_COVERAGE)
+  target_compile_options(ag_flags INTERFACE --coverage)
+  target_link_options(ag_flags INTERFACE --coverage)
+endif()

@@ -1,0 +1,22 @@
+/* Every cap in one place, each with its reason. */
+#ifndef AG_BASE_LIMITS_H
+#define AG_BASE_LIMITS_H
+
+/* Files of a model. */
+#define AG_MAX_GGUF_KEYS    65536u              /* real files have about 40 */
+#define AG_MAX_GGUF_TENSORS 1000000u            /* the largest MoE has about 20,000 */
+#define AG_MAX_GGUF_SPLITS  1024u               /* the format counts in u16 */
+#define AG_MAX_GGUF_DEPTH   1                   /* arrays of arrays do not occur */
+#define AG_MAX_DIM          ((uint64_t)1 << 31) /* one dimension of a tensor */
+#define AG_MAX_VOCAB        (1u << 24)          /* the largest known vocabulary is 262,144 */
+#define AG_MAX_LAYERS       4096u
+#define AG_MAX_EXPERTS      4096u
+#define AG_MAX_HEADS        4096u
+#define AG_MAX_CONTEXT      (1u << 27)
+
+/* Text. */
+#define AG_MAX_TEXT_BYTES     ((size_t)64 << 20) /* one text to tokenise */
+#define AG_MAX_TEMPLATE_BYTES ((size_t)1 << 20)  /* a chat template; real ones reach 20 KiB */
+#define AG_MAX_RENDERED_BYTES ((size_t)64 << 20) /* a rendered prompt */
+
+#endif
