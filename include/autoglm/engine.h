@@ -1,0 +1,144 @@
+/* The engine: one loaded model, a scheduler thread and a compute pool.
+ *
+ *     ag_engine *engine = NULL;
+ *     ag_err err = {0};
+ *     ag_engine_opts opts = ag_engine_default();
+ *     opts.model = "smollm2.gguf";
+ *     if (ag_engine_open(&opts, &engine, &err)) { puts(err.msg); return 1; }
+ *     char *answer = NULL;
+ *     ag_message msg = {"user", "What is the capital of France?"};
+ *     if (!ag_engine_chat(engine, &msg, 1, NULL, &answer, NULL, &err)) puts(answer);
+ *     ag_string_free(answer);
+ *     ag_engine_close(&engine);
+ *
+ * Threads: every function may be called from any thread at any time between open and close, unless
+ * it says otherwise. The library never prints, exits, reads the environment or installs signal
+ * handlers. */
+#ifndef AUTOGLM_ENGINE_H
+#define AUTOGLM_ENGINE_H
+
+#include "autoglm/error.h"
+#include "autoglm/request.h"
+#include "autoglm/version.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ag_engine ag_engine;
+typedef struct ag_request ag_request;
+
+/* Loading: called from the opening thread with bytes of weights ready and in all; return false to
+ * give up (open then fails with AG_E_CANCELLED). */
+typedef bool (*ag_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+
+typedef struct ag_engine_opts {
+    const char *model;           /* path of a GGUF file; of a split set, any part of it */
+    const char *device_map;      /* "auto" or "cpu" */
+    uint32_t max_context_length; /* tokens of one sequence; 0: the model's own, cut to what fits */
+    uint32_t max_sequences;      /* sequences that run at once; 0: 16 */
+    uint64_t kv_tokens;          /* tokens of KV in all sequences; 0: as many as needed and fit */
+    const char *kv_type;         /* "f16" (default), "f32", "bf16", "q8_0" */
+    const char *dtype;           /* "auto": as in the file; "f32", "f16", "bf16": re-encode */
+    double memory_fraction;      /* of the machine's or cgroup's memory; 0: 0.7 */
+    uint32_t n_threads;          /* 0: one per physical core available */
+    uint32_t batch_tokens;       /* most tokens of a step (a prefill chunk); 0: 512 */
+    const char *isa;             /* NULL or "auto": the best; "ref", "avx2", "avx512", "vnni" */
+    const char *chat_template;   /* Jinja source that replaces the model's own; NULL: the model's */
+    ag_progress_fn on_progress;  /* may be NULL */
+    void *progress_ctx;
+    /* One line of text a record, no newline; from any thread. level: 0 error .. 3 debug. */
+    void (*on_log)(void *ctx, int level, const char *component, const char *line);
+    void *log_ctx;
+    int log_level;
+} ag_engine_opts;
+
+/* Zero is the default of every field; this says so by name. */
+AG_API ag_engine_opts ag_engine_default(void);
+
+/* Load a model and start its threads. On success *out is owned by the caller until
+ * ag_engine_close(). On failure *out is NULL and nothing is held.
+ * AG_E_ARG, AG_E_NOT_FOUND, AG_E_IO, AG_E_FORMAT, AG_E_UNSUPPORTED, AG_E_BUDGET (the message shows
+ * the arithmetic), AG_E_NOMEM, AG_E_CANCELLED. */
+AG_API ag_code ag_engine_open(const ag_engine_opts *opts, ag_engine **out, ag_err *err) AG_MUST_USE;
+
+/* Cancel what still runs (each request gets its on_done), stop the threads, free everything. Call
+ * it once, when no other thread is inside another function of this engine. Sets *engine to NULL;
+ * accepts NULL. */
+AG_API void ag_engine_close(ag_engine **engine);
+
+/* Queue a generation. Its callbacks may come before this returns. *out (may be NULL: fire and
+ * forget) must be released with ag_request_release().
+ * AG_E_ARG (which field), AG_E_UTF8, AG_E_CTX_FULL (both counts), AG_E_AGAIN (queue full),
+ * AG_E_NOMEM, AG_E_CLOSED. On failure no callback is called. */
+AG_API ag_code ag_engine_submit(ag_engine *engine, const ag_request_opts *opts, ag_request **out,
+                                ag_err *err) AG_MUST_USE;
+/* Ask a request to end; its on_done follows with AG_FINISH_CANCELLED unless it ended before. */
+AG_API void ag_request_cancel(ag_request *request);
+/* Block until on_done has returned. Not from a callback. */
+AG_API void ag_request_wait(ag_request *request);
+/* Give the handle back (a running request goes on). Sets *request to NULL; accepts NULL. */
+AG_API void ag_request_release(ag_request **request);
+
+typedef struct ag_message {
+    const char *role;    /* "system", "user", "assistant", ... as the model's template knows them */
+    const char *content; /* UTF-8 */
+} ag_message;
+
+/* Render messages with the model's chat template, generate, and return the whole answer as a
+ * NUL-terminated string freed with ag_string_free(). `opts` (may be NULL) gives sampling, limits
+ * and callbacks; its prompt fields are ignored. `result` may be NULL. Blocks. AG_E_TEMPLATE, and
+ * whatever ag_engine_submit() gives; AG_E_CANCELLED. */
+AG_API ag_code ag_engine_chat(ag_engine *engine, const ag_message *messages, size_t n_messages,
+                              const ag_request_opts *opts, char **answer, ag_result *result,
+                              ag_err *err) AG_MUST_USE;
+/* The ids that ag_engine_chat() would start from. *ids is freed with ag_ids_free(). Control tokens
+ * written inside contents stay plain text. */
+AG_API ag_code ag_engine_chat_ids(ag_engine *engine, const ag_message *messages, size_t n_messages,
+                                  int32_t **ids, size_t *n, ag_err *err) AG_MUST_USE;
+/* The same from an OpenAI-style JSON object {"messages": [...], "tools": [...], and any other
+ * variable of the template}; the rendered text as a string. `add_generation_prompt` defaults to
+ * true. AG_E_ARG, AG_E_TEMPLATE, AG_E_NOMEM. */
+AG_API ag_code ag_engine_render(ag_engine *engine, const char *json, size_t json_len, char **text,
+                                ag_err *err) AG_MUST_USE;
+
+/* Text → ids (freed with ag_ids_free) and back (ag_string_free). */
+AG_API ag_code ag_engine_tokenize(ag_engine *engine, const char *text, size_t len, bool add_bos,
+                                  bool parse_special, int32_t **ids, size_t *n,
+                                  ag_err *err) AG_MUST_USE;
+AG_API ag_code ag_engine_detokenize(ag_engine *engine, const int32_t *ids, size_t n,
+                                    bool show_special, char **text, size_t *len,
+                                    ag_err *err) AG_MUST_USE;
+
+AG_API void ag_string_free(char *s);
+AG_API void ag_ids_free(int32_t *ids);
+
+typedef struct ag_engine_info {
+    const char *architecture; /* "llama"; lives as long as the engine, as the others */
+    const char *name;         /* general.name or the file's name */
+    const char *isa;          /* "avx2" */
+    uint32_t n_vocab;
+    uint32_t n_layers;
+    uint32_t n_embd;
+    uint32_t context_length; /* that one sequence may use here */
+    uint32_t train_context;  /* that the model was made for */
+    uint32_t n_threads;
+    uint64_t n_params;
+    uint64_t weight_bytes; /* packed, in memory */
+    uint64_t kv_bytes;     /* reserved */
+    uint64_t kv_tokens;
+    uint64_t scratch_bytes;
+    bool has_chat_template;
+} ag_engine_info;
+
+AG_API void ag_engine_get_info(const ag_engine *engine, ag_engine_info *info);
+
+/* Logits of every position: out[n * n_vocab] float32, as a fresh sequence. For oracles and
+ * evaluation; runs in the batch beside other requests. AG_E_ARG, AG_E_CTX_FULL, AG_E_NOMEM. */
+AG_API ag_code ag_engine_logits(ag_engine *engine, const int32_t *ids, size_t n, float *out,
+                                ag_err *err) AG_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
