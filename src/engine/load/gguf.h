@@ -82,6 +82,10 @@ const ag_gguf_tensor *ag_gguf_tensor_at(const ag_gguf *g, size_t i);
 const ag_gguf_value *ag_gguf_find(const ag_gguf *g, const char *key);
 const ag_gguf_tensor *ag_gguf_find_tensor(const ag_gguf *g, const char *name);
 
+/* Tell the system that a tensor's bytes will be read soon / need not stay in memory. */
+void ag_gguf_want(const ag_gguf *g, const ag_gguf_tensor *t);
+void ag_gguf_drop(const ag_gguf *g, const ag_gguf_tensor *t);
+
 /* Typed look-ups: AG_E_NOT_FOUND when absent, AG_E_FORMAT when of another kind or out of range
  * ("llama.block_count: expected an unsigned integer up to 4294967295, found a string"). Integers of
  * any width convert. */

@@ -1,0 +1,202 @@
+/* Looking things up in an open GGUF file. */
+#include <stdio.h>
+
+#include "base/cursor.h"
+#include "load/gguf_file.h"
+
+size_t ag_gguf_n_keys(const ag_gguf *g) { return g->n_keys; }
+const ag_gguf_key *ag_gguf_key_at(const ag_gguf *g, size_t i) { return &g->keys[i]; }
+size_t ag_gguf_n_tensors(const ag_gguf *g) { return g->n_tensors; }
+const ag_gguf_tensor *ag_gguf_tensor_at(const ag_gguf *g, size_t i) { return &g->tensors[i]; }
+
+const ag_gguf_value *ag_gguf_find(const ag_gguf *g, const char *key) {
+    uint64_t i;
+    return ag_map_find(&g->key_index, ag_str(key), &i) ? &g->keys[i].value : NULL;
+}
+
+const ag_gguf_tensor *ag_gguf_find_tensor(const ag_gguf *g, const char *name) {
+    uint64_t i;
+    return ag_map_find(&g->tensor_index, ag_str(name), &i) ? &g->tensors[i] : NULL;
+}
+
+const char *ag_gguf_kind_name(ag_gguf_kind kind) {
+    switch (kind) {
+    case AG_GGUF_U8:
+    case AG_GGUF_U16:
+    case AG_GGUF_U32:
+    case AG_GGUF_U64:
+        return "an unsigned integer";
+    case AG_GGUF_I8:
+    case AG_GGUF_I16:
+    case AG_GGUF_I32:
+    case AG_GGUF_I64:
+        return "an integer";
+    case AG_GGUF_F32:
+    case AG_GGUF_F64:
+        return "a number";
+    case AG_GGUF_BOOL:
+        return "a boolean";
+    case AG_GGUF_STRING:
+        return "a string";
+    case AG_GGUF_ARRAY:
+        return "an array";
+    }
+    return "a value of unknown kind";
+}
+
+static ag_code absent(const ag_gguf *g, const char *key, ag_err *err) {
+    return ag_fail(err, AG_E_NOT_FOUND, "%s: key %s is missing", ag_gguf_path(g), key);
+}
+
+static ag_code wrong_kind(const ag_gguf *g, const char *key, const char *want,
+                          const ag_gguf_value *v, ag_err *err) {
+    return ag_fail(err, AG_E_FORMAT, "%s: key %s: expected %s, found %s", ag_gguf_path(g), key,
+                   want, ag_gguf_kind_name(v->kind));
+}
+
+/* The value of an integer of any kind as a signed number; false when it is no integer or too big.
+ */
+static bool as_i64(const ag_gguf_value *v, int64_t *out) {
+    switch (v->kind) {
+    case AG_GGUF_U8:
+    case AG_GGUF_U16:
+    case AG_GGUF_U32:
+    case AG_GGUF_U64:
+    case AG_GGUF_BOOL:
+        if (v->u > INT64_MAX)
+            return false;
+        *out = (int64_t)v->u;
+        return true;
+    case AG_GGUF_I8:
+    case AG_GGUF_I16:
+    case AG_GGUF_I32:
+    case AG_GGUF_I64:
+        *out = v->i;
+        return true;
+    case AG_GGUF_F32:
+    case AG_GGUF_F64:
+    case AG_GGUF_STRING:
+    case AG_GGUF_ARRAY:
+        break;
+    }
+    return false;
+}
+
+ag_code ag_gguf_get_u32(const ag_gguf *g, const char *key, uint32_t *out, ag_err *err) {
+    const ag_gguf_value *v = ag_gguf_find(g, key);
+    if (!v)
+        return absent(g, key, err);
+    int64_t x;
+    if (!as_i64(v, &x))
+        return wrong_kind(g, key, "an unsigned integer", v, err);
+    if (x < 0 || x > UINT32_MAX)
+        return ag_fail(err, AG_E_FORMAT, "%s: key %s is %lld, expected 0 to 4294967295",
+                       ag_gguf_path(g), key, (long long)x);
+    *out = (uint32_t)x;
+    return AG_OK;
+}
+
+ag_code ag_gguf_get_f32(const ag_gguf *g, const char *key, float *out, ag_err *err) {
+    const ag_gguf_value *v = ag_gguf_find(g, key);
+    if (!v)
+        return absent(g, key, err);
+    int64_t x;
+    if (v->kind == AG_GGUF_F32 || v->kind == AG_GGUF_F64)
+        *out = (float)v->f;
+    else if (as_i64(v, &x))
+        *out = (float)x;
+    else
+        return wrong_kind(g, key, "a number", v, err);
+    return AG_OK;
+}
+
+ag_code ag_gguf_get_bool(const ag_gguf *g, const char *key, bool *out, ag_err *err) {
+    const ag_gguf_value *v = ag_gguf_find(g, key);
+    if (!v)
+        return absent(g, key, err);
+    int64_t x;
+    if (!as_i64(v, &x))
+        return wrong_kind(g, key, "a boolean", v, err);
+    *out = x != 0;
+    return AG_OK;
+}
+
+ag_code ag_gguf_get_str(const ag_gguf *g, const char *key, ag_span *out, ag_err *err) {
+    const ag_gguf_value *v = ag_gguf_find(g, key);
+    if (!v)
+        return absent(g, key, err);
+    if (v->kind != AG_GGUF_STRING)
+        return wrong_kind(g, key, "a string", v, err);
+    *out = v->s;
+    return AG_OK;
+}
+
+ag_code ag_gguf_opt_u32(const ag_gguf *g, const char *key, uint32_t *out, ag_err *err) {
+    return ag_gguf_find(g, key) ? ag_gguf_get_u32(g, key, out, err) : AG_OK;
+}
+ag_code ag_gguf_opt_f32(const ag_gguf *g, const char *key, float *out, ag_err *err) {
+    return ag_gguf_find(g, key) ? ag_gguf_get_f32(g, key, out, err) : AG_OK;
+}
+ag_code ag_gguf_opt_bool(const ag_gguf *g, const char *key, bool *out, ag_err *err) {
+    return ag_gguf_find(g, key) ? ag_gguf_get_bool(g, key, out, err) : AG_OK;
+}
+ag_code ag_gguf_opt_str(const ag_gguf *g, const char *key, ag_span *out, ag_err *err) {
+    return ag_gguf_find(g, key) ? ag_gguf_get_str(g, key, out, err) : AG_OK;
+}
+
+ag_span ag_gguf_array_next_str(const ag_gguf_value *array, size_t *at) {
+    ag_cursor c = ag_cursor_of(array->a.bytes.p, array->a.bytes.n);
+    c.at = *at;
+    uint64_t n = ag_cursor_u64(&c);
+    const uint8_t *s = ag_cursor_take(&c, n <= SIZE_MAX ? (size_t)n : SIZE_MAX);
+    AG_ASSERT(s); /* checked when the file was opened */
+    *at = c.at;
+    return ag_span_of(s, (size_t)n);
+}
+
+int64_t ag_gguf_array_int(const ag_gguf_value *array, uint64_t i) {
+    static const uint8_t bytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+    const uint8_t *p = (const uint8_t *)array->a.bytes.p + i * bytes[array->a.kind];
+    ag_cursor c = ag_cursor_of(p, bytes[array->a.kind]);
+    switch (array->a.kind) {
+    case AG_GGUF_U8:
+    case AG_GGUF_BOOL:
+        return ag_cursor_u8(&c);
+    case AG_GGUF_I8:
+        return (int8_t)ag_cursor_u8(&c);
+    case AG_GGUF_U16:
+        return ag_cursor_u16(&c);
+    case AG_GGUF_I16:
+        return (int16_t)ag_cursor_u16(&c);
+    case AG_GGUF_U32:
+        return ag_cursor_u32(&c);
+    case AG_GGUF_I32:
+        return (int32_t)ag_cursor_u32(&c);
+    case AG_GGUF_U64:
+    case AG_GGUF_I64:
+        return (int64_t)ag_cursor_u64(&c);
+    case AG_GGUF_F32:
+    case AG_GGUF_F64: {
+        double f = ag_gguf_array_num(array, i); /* out of range, NaN: 0 */
+        return f > -9e18 && f < 9e18 ? (int64_t)f : 0;
+    }
+    case AG_GGUF_STRING:
+    case AG_GGUF_ARRAY:
+        break;
+    }
+    return 0;
+}
+
+double ag_gguf_array_num(const ag_gguf_value *array, uint64_t i) {
+    if (array->a.kind == AG_GGUF_F32) {
+        float f;
+        memcpy(&f, array->a.bytes.p + i * 4, sizeof f);
+        return (double)f;
+    }
+    if (array->a.kind == AG_GGUF_F64) {
+        double f;
+        memcpy(&f, array->a.bytes.p + i * 8, sizeof f);
+        return f;
+    }
+    return (double)ag_gguf_array_int(array, i);
+}
