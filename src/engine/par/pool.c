@@ -1,0 +1,200 @@
+/* How an operation is published.
+ *
+ * `ticket` holds an epoch (high half) and the next chunk (low half). A chunk is taken by a
+ * compare-and-swap on the whole word, so a slow worker cannot take a chunk of an operation it has
+ * not read: between operations the ticket is CLOSED under a new epoch before the operation's fields
+ * change, and a worker's swap fails if anything changed since it read the ticket.
+ *
+ *   caller                                  worker
+ *   ticket = (e+1, CLOSED)                  t = ticket; read fn, ctx, n
+ *   write fn, ctx, n                        swap t → t+1, else start again
+ *   ticket = (e+2, 0); wake sleepers        fn(ctx, chunk); n_done++
+ *   take chunks too; wait n_done == n
+ */
+#include "par/pool.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define CLOSED UINT32_MAX
+/* About 20 µs: longer than the gap between two operations of a step, shorter than a time slice. */
+#define SPINS 2000
+
+typedef struct worker {
+    ag_pool *pool;
+    pthread_t thread;
+    int index;
+} worker;
+
+struct ag_pool {
+    _Alignas(64) _Atomic uint64_t ticket;
+    _Alignas(64) _Atomic uint32_t n_done; /* chunks finished; also the caller's futex */
+    _Alignas(64) _Atomic uint32_t wake;   /* the workers' futex; changes to wake them */
+    _Atomic uint32_t sleepers;            /* workers in or near their futex */
+    _Atomic uint32_t caller_sleeps;
+    _Alignas(64) _Atomic(ag_chunk_fn) fn; /* fields of the operation */
+    _Atomic(void *) ctx;
+    _Atomic uint32_t n_chunks;
+    _Atomic bool stop;
+    size_t bytes;  /* of this object */
+    int n_workers; /* started */
+    worker workers[];
+};
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t seen) {
+    syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word, int n) {
+    syscall(SYS_futex, (uint32_t *)word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+static void pause_cpu(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Take and run one chunk; false when there is none left. */
+static bool run_one(ag_pool *p, int index) {
+    uint64_t t = atomic_load_explicit(&p->ticket, memory_order_acquire);
+    for (;;) {
+        uint32_t chunk = (uint32_t)t;
+        uint32_t n = atomic_load_explicit(&p->n_chunks, memory_order_acquire);
+        ag_chunk_fn fn = atomic_load_explicit(&p->fn, memory_order_acquire);
+        void *ctx = atomic_load_explicit(&p->ctx, memory_order_acquire);
+        if (chunk == CLOSED || chunk >= n)
+            return false;
+        if (atomic_compare_exchange_weak(&p->ticket, &t, t + 1)) {
+            fn(ctx, (int)chunk, index);
+            uint32_t done = atomic_fetch_add(&p->n_done, 1) + 1;
+            if (done == n && atomic_load(&p->caller_sleeps))
+                futex_wake(&p->n_done, 1);
+            return true;
+        }
+    }
+}
+
+static bool has_work(ag_pool *p) {
+    uint64_t t = atomic_load(&p->ticket);
+    return (uint32_t)t != CLOSED && (uint32_t)t < atomic_load(&p->n_chunks);
+}
+
+static void wait_for_work(ag_pool *p) {
+    for (int i = 0; i < SPINS; i++) {
+        if (has_work(p) || atomic_load_explicit(&p->stop, memory_order_relaxed))
+            return;
+        pause_cpu();
+    }
+    atomic_fetch_add(&p->sleepers, 1);
+    uint32_t seen = atomic_load(&p->wake);
+    if (!has_work(p) && !atomic_load(&p->stop))
+        futex_wait(&p->wake, seen);
+    atomic_fetch_sub(&p->sleepers, 1);
+}
+
+static void *worker_main(void *arg) {
+    worker *w = arg;
+    ag_pool *p = w->pool;
+    char name[16];
+    snprintf(name, sizeof name, "ag-cpu-%d", w->index);
+    pthread_setname_np(pthread_self(), name);
+    ag_alloc_guard_begin("a compute worker"); /* workers never allocate */
+    while (!atomic_load_explicit(&p->stop, memory_order_acquire)) {
+        if (!run_one(p, w->index))
+            wait_for_work(p);
+    }
+    return NULL;
+}
+
+static void wake_workers(ag_pool *p) {
+    if (atomic_load(&p->sleepers) == 0)
+        return;
+    atomic_fetch_add(&p->wake, 1);
+    futex_wake(&p->wake, INT_MAX);
+}
+
+ag_code ag_pool_new(int n_threads, ag_pool **out, ag_err *err) {
+    *out = NULL;
+    if (n_threads < 1 || n_threads > AG_POOL_MAX_THREADS)
+        return ag_fail(err, AG_E_ARG, "%d threads asked for; expected 1 to %d", n_threads,
+                       AG_POOL_MAX_THREADS);
+    size_t bytes = sizeof(ag_pool) + (size_t)(n_threads - 1) * sizeof(worker);
+    ag_pool *p = ag_alloc_pages(AG_ROOM_CORE, bytes); /* page-aligned, zeroed */
+    if (!p)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for the compute pool");
+    p->bytes = bytes;
+    atomic_store(&p->ticket, (uint64_t)CLOSED);
+    for (int i = 0; i < n_threads - 1; i++) {
+        worker *w = &p->workers[i];
+        *w = (worker){.pool = p, .index = i + 1};
+        if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
+            ag_pool_free(&p);
+            return ag_fail(err, AG_E_NOMEM, "cannot start compute thread %d of %d", i + 2,
+                           n_threads);
+        }
+        p->n_workers++;
+    }
+    *out = p;
+    return AG_OK;
+}
+
+void ag_pool_free(ag_pool **pp) {
+    ag_pool *p = *pp;
+    if (!p)
+        return;
+    atomic_store(&p->stop, true);
+    atomic_fetch_add(&p->wake, 1);
+    futex_wake(&p->wake, INT_MAX);
+    for (int i = 0; i < p->n_workers; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    ag_free_pages(AG_ROOM_CORE, p, p->bytes);
+    *pp = NULL;
+}
+
+int ag_pool_threads(const ag_pool *p) { return p->n_workers + 1; }
+
+static void wait_for_done(ag_pool *p, uint32_t n) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&p->n_done, memory_order_acquire) == n)
+            return;
+        pause_cpu();
+    }
+    atomic_store(&p->caller_sleeps, 1);
+    for (;;) {
+        uint32_t seen = atomic_load(&p->n_done);
+        if (seen == n)
+            break;
+        futex_wait(&p->n_done, seen);
+    }
+    atomic_store(&p->caller_sleeps, 0);
+}
+
+void ag_pool_run(ag_pool *p, int n_chunks, ag_chunk_fn fn, void *ctx) {
+    if (n_chunks <= 1 || p->n_workers == 0) {
+        for (int i = 0; i < n_chunks; i++)
+            fn(ctx, i, 0);
+        return;
+    }
+    uint64_t epoch = (atomic_load(&p->ticket) >> 32) + 1;
+    atomic_store(&p->ticket, epoch << 32 | CLOSED);
+    atomic_store(&p->n_done, 0);
+    atomic_store(&p->fn, fn);
+    atomic_store(&p->ctx, ctx);
+    atomic_store(&p->n_chunks, (uint32_t)n_chunks);
+    atomic_store(&p->ticket, (epoch + 1) << 32);
+    wake_workers(p);
+    while (run_one(p, 0))
+        ;
+    wait_for_done(p, (uint32_t)n_chunks);
+}
