@@ -1,0 +1,53 @@
+/* Private to the kernels room: IEEE half and bfloat16, bit by bit. Exact for every value, rounding
+ * to nearest even, on every machine; equal to the processor's conversions. */
+#ifndef AG_KERNELS_HALF_H
+#define AG_KERNELS_HALF_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline float ag_f32_of_bits(uint32_t u) {
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+static inline uint32_t ag_f32_bits(float f) {
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+static inline float ag_f16_to_f32(uint16_t h) {
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
+    if (rest >= 0x7c00) /* infinity, NaN (made quiet) */
+        return ag_f32_of_bits(sign | 0x7f800000u | (rest & 0x3ff) << 13 |
+                              (rest > 0x7c00 ? 0x400000u : 0));
+    if (rest >= 0x400) /* normal: the exponent's bias goes from 15 to 127 */
+        return ag_f32_of_bits(sign | ((rest << 13) + (112u << 23)));
+    /* Zero or subnormal: rest * 2^-24, exact in float32. */
+    return ag_f32_of_bits(sign | ag_f32_bits((float)rest * 0x1p-24f));
+}
+
+static inline uint16_t ag_f32_to_f16(float f) {
+    const uint32_t u = ag_f32_bits(f), rest = u & 0x7fffffffu;
+    const uint16_t sign = (uint16_t)(u >> 16 & 0x8000);
+    if (rest > 0x7f800000u) /* NaN (made quiet) */
+        return (uint16_t)(sign | 0x7e00 | (rest >> 13 & 0x3ff));
+    if (rest >= 0x477ff000u) /* rounds past the largest half, 65504 */
+        return (uint16_t)(sign | 0x7c00);
+    if (rest >= 0x38800000u) /* normal; a carry from the mantissa moves into the exponent */
+        return (uint16_t)(sign | ((rest - (112u << 23) + 0xfff + (rest >> 13 & 1)) >> 13));
+    /* Subnormal: adding 0.5 leaves the value in units of 2^-24 in the low bits, rounded. */
+    return (uint16_t)(sign | (ag_f32_bits(ag_f32_of_bits(rest) + 0.5f) - 0x3f000000u));
+}
+
+static inline float ag_bf16_to_f32(uint16_t h) { return ag_f32_of_bits((uint32_t)h << 16); }
+
+static inline uint16_t ag_f32_to_bf16(float f) {
+    const uint32_t u = ag_f32_bits(f);
+    if ((u & 0x7fffffffu) > 0x7f800000u) /* NaN (made quiet) */
+        return (uint16_t)(u >> 16 | 0x40);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* Takes file blocks apart. What the numbers mean is in kernels/blocks.h. */
+#include "kernels/ref/split.h"
+
+#include <string.h>
+
+#include "kernels/blocks.h"
+
+static void nibbles(const uint8_t qs[16], uint8_t u[32]) {
+    for (int i = 0; i < 16; i++) {
+        u[i] = qs[i] & 15;
+        u[i + 16] = qs[i] >> 4;
+    }
+}
+
+static void fifth_bits(const uint8_t qh[4], uint8_t u[32]) {
+    for (int i = 0; i < 32; i++)
+        u[i] |= (uint8_t)((qh[i / 8] >> (i % 8) & 1) << 4);
+}
+
+static void scales_k4(const uint8_t s[12], uint8_t sc[8], uint8_t mn[8]) {
+    for (int j = 0; j < 4; j++) {
+        sc[j] = s[j] & 63;
+        mn[j] = s[j + 4] & 63;
+        sc[j + 4] = (uint8_t)((s[j + 8] & 15) | (s[j] >> 6) << 4);
+        mn[j + 4] = (uint8_t)(s[j + 8] >> 4 | (s[j + 4] >> 6) << 4);
+    }
+}
+
+static void nibbles_k(const uint8_t qs[128], uint8_t u[256]) {
+    for (int i = 0; i < 256; i++)
+        u[i] = qs[32 * (i / 64) + i % 32] >> (4 * (i / 32 % 2)) & 15;
+}
+
+static void split_q6_k(const ag_block_q6_k *b, ag_split *out) {
+    for (int i = 0; i < 256; i++) {
+        const int lo = b->ql[64 * (i / 128) + i % 64] >> (4 * (i % 128 / 64)) & 15;
+        const int hi = b->qh[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32)) & 3;
+        out->u[i] = (uint8_t)(lo | hi << 4);
+    }
+    memcpy(out->sc, b->scales, 16);
+    out->d = b->d;
+}
+
+void ag_split_block(ag_type type, const void *block, ag_split *out) {
+    out->m = 0;
+    switch (type) {
+    case AG_T_Q4_0: {
+        const ag_block_q4_0 *b = block;
+        out->d = b->d;
+        nibbles(b->qs, out->u);
+        break;
+    }
+    case AG_T_Q4_1: {
+        const ag_block_q4_1 *b = block;
+        out->d = b->d;
+        out->m = b->m;
+        nibbles(b->qs, out->u);
+        break;
+    }
+    case AG_T_Q5_0: {
+        const ag_block_q5_0 *b = block;
+        out->d = b->d;
+        nibbles(b->qs, out->u);
+        fifth_bits(b->qh, out->u);
+        break;
+    }
+    case AG_T_Q5_1: {
+        const ag_block_q5_1 *b = block;
+        out->d = b->d;
+        out->m = b->m;
+        nibbles(b->qs, out->u);
+        fifth_bits(b->qh, out->u);
+        break;
+    }
+    case AG_T_Q8_0: {
+        const ag_block_q8_0 *b = block;
+        out->d = b->d;
+        memcpy(out->u, b->q, 32);
+        break;
+    }
+    case AG_T_Q4_K: {
+        const ag_block_q4_k *b = block;
+        out->d = b->d;
+        out->m = b->dmin;
+        scales_k4(b->scales, out->sc, out->mn);
+        nibbles_k(b->qs, out->u);
+        break;
+    }
+    case AG_T_Q5_K: {
+        const ag_block_q5_k *b = block;
+        out->d = b->d;
+        out->m = b->dmin;
+        scales_k4(b->scales, out->sc, out->mn);
+        nibbles_k(b->qs, out->u);
+        for (int i = 0; i < 256; i++)
+            out->u[i] |= (uint8_t)((b->qh[i % 32] >> (i / 32) & 1) << 4);
+        break;
+    }
+    case AG_T_Q6_K:
+        split_q6_k(block, out);
+        break;
+    default: /* only quantised, decoded types come here */
+        memset(out, 0, sizeof *out);
+        break;
+    }
+}

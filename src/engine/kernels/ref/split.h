@@ -1,0 +1,21 @@
+/* Private to the kernels room: one file block of a quantised type as plain numbers. */
+#ifndef AG_KERNELS_REF_SPLIT_H
+#define AG_KERNELS_REF_SPLIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/types.h"
+
+/* Every quantised type is w = (d * sc) * (u - offset) [+ m, or - (dmin * mn)]. */
+typedef struct ag_split {
+    uint8_t u[256]; /* the integers; Q8_0: the bits of an int8 */
+    uint16_t d, m;  /* f16; m is dmin for K types, 0 where the type has no minimum */
+    uint8_t sc[16]; /* K types: 8 scales of 32, or (Q6_K, as int8) 16 scales of 16 */
+    uint8_t mn[8];  /* Q4_K, Q5_K */
+} ag_split;
+
+/* Read one block of `type`. */
+void ag_split_block(ag_type type, const void *block, ag_split *out);
+
+#endif
