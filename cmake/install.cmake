@@ -1,0 +1,48 @@
+# What an installation consists of: the command, the library shared and static, its headers,
+# pkg-config and CMake package files, licence and documents; and packages of the same by CPack.
+include(CMakePackageConfigHelpers)
+set(AG_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/autoglm)
+set(AG_DOC_DIR ${CMAKE_INSTALL_DATADIR}/doc/autoglm)
+
+install(DIRECTORY include/autoglm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(FILES LICENSE README.md README.zh-CN.md CHANGELOG.md DESTINATION ${AG_DOC_DIR})
+install(DIRECTORY examples DESTINATION ${AG_DOC_DIR} FILES_MATCHING PATTERN "*.c")
+
+if(TARGET autoglm)
+  # The static library needs the engine's own dependencies at the consumer's link, the shared one
+  # does not: two export sets, so that find_package(autoglm) asks for nothing else by default.
+  install(TARGETS autoglm EXPORT autoglm-shared LIBRARY)
+  install(TARGETS autoglm_static EXPORT autoglm-static ARCHIVE)
+  install(EXPORT autoglm-shared NAMESPACE autoglm:: DESTINATION ${AG_CMAKE_DIR})
+  install(EXPORT autoglm-static NAMESPACE autoglm:: DESTINATION ${AG_CMAKE_DIR})
+  configure_package_config_file(cmake/autoglm-config.cmake.in ${CMAKE_BINARY_DIR}/autoglm-config.cmake
+    INSTALL_DESTINATION ${AG_CMAKE_DIR} NO_SET_AND_CHECK_MACRO)
+  # Before 1.0 a minor version may change the interface.
+  write_basic_package_version_file(${CMAKE_BINARY_DIR}/autoglm-config-version.cmake
+    COMPATIBILITY SameMinorVersion)
+  install(FILES ${CMAKE_BINARY_DIR}/autoglm-config.cmake ${CMAKE_BINARY_DIR}/autoglm-config-version.cmake
+    DESTINATION ${AG_CMAKE_DIR})
+
+  # Paths in the .pc file are relative to where it lies: the tree may be moved as a whole.
+  file(RELATIVE_PATH AG_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+  string(REGEX REPLACE "/$" "" AG_PC_PREFIX "${AG_PC_PREFIX}")
+  configure_file(cmake/autoglm.pc.in ${CMAKE_BINARY_DIR}/autoglm.pc @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/autoglm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()
+
+if(TARGET autoglm_cli)
+  set_target_properties(autoglm_cli PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endif()
+
+set(CPACK_GENERATOR TGZ DEB)
+set(CPACK_PACKAGE_NAME autoglm)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "AutoGLM Engine: serving language models on CPUs")
+set(CPACK_PACKAGE_CONTACT "AutoGLM Engine maintainers <maintainers@autoglm.invalid>")
+set(CPACK_PACKAGE_VENDOR "AutoGLM Engine")
+set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_SOURCE_DIR}/LICENSE)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+include(CPack)
