@@ -15,6 +15,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void fill(ag_kernels *k, ag_tier tier) {
     k->isa = ag_tier_name(tier);
     ag_k_matmul_fill_ref(k);
+    ag_k_attend_fill_ref(k);
+    ag_k_vector_fill_ref(k);
 #if defined(__x86_64__)
     if (tier >= AG_TIER_AVX2) {
         ag_k_matmul_fill_avx2(k);

@@ -1,0 +1,84 @@
+/* Vector kernels in plain C: the definition that the other tiers equal bit for bit.
+ *
+ * Where the order of additions could show (rms_norm) it is stated; everything else is one value at
+ * a time, with each rounding where the source puts it. Thread: any. */
+#include "kernels/exp.h"
+#include "kernels/fill.h"
+
+/* Sixteen double sums, sum j over the elements i = j mod 16 in order, then halved: j + (j + 8),
+ * + 4, + 2, + 1. A square of a float is exact in double, so each step rounds once. */
+static void rms_norm(const float *x, const float *w, int n, float eps, float *y) {
+    double sum[16] = {0};
+    for (int i = 0; i < n; i++)
+        sum[i % 16] += (double)x[i] * (double)x[i];
+    for (int half = 8; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            sum[j] += sum[j + half];
+    float by = (float)(1.0 / sqrt(sum[0] / n + (double)eps));
+    for (int i = 0; i < n; i++)
+        y[i] = x[i] * by * w[i];
+}
+
+static void add(float *x, const float *y, int n) {
+    for (int i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
+static void scale(float *x, float by, int n) {
+    for (int i = 0; i < n; i++)
+        x[i] *= by;
+}
+
+static void swiglu(const float *gate, const float *up, int n, float *y) {
+    for (int i = 0; i < n; i++)
+        y[i] = ag_silu(gate[i]) * up[i];
+}
+
+static void geglu(const float *gate, const float *up, int n, float *y) {
+    for (int i = 0; i < n; i++)
+        y[i] = ag_gelu_tanh(gate[i]) * up[i];
+}
+
+static void softcap(float *x, float cap, int n) {
+    float inv = 1.0f / cap;
+    for (int i = 0; i < n; i++)
+        x[i] = cap * ag_tanh(x[i] * inv);
+}
+
+static void rope_pairs(float *x, int n_heads, int d, int rot, const float *cos, const float *sin) {
+    for (int h = 0; h < n_heads; h++, x += d)
+        for (int f = 0; f < rot / 2; f++) {
+            float a = x[2 * f], b = x[2 * f + 1];
+            x[2 * f] = a * cos[f] - b * sin[f];
+            x[2 * f + 1] = b * cos[f] + a * sin[f];
+        }
+}
+
+static void rope_half(float *x, int n_heads, int d, int rot, const float *cos, const float *sin) {
+    for (int h = 0; h < n_heads; h++, x += d)
+        for (int f = 0; f < rot / 2; f++) {
+            float a = x[f], b = x[f + rot / 2];
+            x[f] = a * cos[f] - b * sin[f];
+            x[f + rot / 2] = b * cos[f] + a * sin[f];
+        }
+}
+
+static int argmax(const float *x, int n) {
+    int best = -1;
+    for (int i = 0; i < n; i++)
+        if (!isnan(x[i]) && (best < 0 || x[i] > x[best]))
+            best = i;
+    return best < 0 ? 0 : best; /* all NaN */
+}
+
+void ag_k_vector_fill_ref(ag_kernels *k) {
+    k->rms_norm = rms_norm;
+    k->add = add;
+    k->scale = scale;
+    k->swiglu = swiglu;
+    k->geglu = geglu;
+    k->softcap = softcap;
+    k->rope_pairs = rope_pairs;
+    k->rope_half = rope_half;
+    k->argmax = argmax;
+}
