@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Make the tiny GGUF files that the engine's tests run: every architecture in every type.
+
+    make_models.py OUT [--only NAME] [--write-sums]
+
+Needs NumPy only (any version from 1.20). The bytes are checked against sha256.txt beside this script, so the committed
+goldens belong to exactly these files; --write-sums renews that list after a wanted change. When OUT already holds
+what this version of the scripts makes, nothing is done.
+"""
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np  # noqa: E402
+
+import gguf_file as gf  # noqa: E402
+import tiny_models as tm  # noqa: E402
+from gguf_file import ARR, BOOL, F32, I32, STR, U32  # noqa: E402
+from gguf_types import TYPES, dequantize, quantize  # noqa: E402
+
+FILE_TYPES = {"f32": 0, "f16": 1, "bf16": 32, "q8_0": 7, "q4_0": 2, "q4_1": 3, "q5_0": 8, "q5_1": 9, "q4_k": 15,
+              "q5_k": 17, "q6_k": 18}
+FALLBACK = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}     # where rows are not whole super-blocks
+SPLIT = {"tiny-llama3-q4_k": 3}                                 # also written as a split set of so many parts
+
+
+def choose_type(name, shape, want):
+    """As mixed files do: vectors and norms stay F32, embeddings and output get 8 bits, Q4_K_M's two exceptions."""
+    if len(shape) < 2 or want == "f32":
+        return "F32"
+    t = want.upper()
+    if want not in ("f16", "bf16") and name in ("token_embd.weight", "output.weight"):
+        t = "Q8_0"
+    if want == "q4_k" and ("attn_v" in name or "ffn_down" in name):
+        t = "Q6_K"
+    return FALLBACK[t] if shape[-1] % TYPES[t][1] else t
+
+
+def load_tokenizer(kind):
+    with open(os.path.join(HERE, "tokenizers", kind + ".json"), encoding="utf-8") as f:
+        return json.load(f)
+
+
+def tokenizer_keys(v, template):
+    """tokenizer.* keys of a vocabulary made by make_tokenizers.py."""
+    keys = [("tokenizer.ggml.model", STR, v["model"]), ("tokenizer.ggml.pre", STR, v["pre"]),
+            ("tokenizer.ggml.tokens", (ARR, STR), v["tokens"]), ("tokenizer.ggml.token_type", (ARR, I32), v["types"])]
+    if "scores" in v:
+        keys.append(("tokenizer.ggml.scores", (ARR, F32), v["scores"]))
+        keys.append(("tokenizer.ggml.add_space_prefix", BOOL, v["add_space_prefix"]))
+    if "merges" in v:
+        keys.append(("tokenizer.ggml.merges", (ARR, STR), v["merges"]))
+    names = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding", "eot": "eot", "eom": "eom"}
+    keys += [(f"tokenizer.ggml.{names[k]}_token_id", U32, i) for k, i in v["ids"].items()]
+    keys.append(("tokenizer.ggml.add_bos_token", BOOL, v["add_bos"]))
+    if template:
+        keys.append(("tokenizer.chat_template", STR, template))
+    return keys
+
+
+def build(name, m, want):
+    """(keys, [(tensor, type, shape, bytes)]) of one file."""
+    keys, T = tm.to_gguf(m, tm.weights(name, m))
+    keys = keys + [("general.name", STR, name), ("general.file_type", U32, FILE_TYPES[want]),
+                   ("general.quantization_version", U32, 2)]
+    keys += tokenizer_keys(load_tokenizer(m.tokenizer), m.template)
+    tensors = []
+    for tensor, x in T.items():
+        t = choose_type(tensor, x.shape, want)
+        tensors.append((tensor, t, x.shape, quantize(t, x.reshape(-1, x.shape[-1])).tobytes()))
+    return keys, tensors
+
+
+def dequantized(tensors):
+    """GGUF name -> float32: the weights that a file stands for."""
+    return {name: dequantize(t, np.frombuffer(blob, np.uint8), shape) for name, t, shape, blob in tensors}
+
+
+def micro():
+    """The smallest model that runs: 24 tokens, one layer. For tests that damage every byte of a file."""
+    E, V, F, H, K = 32, 24, 32, 2, 1
+    d = E // H
+    text = ["<unk>", "<s>", "</s>", "\u2581", "a", "b", "c", "d", "e", "\u2581a", "ab", "abc", "de", "\u2581de"]
+    tokens = text + [f"<0x{b:02X}>" for b in range(0x61, 0x61 + V - len(text))]
+    types = [2, 3, 3] + [1] * (len(text) - 3) + [6] * (V - len(text))
+    keys = [("general.architecture", STR, "llama"), ("general.name", STR, "micro"), ("llama.block_count", U32, 1),
+            ("llama.context_length", U32, 64), ("llama.embedding_length", U32, E),
+            ("llama.feed_forward_length", U32, F), ("llama.attention.head_count", U32, H),
+            ("llama.attention.head_count_kv", U32, K), ("llama.rope.freq_base", F32, 10000.0),
+            ("llama.rope.dimension_count", U32, d), ("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
+            ("tokenizer.ggml.model", STR, "llama"), ("tokenizer.ggml.tokens", (ARR, STR), tokens),
+            ("tokenizer.ggml.token_type", (ARR, I32), types),
+            ("tokenizer.ggml.scores", (ARR, F32), [-float(i) for i in range(V)]),
+            ("tokenizer.ggml.bos_token_id", U32, 1), ("tokenizer.ggml.eos_token_id", U32, 2),
+            ("tokenizer.ggml.unknown_token_id", U32, 0), ("tokenizer.ggml.add_bos_token", BOOL, True),
+            ("tokenizer.chat_template", STR, "{% for m in messages %}{{ m.content }}{% endfor %}")]
+    shapes = {"token_embd": ("Q8_0", (V, E)), "blk.0.attn_norm": ("F32", (E,)), "blk.0.attn_q": ("Q4_0", (E, E)),
+              "blk.0.attn_k": ("Q8_0", (K * d, E)), "blk.0.attn_v": ("Q5_1", (K * d, E)),
+              "blk.0.attn_output": ("Q4_1", (E, E)), "blk.0.ffn_norm": ("F32", (E,)), "blk.0.ffn_gate": ("Q5_0", (F, E)),
+              "blk.0.ffn_up": ("BF16", (F, E)), "blk.0.ffn_down": ("F16", (E, F)), "output_norm": ("F32", (E,))}
+    tensors = []
+    for name, (t, shape) in shapes.items():
+        x = tm.random_tensor("micro/" + name, shape, "norm" if "norm" in name else "linear", False, True)
+        tensors.append((name + ".weight", t, shape, quantize(t, x.reshape(-1, shape[-1])).tobytes()))
+    return keys, tensors
+
+
+def write(path, data):
+    with open(path + ".part", "wb") as f:
+        f.write(data)
+    os.replace(path + ".part", path)
+    return hashlib.sha256(data).hexdigest(), os.path.basename(path)
+
+
+def make_one(job):
+    """[(sha256, file name)] of the files of one model and type."""
+    out, name, want = job
+    if name == "micro":
+        return [write(os.path.join(out, "micro.gguf"), gf.encode(*micro()))]
+    keys, tensors = build(name, tm.table()[name], want)
+    stem = f"{name}-{want}"
+    done = [write(os.path.join(out, stem + ".gguf"), gf.encode(keys, tensors))]
+    parts = SPLIT.get(stem, 0)
+    for i, data in enumerate(gf.encode_split(keys, tensors, parts) if parts else []):
+        done.append(write(os.path.join(out, f"{stem}-split-{i + 1:05d}-of-{parts:05d}.gguf"), data))
+    return done
+
+
+def version():
+    """Digest of everything that decides the bytes."""
+    h = hashlib.sha256()
+    names = sorted(f for f in os.listdir(HERE) if f.endswith(".py") and f not in ("make_goldens.py", "make_tokenizers.py"))
+    names += sorted(os.path.join("tokenizers", f) for f in os.listdir(os.path.join(HERE, "tokenizers")))
+    for name in names + ["sha256.txt"]:
+        path = os.path.join(HERE, name)
+        if os.path.exists(path):
+            with open(path, "rb") as f:
+                h.update(name.encode() + b"\0" + f.read())
+    return h.hexdigest()
+
+
+def wrong_sums(sums):
+    with open(os.path.join(HERE, "sha256.txt"), encoding="ascii") as f:
+        known = {name: digest for digest, name in (line.split() for line in f)}
+    return [name for digest, name in sums if known.get(name) != digest]
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap.add_argument("out")
+    ap.add_argument("--only", default="")
+    ap.add_argument("--write-sums", action="store_true")
+    a = ap.parse_args()
+    os.makedirs(a.out, exist_ok=True)
+    stamp = os.path.join(a.out, "made-by")
+    if not a.only and not a.write_sums and os.path.exists(stamp):
+        with open(stamp, encoding="ascii") as f:
+            if f.read() == version():
+                print("up to date")
+                return 0
+    jobs = [(a.out, name, want) for name in tm.table() for want in FILE_TYPES if a.only in ("", name)]
+    jobs.append((a.out, "micro", ""))
+    with multiprocessing.Pool(min(8, os.cpu_count() or 1)) as pool:
+        sums = [s for part in pool.imap(make_one, jobs, chunksize=2) for s in part]
+    if a.write_sums:
+        with open(os.path.join(HERE, "sha256.txt"), "w", encoding="ascii") as f:
+            f.writelines(f"{digest}  {name}\n" for digest, name in sums)
+    if bad := wrong_sums(sums):
+        print(f"other bytes than sha256.txt says: {', '.join(bad)} (NumPy {np.__version__})", file=sys.stderr)
+        return 1
+    if not a.only:
+        with open(stamp, "w", encoding="ascii") as f:
+            f.write(version())
+    print(f"{len(sums)} files")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
