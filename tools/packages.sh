@@ -13,7 +13,7 @@ packages_test="git g++ binutils libcmocka-dev clang-14 libclang-rt-14-dev llvm-1
 
 missing_packages() {
     local p
-    for p in "$@"; do
+    for p in $(printf '%s\n' "$@" | sort -u); do
         dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || printf '%s ' "$p"
     done
 }
