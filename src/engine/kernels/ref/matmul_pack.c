@@ -1,0 +1,112 @@
+/* Packs rows of file blocks into panels (kernels/panel.h). Plain C for every ISA: it runs once, at
+ * load, and is bound by memory. */
+#include <string.h>
+
+#include "kernels/panel.h"
+#include "kernels/ref/matmul.h"
+#include "kernels/ref/split.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void pack_head(const ag_qformat *f, int panel, const ag_split *s, int row, uint8_t *head) {
+    memcpy(head + 2 * row, &s->d, 2);
+    if (f->min)
+        memcpy(head + 2 * panel + 2 * row, &s->m, 2);
+    if (f->unit == 32)
+        return;
+    uint8_t *sc = head + (f->min ? 4 : 2) * panel;
+    for (int j = 0; j < (f->halves ? 16 : 8); j++)
+        sc[j * panel + row] = s->sc[j];
+    for (int j = 0; f->min && j < 8; j++)
+        sc[(8 + j) * panel + row] = s->mn[j];
+}
+
+/* The 32 integers of one row into its bytes of the group. */
+INLINE void pack_group(const ag_qformat *f, int panel, const uint8_t u[32], int row, uint8_t *out) {
+    const int vec = 4 * panel;
+    for (int i = 0; i < 4; i++) {
+        uint8_t *at = out + 4 * row + i;
+        if (f->bits == 8) {
+            for (int j = 0; j < 8; j++)
+                at[j * vec] = u[4 * j + i];
+            continue;
+        }
+        unsigned high[2] = {0, 0};
+        for (int j = 0; j < 4; j++) {
+            const unsigned lo = u[4 * j + i], hi = u[4 * j + 16 + i];
+            at[j * vec] = (uint8_t)((lo & 15) | (hi & 15) << 4);
+            if (f->bits == 5)
+                high[0] |= (lo >> 4) << j | (hi >> 4) << (j + 4);
+            if (f->bits == 6) {
+                high[0] |= (lo >> 4) << 2 * j;
+                high[1] |= (hi >> 4) << 2 * j;
+            }
+        }
+        for (int h = 0; h < f->bits - 4; h++)
+            at[(4 + h) * vec] = (uint8_t)high[h];
+    }
+}
+
+INLINE void pack_quant(const ag_qformat *f, int panel, const uint8_t *src, int rows, int cols,
+                       uint8_t *out) {
+    const ag_type_info *info = ag_type_find((uint32_t)f->type);
+    const size_t row_bytes = ag_type_bytes(f->type, (size_t)cols);
+    const size_t bytes = ag_qf_panel_bytes(f, panel, cols), unit = ag_qf_unit_bytes(f) * panel;
+    memset(out + bytes - 64, 0, 64); /* the padding */
+    for (int at = 0; at < cols; at += f->unit, out += unit) {
+        for (int row = 0; row < panel; row++) {
+            ag_split s;
+            if (row < rows)
+                ag_split_block(f->type, src + row * row_bytes, &s);
+            else
+                memset(&s, 0, sizeof s);
+            pack_head(f, panel, &s, row, out);
+            for (int g = 0; g < f->unit / 32; g++)
+                pack_group(f, panel, s.u + 32 * g, row,
+                           out + (f->head + g * ag_qf_group_bytes(f)) * panel);
+        }
+        src += info->bytes;
+    }
+}
+
+INLINE void pack_float(int item, int panel, const uint8_t *src, int rows, int cols, uint8_t *out) {
+    const size_t row_bytes = (size_t)cols * (size_t)item;
+    memset(out, 0, ag_float_panel_bytes(item, panel, cols));
+    for (int row = 0; row < rows; row++)
+        for (int k = 0; k < cols; k++)
+            memcpy(out + ((size_t)k * panel + row) * item, src + row * row_bytes + (size_t)k * item,
+                   item);
+}
+
+#define QUANT(id, P, ...)                                                                          \
+    static size_t bytes_##id##_##P(int cols) {                                                     \
+        return ag_qf_panel_bytes(&(const ag_qformat)__VA_ARGS__, P, cols);                         \
+    }                                                                                              \
+    static void pack_##id##_##P(const void *src, int rows, int cols, void *panel) {                \
+        pack_quant(&(const ag_qformat)__VA_ARGS__, P, src, rows, cols, panel);                     \
+    }
+#define QUANT_BOTH(id, ...)                                                                        \
+    QUANT(id, 8, AG_QFORMAT(id, __VA_ARGS__))                                                      \
+    QUANT(id, 16, AG_QFORMAT(id, __VA_ARGS__))
+AG_QFORMAT_MAP(QUANT_BOTH)
+
+#define FLOAT(id, item, P)                                                                         \
+    static size_t bytes_##id##_##P(int cols) { return ag_float_panel_bytes(item, P, cols); }       \
+    static void pack_##id##_##P(const void *src, int rows, int cols, void *panel) {                \
+        pack_float(item, P, src, rows, cols, panel);                                               \
+    }
+FLOAT(F32, 4, 8)
+FLOAT(F32, 4, 16)
+FLOAT(F16, 2, 8)
+FLOAT(F16, 2, 16)
+FLOAT(BF16, 2, 8)
+FLOAT(BF16, 2, 16)
+
+#define ROW(id, P)      [AG_T_##id] = {bytes_##id##_##P, pack_##id##_##P},
+#define ROW_8(id, ...)  ROW(id, 8)
+#define ROW_16(id, ...) ROW(id, 16)
+
+const ag_packer ag_k_pack_8[AG_T_LIMIT] = {ROW(F32, 8) ROW(F16, 8) ROW(BF16, 8)
+                                               AG_QFORMAT_MAP(ROW_8)};
+const ag_packer ag_k_pack_16[AG_T_LIMIT] = {ROW(F32, 16) ROW(F16, 16) ROW(BF16, 16)
+                                                AG_QFORMAT_MAP(ROW_16)};

@@ -1,0 +1,309 @@
+/* The quantised matmuls as a template over the vector words of isa_*.h, which is included first.
+ * Which operations make a result, and in which order, is defined in ref/matmul.c.
+ *
+ *            panels ->            A panel's 32 columns are unpacked into a wblock once and meet up
+ * to
+ *        +----+----+              4 tokens. Two ways through a matrix:
+ *  tok 0 | b0 | b0 |  wblock b:   direct  few tokens: unpack, use, forget; bound by memory
+ *  tok 1 | b1 | b1 |  8 quads,    slab    many tokens: two panels' wblocks of SLAB groups stay in
+ * L1 tok 2 | .. | .. |  scale, min          while a block of tokens, held in L2, passes over them
+ *  tok 3 |    |    |              Tiles differ in shape only: every (row, token) result is one
+ * chain
+ *        +----+----+              of operations over the groups in order. */
+#ifndef AG_KERNELS_X86_MATMUL_QUANT_H
+#define AG_KERNELS_X86_MATMUL_QUANT_H
+
+#include "kernels/kernels.h"
+#include "kernels/panel.h"
+
+enum {
+    SLAB = 16,            /* groups of 32 columns in a slab */
+    DIRECT = 4,           /* up to so many tokens go direct */
+    TOKENS = 128,         /* most tokens of a block */
+    ACT_BYTES = 192 << 10 /* activations of a block of tokens, to stay in L2 */
+};
+
+typedef struct wblock {
+    vi w[8];
+    vf scale, min;
+    vi sc[2]; /* Q6_K */
+} wblock;
+
+#define UNROLL _Pragma("GCC unroll 8")
+
+V_INLINE void unpack_quads(const ag_qformat *f, const uint8_t *p, vi w[8]) {
+    const int vec = 4 * V_ROWS;
+    if (f->bits == 8) {
+        UNROLL
+        for (int j = 0; j < 8; j++)
+            w[j] = signed_weight(v_load(p + j * vec));
+        return;
+    }
+    const vi low = v_set1(15);
+    UNROLL
+    for (int j = 0; j < 4; j++) {
+        const vi both = v_load(p + j * vec);
+        w[j] = v_and(both, low);
+        w[j + 4] = v_and(v_shr(both, 4), low);
+    }
+    if (f->bits == 5) {
+        const vi bit = v_set1(16), high = v_load(p + 4 * vec);
+        UNROLL
+        for (int j = 0; j < 8; j++)
+            w[j] = v_or(w[j], v_and(j < 4 ? v_shl(high, 4 - j) : v_shr(high, j - 4), bit));
+    }
+    if (f->bits == 6) {
+        const vi bits = v_set1(48), h0 = v_load(p + 4 * vec), h1 = v_load(p + 5 * vec);
+        UNROLL
+        for (int j = 0; j < 4; j++) {
+            w[j] = v_or(w[j], v_and(j < 2 ? v_shl(h0, 4 - 2 * j) : v_shr(h0, 2 * j - 4), bits));
+            w[j + 4] =
+                v_or(w[j + 4], v_and(j < 2 ? v_shl(h1, 4 - 2 * j) : v_shr(h1, 2 * j - 4), bits));
+        }
+    }
+}
+
+/* Group g of a panel. */
+V_INLINE void unpack(const ag_qformat *f, const uint8_t *panel, int g, wblock *out) {
+    const int groups = f->unit / 32, sub = g % groups;
+    const uint8_t *head = panel + (size_t)(g / groups) * (size_t)(ag_qf_unit_bytes(f) * V_ROWS);
+    unpack_quads(f, head + (f->head + sub * ag_qf_group_bytes(f)) * V_ROWS, out->w);
+    out->scale = vf_of_f16(head);
+    if (f->min)
+        out->min = vf_of_f16(head + 2 * V_ROWS);
+    if (f->halves) {
+        out->sc[0] = scale_of_i8(head + (2 + 2 * sub) * V_ROWS);
+        out->sc[1] = scale_of_i8(head + (3 + 2 * sub) * V_ROWS);
+    } else if (groups > 1) {
+        out->scale = vf_mul(out->scale, vf_of_u8(head + (4 + sub) * V_ROWS));
+        out->min = vf_neg(vf_mul(out->min, vf_of_u8(head + (12 + sub) * V_ROWS)));
+    }
+}
+
+/* Quads [from, to) of one group for np panels and nt tokens. */
+V_INLINE void dot_span(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
+                       const ag_q8_block *const x[], int from, int to, vdot acc[2][4]) {
+    UNROLL
+    for (int t = 0; t < nt; t++)
+        UNROLL
+    for (int p = 0; p < np; p++)
+        acc[p][t] = f->bits == 8   ? signed_zero(x[t])
+                    : f->bits == 6 ? dot_centre6(x[t], from / 4)
+                    : f->bits == 5 ? dot_centre5(x[t])
+                                   : dot_zero();
+    UNROLL
+    for (int j = from; j < to; j++)
+        UNROLL
+    for (int t = 0; t < nt; t++) {
+        const vi quad = v_all4(x[t]->q + 4 * j);
+        UNROLL
+        for (int p = 0; p < np; p++) {
+            const vi weight = w[p * w_step].w[j];
+            acc[p][t] = f->bits == 8 ? signed_add(acc[p][t], weight, quad)
+                                     : dot_add(acc[p][t], weight, quad);
+        }
+    }
+}
+
+/* isum of one group, but for the constant that step() adds. */
+V_INLINE void dots(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
+                   const ag_q8_block *const x[], vi isum[2][4]) {
+    vdot acc[2][4];
+    dot_span(f, np, nt, w, w_step, x, 0, f->halves ? 4 : 8, acc);
+    UNROLL
+    for (int t = 0; t < nt; t++)
+        UNROLL
+    for (int p = 0; p < np; p++)
+        isum[p][t] = f->halves      ? dot_scaled(acc[p][t], w[p * w_step].sc[0])
+                     : f->bits == 8 ? acc[p][t]
+                                    : dot_end(acc[p][t]);
+    if (!f->halves)
+        return;
+    dot_span(f, np, nt, w, w_step, x, 4, 8, acc);
+    UNROLL
+    for (int t = 0; t < nt; t++)
+        UNROLL
+    for (int p = 0; p < np; p++)
+        isum[p][t] = v_add32(isum[p][t], dot_scaled(acc[p][t], w[p * w_step].sc[1]));
+}
+
+/* One group for np panels and nt tokens: w[p * w_step] and x[t] to acc[p][t]. */
+V_INLINE void step(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
+                   const ag_q8_block *const x[], vf acc[2][4]) {
+    vi isum[2][4];
+    dots(f, np, nt, w, w_step, x, isum);
+    UNROLL
+    for (int t = 0; t < nt; t++) {
+        const vf d = vf_all(&x[t]->d);
+        vf dsum = d;
+        vi shift = v_zero();
+        if (f->min)
+            dsum = vf_all(&x[t]->dsum);
+        /* Undo the difference between what the dot product subtracts and what the type does. */
+        if (f->bits == 4 && f->offset)
+            shift = v_shl32(v_all4(&x[t]->sum), f->offset);
+        if (f->bits == 5 && !f->offset)
+            shift = v_shl32(v_all4(&x[t]->sum), 4);
+        UNROLL
+        for (int p = 0; p < np; p++) {
+            vi sum = isum[p][t];
+            if (f->bits == 4 && f->offset)
+                sum = v_sub32(sum, shift);
+            if (f->bits == 5 && !f->offset)
+                sum = v_add32(sum, shift);
+            acc[p][t] = vf_fma(vf_mul(w[p * w_step].scale, d), vf_of_int(sum), acc[p][t]);
+            if (f->min)
+                acc[p][t] = vf_fma(w[p * w_step].min, dsum, acc[p][t]);
+        }
+    }
+}
+
+static void store_rows(const ag_matmul_args *a, int tok, int panel, vf acc) {
+    const int row = panel * V_ROWS, rows = a->rows - row;
+    float *out = a->out + (size_t)tok * a->out_stride + row;
+    if (rows >= V_ROWS) {
+        vf_store(out, a->bias ? vf_add(acc, vf_load(a->bias + row)) : acc);
+        return;
+    }
+    float lanes[V_ROWS];
+    vf_store(lanes, acc);
+    for (int i = 0; i < rows; i++)
+        out[i] = a->bias ? lanes[i] + a->bias[row + i] : lanes[i];
+}
+
+V_INLINE const ag_q8_block *act_row(const ag_matmul_args *a, int tok) {
+    return (const ag_q8_block *)((const char *)a->act + (size_t)tok * a->act_stride);
+}
+
+/* Few tokens: np panels from `panel` on, nt tokens from `tok` on, all columns. */
+V_INLINE void direct_tile(const ag_qformat *f, int np, int nt, const ag_matmul_args *a, int panel,
+                          int tok) {
+    const size_t bytes = ag_qf_panel_bytes(f, V_ROWS, a->cols);
+    const uint8_t *w = (const uint8_t *)a->w + (size_t)panel * bytes;
+    const ag_q8_block *x[4];
+    vf acc[2][4];
+    UNROLL
+    for (int t = 0; t < nt; t++) {
+        x[t] = act_row(a, tok + t);
+        acc[0][t] = acc[1][t] = vf_zero();
+    }
+    for (int g = 0; g < a->cols / 32; g++) {
+        wblock b[2];
+        UNROLL
+        for (int p = 0; p < np; p++)
+            unpack(f, w + p * bytes, g, &b[p]);
+        step(f, np, nt, b, 1, x, acc);
+        UNROLL
+        for (int t = 0; t < nt; t++)
+            x[t]++;
+    }
+    UNROLL
+    for (int t = 0; t < nt; t++)
+        UNROLL
+    for (int p = 0; p < np; p++)
+        store_rows(a, tok + t, panel + p, acc[p][t]);
+}
+
+V_INLINE void run_direct(const ag_qformat *f, const ag_matmul_args *a) {
+    int p = a->panel0;
+    if (a->n_tok == 1)
+        for (; p + 1 < a->panel1; p += 2)
+            direct_tile(f, 2, 1, a, p, 0);
+    for (; p < a->panel1; p++) {
+        if (a->n_tok == 1)
+            direct_tile(f, 1, 1, a, p, 0);
+        else if (a->n_tok == 2)
+            direct_tile(f, 1, 2, a, p, 0);
+        else if (a->n_tok == 3)
+            direct_tile(f, 1, 3, a, p, 0);
+        else
+            direct_tile(f, 1, 4, a, p, 0);
+    }
+}
+
+/* A slab of np panels (wblocks of panel p at slab + p * SLAB) and nt tokens: n_groups steps on the
+ * accumulators kept between slabs. */
+V_INLINE void slab_tile(const ag_qformat *f, int np, int nt, const wblock *slab, int n_groups,
+                        const ag_q8_block *x0, size_t stride, vf (*sums)[2]) {
+    const ag_q8_block *x[4];
+    vf acc[2][4];
+    UNROLL
+    for (int t = 0; t < nt; t++) {
+        x[t] = (const ag_q8_block *)((const char *)x0 + (size_t)t * stride);
+        UNROLL
+        for (int p = 0; p < np; p++)
+            acc[p][t] = sums[t][p];
+    }
+    for (int g = 0; g < n_groups; g++) {
+        step(f, np, nt, slab + g, SLAB, x, acc);
+        UNROLL
+        for (int t = 0; t < nt; t++)
+            x[t]++;
+    }
+    UNROLL
+    for (int t = 0; t < nt; t++)
+        UNROLL
+    for (int p = 0; p < np; p++)
+        sums[t][p] = acc[p][t];
+}
+
+V_INLINE void slab_tokens(const ag_qformat *f, int np, const wblock *slab, int n_groups,
+                          const ag_q8_block *x, size_t stride, int n_tok, vf (*sums)[2]) {
+    int t = 0;
+    for (; t + 4 <= n_tok; t += 4)
+        slab_tile(f, np, 4, slab, n_groups, (const void *)((const char *)x + t * stride), stride,
+                  sums + t);
+    const void *rest = (const char *)x + t * stride;
+    if (n_tok - t == 3)
+        slab_tile(f, np, 3, slab, n_groups, rest, stride, sums + t);
+    else if (n_tok - t == 2)
+        slab_tile(f, np, 2, slab, n_groups, rest, stride, sums + t);
+    else if (n_tok - t == 1)
+        slab_tile(f, np, 1, slab, n_groups, rest, stride, sums + t);
+}
+
+/* np panels, n_tok (at most TOKENS) tokens from `tok` on, all columns. */
+V_INLINE void slab_panels(const ag_qformat *f, int np, const ag_matmul_args *a, int panel, int tok,
+                          int n_tok) {
+    const size_t bytes = ag_qf_panel_bytes(f, V_ROWS, a->cols);
+    const uint8_t *w = (const uint8_t *)a->w + (size_t)panel * bytes;
+    const int groups = a->cols / 32;
+    wblock slab[2 * SLAB];
+    vf sums[TOKENS][2];
+    for (int t = 0; t < n_tok; t++)
+        sums[t][0] = sums[t][1] = vf_zero();
+    for (int g0 = 0; g0 < groups; g0 += SLAB) {
+        const int n = groups - g0 < SLAB ? groups - g0 : SLAB;
+        for (int p = 0; p < np; p++)
+            for (int g = 0; g < n; g++)
+                unpack(f, w + p * bytes, g0 + g, &slab[p * SLAB + g]);
+        slab_tokens(f, np, slab, n, act_row(a, tok) + g0, a->act_stride, n_tok, sums);
+    }
+    for (int t = 0; t < n_tok; t++)
+        for (int p = 0; p < np; p++)
+            store_rows(a, tok + t, panel + p, sums[t][p]);
+}
+
+V_INLINE void run_slab(const ag_qformat *f, const ag_matmul_args *a) {
+    int block = (int)(ACT_BYTES / a->act_stride) & ~3;
+    block = block < 16 ? 16 : block > TOKENS ? TOKENS : block;
+    for (int tok = 0; tok < a->n_tok; tok += block) {
+        const int n = a->n_tok - tok < block ? a->n_tok - tok : block;
+        int p = a->panel0;
+        for (; p + 1 < a->panel1; p += 2)
+            slab_panels(f, 2, a, p, tok, n);
+        if (p < a->panel1)
+            slab_panels(f, 1, a, p, tok, n);
+    }
+}
+
+#define AG_QUANT_RUN(id, name, ...)                                                                \
+    static void matmul_##name(const ag_matmul_args *a) {                                           \
+        const ag_qformat f = AG_QFORMAT(id, name, __VA_ARGS__);                                    \
+        if (a->n_tok <= DIRECT)                                                                    \
+            run_direct(&f, a);                                                                     \
+        else                                                                                       \
+            run_slab(&f, a);                                                                       \
+    }
+
+#endif
