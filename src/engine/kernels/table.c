@@ -20,6 +20,8 @@ static void fill(ag_kernels *k, ag_tier tier) {
 #if defined(__x86_64__)
     if (tier >= AG_TIER_AVX2) {
         ag_k_matmul_fill_avx2(k);
+        ag_k_attend_fill_avx2(k);
+        ag_k_vector_fill_avx2(k);
     }
 #endif
 }
