@@ -1,4 +1,4 @@
-/* Private to the kernels room: IEEE half and bfloat16, bit by bit. Exact for every value, rounding
+/* IEEE half and bfloat16, bit by bit. Exact for every value, rounding
  * to nearest even, on every machine; equal to the processor's conversions. */
 #ifndef AG_KERNELS_HALF_H
 #define AG_KERNELS_HALF_H

@@ -1,0 +1,46 @@
+#include "model/arch.h"
+
+/* Names of norms: one tensor name means different things in different families, see
+ * docs/adding-a-model.md. */
+static const ag_arch table[] = {
+    {.name = "llama",
+     .families = "Llama 2, Llama 3, SmolLM2, Mistral",
+     .pairing = AG_PAIR_ADJACENT,
+     .window = AG_WINDOW_ALL,
+     .pre_mlp = "ffn_norm"},
+    {.name = "qwen2", .families = "Qwen2, Qwen2.5", .pairing = AG_PAIR_HALF, .pre_mlp = "ffn_norm"},
+    {.name = "qwen3", .families = "Qwen3", .pairing = AG_PAIR_HALF, .pre_mlp = "ffn_norm"},
+    {.name = "gemma3",
+     .families = "Gemma 3 (text)",
+     .pairing = AG_PAIR_HALF,
+     .window = AG_WINDOW_PATTERN,
+     .window_pattern = 6,
+     .theta_local = 10000.0f,
+     .act = AG_ACT_GEGLU,
+     .embed_scale = true,
+     .post_attn = "post_attention_norm",
+     .pre_mlp = "ffn_norm",
+     .post_mlp = "post_ffw_norm"},
+    {.name = "chatglm",
+     .families = "GLM-4 (glm-4-9b)",
+     .pairing = AG_PAIR_ADJACENT,
+     .pre_mlp = "ffn_norm"},
+    {.name = "glm4",
+     .families = "GLM-4-0414, GLM-Z1",
+     .pairing = AG_PAIR_GLM4,
+     .post_attn = "post_attention_norm",
+     .pre_mlp = "ffn_norm",
+     .post_mlp = "post_ffw_norm"},
+};
+
+const ag_arch *ag_arch_find(ag_span name) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (ag_span_is(name, table[i].name))
+            return &table[i];
+    return NULL;
+}
+
+const char *ag_arch_supported(void) {
+    return "llama (Llama 2/3, SmolLM2, Mistral), qwen2, qwen3, gemma3, chatglm (GLM-4), glm4 "
+           "(GLM-4-0414)";
+}

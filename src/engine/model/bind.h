@@ -1,0 +1,33 @@
+/* Private to model/: what binding decided and loading fills. */
+#ifndef AG_MODEL_BIND_H
+#define AG_MODEL_BIND_H
+
+#include "model/model.h"
+
+typedef struct ag_plan_matrix {
+    ag_matrix *field;        /* to receive its panels */
+    const ag_gguf_tensor *t; /* where the rows come from */
+    ag_type as;              /* the type they are packed as */
+    const uint8_t *src;      /* first row in the file */
+    size_t row_bytes;        /* of a row in the file */
+    size_t at;               /* offset of the panels in the weight memory */
+} ag_plan_matrix;
+
+typedef struct ag_plan_vector {
+    const float **field;
+    ag_type type;
+    const uint8_t *src;
+    int n;
+    size_t at; /* floats from the start of the vector memory */
+} ag_plan_vector;
+
+struct ag_binding {
+    ag_plan_matrix *matrices; /* owned; in the order a forward pass reads them, ends first */
+    size_t n_matrices, matrices_room;
+    ag_plan_vector *vectors; /* owned */
+    size_t n_vectors, vectors_room;
+    size_t weight_bytes; /* of all panels */
+    size_t n_floats;     /* of all vectors */
+};
+
+#endif

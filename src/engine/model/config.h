@@ -1,0 +1,43 @@
+/* The numbers of a model, read from a file's keys and checked against each other. */
+#ifndef AG_MODEL_CONFIG_H
+#define AG_MODEL_CONFIG_H
+
+#include "load/gguf.h"
+#include "model/arch.h"
+
+typedef struct ag_model_config {
+    const ag_arch *arch;
+    int n_layers;
+    int n_embd;     /* E */
+    int n_ff;       /* F */
+    int n_heads;    /* H query heads */
+    int n_kv_heads; /* K; divides H */
+    int d_head;     /* D, a multiple of 16; H * D need not be E */
+    int n_vocab;    /* rows of the embedding; may differ from the tokenizer's count */
+    int n_ctx;      /* that the model was made for */
+    float rms_eps;
+    float attn_scale;
+    float attn_softcap;  /* 0: none */
+    float logit_softcap; /* 0: none */
+    int window;          /* 0: no layer slides */
+    int window_pattern;  /* 0: every layer slides; n: every n-th sees all */
+    bool half_pairs;     /* rotary partners (f, f + rot/2) instead of (2f, 2f+1) */
+    int rot;             /* leading elements of a head that rotate */
+} ag_model_config;
+
+/* AG_E_UNSUPPORTED (architecture; the message lists the supported ones), AG_E_FORMAT,
+ * AG_E_NOT_FOUND (a key is missing). */
+ag_code ag_model_config_read(const ag_gguf *g, ag_model_config *c, ag_err *err) AG_MUST_USE;
+
+/* Does this layer see only the latest `window` keys? */
+static inline bool ag_layer_slides(const ag_model_config *c, int layer) {
+    return c->window > 0 && (c->window_pattern == 0 || (layer + 1) % c->window_pattern != 0);
+}
+
+/* Typed keys below the architecture's prefix: "block_count" → "llama.block_count". */
+ag_code ag_arch_key_u32(const ag_gguf *g, const ag_arch *a, const char *key, bool required,
+                        uint32_t *out, ag_err *err) AG_MUST_USE;
+ag_code ag_arch_key_f32(const ag_gguf *g, const ag_arch *a, const char *key, bool required,
+                        float *out, ag_err *err) AG_MUST_USE;
+
+#endif

@@ -1,0 +1,61 @@
+/* The forward pass of a decoder over the rows of one step.
+ *
+ * A row is one token of some sequence. Rows of a sequence stand together (a run) in the order of
+ * their positions; runs of different sequences ride in one batch. What a row computes depends on
+ * its own token, position and sequence alone.
+ *
+ * Thread: engine; the work is shared with the pool. Nothing here allocates. */
+#ifndef AG_MODEL_FORWARD_H
+#define AG_MODEL_FORWARD_H
+
+#include "kv/kv.h"
+#include "model/model.h"
+
+/* Query tokens that one call of the attention kernel takes together, to share its reading of K and
+ * V. */
+#define AG_ATTEND_TILE 16
+
+typedef struct ag_run {
+    const int32_t *ids; /* [n] tokens, each below n_vocab */
+    int n;              /* 1 or more */
+    ag_kv_seq *kv;      /* blocks for pos0 + n positions are reserved */
+    int pos0;           /* position of ids[0] = tokens already stored */
+    int row0;           /* first row in the step; set by ag_forward() */
+} ag_run;
+
+/* Working memory of a step, planned once for the largest one. Shapes with T = max_rows. */
+typedef struct ag_scratch {
+    uint8_t *memory; /* owned pages */
+    size_t bytes;
+    int max_rows, max_logits;
+    float *h;               /* [T, E] residual stream */
+    float *x;               /* [T, max(E, H*D, F)] input of the next matmuls, float32 */
+    uint8_t *x8;            /* [T, q8_stride] the same, quantised */
+    size_t x_stride;        /* floats */
+    size_t x8_stride;       /* bytes */
+    float *wide;            /* [T, wide_stride]: q|k|v, or gate|up */
+    size_t wide_stride;     /* floats */
+    float *y;               /* [T, E] output of attention or mlp, before it is added */
+    float *cos[2], *sin[2]; /* [T, rot/2]: layers that see all, layers that slide */
+    int *run_of;            /* [T] row → run */
+    float *attend;          /* [threads, attend_stride] */
+    size_t attend_stride;   /* floats */
+    float *logits;          /* [max_logits, n_vocab] */
+} ag_scratch;
+
+/* Bytes that ag_scratch_init() will take. */
+size_t ag_scratch_bytes(const ag_model *m, const ag_kv_ops *kv, int max_rows, int max_logits,
+                        int threads);
+ag_code ag_scratch_init(ag_scratch *s, const ag_model *m, const ag_kv_ops *kv, int max_rows,
+                        int max_logits, int threads, ag_err *err) AG_MUST_USE;
+void ag_scratch_deinit(ag_scratch *s);
+
+/* Run all layers over the rows of `runs` (their sum at most max_rows), store their K and V, and
+ * leave the residual stream in s->h. Each run's kv->n_tokens advances. */
+void ag_forward(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs);
+
+/* Logits of n (at most max_logits) rows of the last ag_forward(): out[i * n_vocab]. */
+void ag_forward_logits(const ag_model *m, ag_pool *pool, ag_scratch *s, const int *rows, int n,
+                       float *out);
+
+#endif

@@ -1,0 +1,80 @@
+/* A loaded decoder: its numbers, and its weights bound once to named fields, packed for the kernels
+ * of this machine.
+ *
+ * Every tensor's type and shape is checked when the model is opened; afterwards the code trusts the
+ * struct. Constant after opening: any thread may read it. */
+#ifndef AG_MODEL_MODEL_H
+#define AG_MODEL_MODEL_H
+
+#include "base/log.h"
+#include "kernels/kernels.h"
+#include "model/config.h"
+#include "model/rope.h"
+#include "par/pool.h"
+
+typedef struct ag_matrix {
+    const ag_matmul_ops *ops;
+    const uint8_t *panels; /* [n_panels] in the model's weight memory */
+    size_t panel_bytes;
+    int rows, cols;
+    int n_panels;
+    const float *bias; /* [rows] or NULL */
+} ag_matrix;
+
+typedef struct ag_layer {
+    const float *attn_norm;       /* [E] */
+    ag_matrix q, k, v;            /* [H*D, E], [K*D, E], [K*D, E] */
+    const float *q_norm, *k_norm; /* [D] or NULL: per head, before the rotation */
+    ag_matrix o;                  /* [E, H*D] */
+    const float *post_attn;       /* [E] or NULL */
+    const float *pre_mlp;         /* [E] */
+    ag_matrix gate, up;           /* [F, E] */
+    ag_matrix down;               /* [E, F] */
+    const float *post_mlp;        /* [E] or NULL */
+    bool slides;                  /* sees only the latest config.window keys */
+} ag_layer;
+
+typedef struct ag_model {
+    ag_model_config config;
+    const ag_kernels *kernels;
+    ag_layer *layers; /* owned [n_layers] */
+    ag_rope rope_full, rope_local;
+    ag_type embd_type;   /* of the embedding, which is read from the file row by row */
+    const uint8_t *embd; /* [n_vocab] rows in the file's mapping */
+    size_t embd_row_bytes;
+    const float *output_norm; /* [E] */
+    ag_matrix output;         /* [n_vocab, E]; its own packed copy when tied to the embedding */
+    bool tied;
+    uint8_t *weights; /* owned pages: everything packed */
+    size_t weight_bytes;
+    float *vectors; /* owned: norms and biases as float32 */
+    size_t vector_bytes;
+    uint64_t n_params;
+} ag_model;
+
+/* Re-encode matrices while loading (dtype): keep the file's types, or one of F32, F16, BF16. */
+#define AG_DTYPE_KEEP (-1)
+
+typedef struct ag_model_opts {
+    const ag_kernels *kernels;
+    int dtype; /* AG_DTYPE_KEEP or an ag_type */
+    /* Called between matrices with packed bytes done and in all; false gives up. May be NULL. */
+    bool (*on_progress)(void *ctx, uint64_t done, uint64_t total);
+    void *progress_ctx;
+} ag_model_opts;
+
+/* Check and plan without packing: fills everything but the weights' contents; weight_bytes and
+ * vector_bytes say what ag_model_load() will take. `g` must stay open as long as the model.
+ * AG_E_UNSUPPORTED, AG_E_FORMAT ("blk.3.attn_q.weight: expected [2048, 2048], found ..."),
+ * AG_E_NOMEM. */
+typedef struct ag_binding ag_binding;
+ag_code ag_model_bind(const ag_gguf *g, const ag_model_opts *opts, ag_model *m, ag_binding **plan,
+                      ag_err *err) AG_MUST_USE;
+/* Allocate, pack on all threads of the pool, and drop the file's pages. Consumes *plan in every
+ * case. AG_E_NOMEM, AG_E_CANCELLED. On error the model must still be closed. */
+ag_code ag_model_load(ag_model *m, ag_binding **plan, const ag_gguf *g, const ag_model_opts *opts,
+                      ag_pool *pool, ag_err *err) AG_MUST_USE;
+void ag_binding_free(ag_binding **plan);
+void ag_model_close(ag_model *m);
+
+#endif

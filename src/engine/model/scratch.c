@@ -1,0 +1,68 @@
+/* Planning the working memory of a step. Buffers that never live at once share space: `wide` is
+ * q|k|v during attention and gate|up during the mlp. */
+#include "base/mem.h"
+#include "model/forward.h"
+
+static size_t max3(size_t a, size_t b, size_t c) {
+    size_t m = a > b ? a : b;
+    return m > c ? m : c;
+}
+
+/* Hands out 64-byte aligned pieces; with memory NULL it only adds up. */
+static void *carve(uint8_t *memory, size_t *at, size_t bytes) {
+    size_t from = *at;
+    *at += (bytes + 63) / 64 * 64;
+    return memory ? memory + from : NULL;
+}
+
+static size_t plan(ag_scratch *s, uint8_t *memory, const ag_model *m, const ag_kv_ops *kv,
+                   int threads) {
+    const ag_model_config *c = &m->config;
+    size_t t = (size_t)s->max_rows, e = (size_t)c->n_embd, f = (size_t)c->n_ff;
+    size_t qd = (size_t)c->n_heads * (size_t)c->d_head;
+    size_t kd = (size_t)c->n_kv_heads * (size_t)c->d_head, half = (size_t)c->rot / 2;
+    int widest = (int)max3(e, qd, f), group = c->n_heads / c->n_kv_heads;
+    size_t at = 0;
+    s->x_stride = ((size_t)widest + 15) / 16 * 16;
+    s->x8_stride = ag_act_q8_bytes((widest + 31) / 32 * 32);
+    s->wide_stride = (max3(qd + 2 * kd, 2 * f, 0) + 15) / 16 * 16;
+    s->attend_stride = (kv->attend_scratch(AG_ATTEND_TILE, group, c->d_head) + 15) / 16 * 16;
+    s->h = carve(memory, &at, t * e * sizeof(float));
+    s->x = carve(memory, &at, t * s->x_stride * sizeof(float));
+    s->x8 = carve(memory, &at, t * s->x8_stride);
+    s->wide = carve(memory, &at, t * s->wide_stride * sizeof(float));
+    s->y = carve(memory, &at, t * e * sizeof(float));
+    for (int i = 0; i < 2; i++) {
+        s->cos[i] = carve(memory, &at, t * half * sizeof(float));
+        s->sin[i] = carve(memory, &at, t * half * sizeof(float));
+    }
+    s->run_of = carve(memory, &at, t * sizeof(int));
+    s->attend = carve(memory, &at, (size_t)threads * s->attend_stride * sizeof(float));
+    s->logits = carve(memory, &at, (size_t)s->max_logits * (size_t)c->n_vocab * sizeof(float));
+    return at;
+}
+
+size_t ag_scratch_bytes(const ag_model *m, const ag_kv_ops *kv, int max_rows, int max_logits,
+                        int threads) {
+    ag_scratch s = {.max_rows = max_rows, .max_logits = max_logits};
+    return plan(&s, NULL, m, kv, threads);
+}
+
+ag_code ag_scratch_init(ag_scratch *s, const ag_model *m, const ag_kv_ops *kv, int max_rows,
+                        int max_logits, int threads, ag_err *err) {
+    *s = (ag_scratch){.max_rows = max_rows, .max_logits = max_logits};
+    size_t bytes = plan(s, NULL, m, kv, threads);
+    uint8_t *memory = ag_alloc_pages(AG_ROOM_CORE, bytes);
+    if (!memory)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for %zu bytes of scratch", bytes);
+    plan(s, memory, m, kv, threads);
+    s->memory = memory;
+    s->bytes = bytes;
+    return AG_OK;
+}
+
+void ag_scratch_deinit(ag_scratch *s) {
+    if (s->memory)
+        ag_free_pages(AG_ROOM_CORE, s->memory, s->bytes);
+    *s = (ag_scratch){0};
+}
