@@ -21,6 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np  # noqa: E402
 
 import gguf_file as gf  # noqa: E402
+import micro_models  # noqa: E402
 import tiny_models as tm  # noqa: E402
 from gguf_file import ARR, BOOL, F32, I32, STR, U32  # noqa: E402
 from gguf_types import TYPES, dequantize, quantize  # noqa: E402
@@ -83,35 +84,6 @@ def dequantized(tensors):
     return {name: dequantize(t, np.frombuffer(blob, np.uint8), shape) for name, t, shape, blob in tensors}
 
 
-def micro():
-    """The smallest model that runs: 24 tokens, one layer. For tests that damage every byte of a file."""
-    E, V, F, H, K = 32, 24, 32, 2, 1
-    d = E // H
-    text = ["<unk>", "<s>", "</s>", "\u2581", "a", "b", "c", "d", "e", "\u2581a", "ab", "abc", "de", "\u2581de"]
-    tokens = text + [f"<0x{b:02X}>" for b in range(0x61, 0x61 + V - len(text))]
-    types = [2, 3, 3] + [1] * (len(text) - 3) + [6] * (V - len(text))
-    keys = [("general.architecture", STR, "llama"), ("general.name", STR, "micro"), ("llama.block_count", U32, 1),
-            ("llama.context_length", U32, 64), ("llama.embedding_length", U32, E),
-            ("llama.feed_forward_length", U32, F), ("llama.attention.head_count", U32, H),
-            ("llama.attention.head_count_kv", U32, K), ("llama.rope.freq_base", F32, 10000.0),
-            ("llama.rope.dimension_count", U32, d), ("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
-            ("tokenizer.ggml.model", STR, "llama"), ("tokenizer.ggml.tokens", (ARR, STR), tokens),
-            ("tokenizer.ggml.token_type", (ARR, I32), types),
-            ("tokenizer.ggml.scores", (ARR, F32), [-float(i) for i in range(V)]),
-            ("tokenizer.ggml.bos_token_id", U32, 1), ("tokenizer.ggml.eos_token_id", U32, 2),
-            ("tokenizer.ggml.unknown_token_id", U32, 0), ("tokenizer.ggml.add_bos_token", BOOL, True),
-            ("tokenizer.chat_template", STR, "{% for m in messages %}{{ m.content }}{% endfor %}")]
-    shapes = {"token_embd": ("Q8_0", (V, E)), "blk.0.attn_norm": ("F32", (E,)), "blk.0.attn_q": ("Q4_0", (E, E)),
-              "blk.0.attn_k": ("Q8_0", (K * d, E)), "blk.0.attn_v": ("Q5_1", (K * d, E)),
-              "blk.0.attn_output": ("Q4_1", (E, E)), "blk.0.ffn_norm": ("F32", (E,)), "blk.0.ffn_gate": ("Q5_0", (F, E)),
-              "blk.0.ffn_up": ("BF16", (F, E)), "blk.0.ffn_down": ("F16", (E, F)), "output_norm": ("F32", (E,))}
-    tensors = []
-    for name, (t, shape) in shapes.items():
-        x = tm.random_tensor("micro/" + name, shape, "norm" if "norm" in name else "linear", False, True)
-        tensors.append((name + ".weight", t, shape, quantize(t, x.reshape(-1, shape[-1])).tobytes()))
-    return keys, tensors
-
-
 def write(path, data):
     with open(path + ".part", "wb") as f:
         f.write(data)
@@ -123,7 +95,8 @@ def make_one(job):
     """[(sha256, file name)] of the files of one model and type."""
     out, name, want = job
     if name == "micro":
-        return [write(os.path.join(out, "micro.gguf"), gf.encode(*micro()))]
+        done = [write(os.path.join(out, f"odd-{odd}.gguf"), data) for odd, data in micro_models.odd_files().items()]
+        return done + [write(os.path.join(out, "micro.gguf"), gf.encode(*micro_models.micro()))]
     keys, tensors = build(name, tm.table()[name], want)
     stem = f"{name}-{want}"
     done = [write(os.path.join(out, stem + ".gguf"), gf.encode(keys, tensors))]

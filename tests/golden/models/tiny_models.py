@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import chat_templates as chat
-from gguf_file import ARR, BOOL, F32, I32, STR, U32  # noqa: F401
+from gguf_file import F32, STR, U32
 
 SEED = 7
 
@@ -133,11 +133,12 @@ def gemma_models(T):
              vocab_size=512, attn_logit_softcapping=None, final_logit_softcapping=None)
     del c["hidden_act"]
     T["tiny-gemma3"] = Model(c, decoder_tensors(c, qk_norm=True, head=False), "gemma", chat.GEMMA)
-    # linear rope on the full layers only, and a shorter pattern of layers
-    c = dict(c, hidden_size=256, num_hidden_layers=2, num_attention_heads=4,
+    # its own scale of scores, linear rope on the full layers only, and a shorter pattern of layers
+    c = dict(c, hidden_size=256, num_hidden_layers=2, num_attention_heads=4, query_pre_attn_scalar=128,
              layer_types=["sliding_attention", "full_attention"], rope_scaling={"rope_type": "linear", "factor": 8.0})
     T["tiny-gemma3-scaled"] = Model(c, decoder_tensors(c, qk_norm=True, head=False), "gemma", chat.GEMMA,
-                                    [("gemma3.attention.sliding_window_pattern", U32, 2)])
+                                    [("gemma3.attention.sliding_window_pattern", U32, 2),
+                                     ("gemma3.attention.scale", F32, 128 ** -0.5)])
 
 
 def table():

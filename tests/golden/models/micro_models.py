@@ -1,0 +1,110 @@
+"""The smallest model that runs, and variants of it with one odd thing each: for tests of hostile files."""
+import gguf_file as gf
+import tiny_models as tm
+from gguf_file import ARR, BOOL, F32, I32, STR, U32
+from gguf_types import quantize
+
+
+def micro():
+    """(keys, tensors): 24 tokens, one layer, a tensor of nearly every type."""
+    E, V, F, H, K = 32, 24, 32, 2, 1
+    d = E // H
+    text = ["<unk>", "<s>", "</s>", "\u2581", "a", "b", "c", "d", "e", "\u2581a", "ab", "abc", "de", "\u2581de"]
+    tokens = text + [f"<0x{b:02X}>" for b in range(0x61, 0x61 + V - len(text))]
+    types = [2, 3, 3] + [1] * (len(text) - 3) + [6] * (V - len(text))
+    keys = [("general.architecture", STR, "llama"), ("general.name", STR, "micro"), ("llama.block_count", U32, 1),
+            ("llama.context_length", U32, 64), ("llama.embedding_length", U32, E),
+            ("llama.feed_forward_length", U32, F), ("llama.attention.head_count", U32, H),
+            ("llama.attention.head_count_kv", U32, K), ("llama.rope.freq_base", F32, 10000.0),
+            ("llama.rope.dimension_count", U32, d), ("llama.attention.layer_norm_rms_epsilon", F32, 1e-5),
+            ("tokenizer.ggml.model", STR, "llama"), ("tokenizer.ggml.tokens", (ARR, STR), tokens),
+            ("tokenizer.ggml.token_type", (ARR, I32), types),
+            ("tokenizer.ggml.scores", (ARR, F32), [-float(i) for i in range(V)]),
+            ("tokenizer.ggml.bos_token_id", U32, 1), ("tokenizer.ggml.eos_token_id", U32, 2),
+            ("tokenizer.ggml.unknown_token_id", U32, 0), ("tokenizer.ggml.add_bos_token", BOOL, True),
+            ("tokenizer.chat_template", STR, "{% for m in messages %}{{ m.content }}{% endfor %}")]
+    shapes = {"token_embd": ("Q8_0", (V, E)), "blk.0.attn_norm": ("F32", (E,)), "blk.0.attn_q": ("Q4_0", (E, E)),
+              "blk.0.attn_k": ("Q8_0", (K * d, E)), "blk.0.attn_v": ("Q5_1", (K * d, E)),
+              "blk.0.attn_output": ("Q4_1", (E, E)), "blk.0.ffn_norm": ("F32", (E,)), "blk.0.ffn_gate": ("Q5_0", (F, E)),
+              "blk.0.ffn_up": ("BF16", (F, E)), "blk.0.ffn_down": ("F16", (E, F)), "output_norm": ("F32", (E,))}
+    tensors = []
+    for name, (t, shape) in shapes.items():
+        x = tm.random_tensor("micro/" + name, shape, "norm" if "norm" in name else "linear", False, True)
+        tensors.append((name + ".weight", t, shape, quantize(t, x.reshape(-1, shape[-1])).tobytes()))
+    return keys, tensors
+
+
+NAN, INF = float("nan"), float("inf")
+# (file name, key, kind or None to drop the key, value). "bad-" must be refused; "any-" may also be borne.
+CHANGES = [
+    ("bad-no-architecture", "general.architecture", None, None),
+    ("bad-architecture-kind", "general.architecture", U32, 3),
+    ("bad-unknown-architecture", "general.architecture", STR, "llamba"),
+    ("bad-zero-heads", "llama.attention.head_count", U32, 0),
+    ("bad-no-blocks", "llama.block_count", U32, 0),
+    ("bad-many-blocks", "llama.block_count", U32, 0xFFFFFFFF),
+    ("bad-zero-width", "llama.embedding_length", U32, 0),
+    ("bad-odd-width", "llama.embedding_length", U32, 33),
+    ("bad-zero-context", "llama.context_length", U32, 0),
+    ("any-huge-context", "llama.context_length", U32, 0xFFFFFFFF),
+    ("bad-uneven-heads", "llama.attention.head_count_kv", U32, 3),
+    ("any-heads-array", "llama.attention.head_count_kv", (ARR, U32), [1]),
+    ("any-empty-heads-array", "llama.attention.head_count_kv", (ARR, U32), []),
+    ("bad-nan-epsilon", "llama.attention.layer_norm_rms_epsilon", F32, NAN),
+    ("bad-infinite-base", "llama.rope.freq_base", F32, INF),
+    ("bad-zero-base", "llama.rope.freq_base", F32, 0.0),
+    ("bad-odd-rotation", "llama.rope.dimension_count", U32, 7),
+    ("bad-wide-rotation", "llama.rope.dimension_count", U32, 64),
+    ("bad-unknown-scaling", "llama.rope.scaling.type", STR, "ntk"),
+    ("any-linear-without-factor", "llama.rope.scaling.type", STR, "linear"),
+    ("any-yarn-without-anything", "llama.rope.scaling.type", STR, "yarn"),
+    ("any-zero-window", "llama.attention.sliding_window", U32, 0),
+    ("any-window-of-one", "llama.attention.sliding_window", U32, 1),
+    ("any-huge-window", "llama.attention.sliding_window", U32, 0xFFFFFFFF),
+    ("any-pattern-of-ones", "llama.attention.sliding_window_pattern", (ARR, BOOL), [True]),
+    ("any-pattern-of-strings", "llama.attention.sliding_window_pattern", (ARR, STR), ["a"]),
+    ("any-pattern-zero", "llama.attention.sliding_window_pattern", U32, 0),
+    ("bad-no-tokenizer", "tokenizer.ggml.model", None, None),
+    ("bad-unknown-tokenizer", "tokenizer.ggml.model", STR, "rwkv"),
+    ("bad-byte-pairs-without-merges", "tokenizer.ggml.model", STR, "gpt2"),
+    ("bad-few-tokens", "tokenizer.ggml.tokens", (ARR, STR), ["a", "b"]),
+    ("bad-empty-token-list", "tokenizer.ggml.tokens", (ARR, STR), []),
+    ("any-equal-tokens", "tokenizer.ggml.tokens", (ARR, STR), ["a"] * 24),
+    ("any-empty-tokens", "tokenizer.ggml.tokens", (ARR, STR), [""] * 24),
+    ("bad-number-tokens", "tokenizer.ggml.tokens", (ARR, U32), list(range(24))),
+    ("any-not-utf8-tokens", "tokenizer.ggml.tokens", (ARR, STR), [bytes([200 + i]) for i in range(24)]),
+    ("any-few-scores", "tokenizer.ggml.scores", (ARR, F32), [0.0]),
+    ("any-nan-scores", "tokenizer.ggml.scores", (ARR, F32), [NAN] * 24),
+    ("any-few-types", "tokenizer.ggml.token_type", (ARR, I32), [1]),
+    ("any-odd-types", "tokenizer.ggml.token_type", (ARR, I32), [-7, 99] * 12),
+    ("any-far-bos", "tokenizer.ggml.bos_token_id", U32, 0xFFFFFFFF),
+    ("any-far-eos", "tokenizer.ggml.eos_token_id", U32, 1 << 31),
+    ("any-far-unknown", "tokenizer.ggml.unknown_token_id", U32, 1000),
+    ("any-broken-template", "tokenizer.chat_template", STR, "{% for m in"),
+    ("any-endless-template", "tokenizer.chat_template", STR,
+     "{% for i in range(999999999) %}{% for j in range(999999999) %}x{% endfor %}{% endfor %}"),
+    ("bad-alignment-zero", "general.alignment", U32, 0),
+    ("bad-alignment-odd", "general.alignment", U32, 12),
+    ("bad-alignment-huge", "general.alignment", U32, 1 << 31),
+]
+
+
+def odd_files():
+    """File name -> bytes."""
+    keys, tensors = micro()
+    at = {k: i for i, (k, _, _) in enumerate(keys)}
+    out = {}
+    for name, key, kind, value in CHANGES:
+        changed = [k for k in keys if k[0] != key]
+        if kind is not None:
+            changed.insert(at.get(key, len(changed)), (key, kind, value))
+        out[name] = gf.encode(changed, tensors)
+    q = next(i for i, t in enumerate(tensors) if t[0] == "blk.0.attn_q.weight")
+    name, kind, shape, blob = tensors[q]
+    wrong = tensors[:q] + [(name, kind, (shape[0] // 2, shape[1] * 2), blob)] + tensors[q + 1:]
+    out["bad-shape"] = gf.encode(keys, wrong)
+    out["bad-missing-tensor"] = gf.encode(keys, tensors[:-1])
+    out["any-twice-the-tensor"] = gf.encode(keys, tensors + tensors[-1:])
+    out["any-twice-the-key"] = gf.encode(keys + keys[2:3], tensors)
+    out["bad-no-tensors"] = gf.encode(keys, [])
+    return out
