@@ -1,0 +1,99 @@
+#include "core/budget.h"
+
+#include <stdio.h>
+
+/* A context below this is of no use; rather say that the model does not fit. */
+#define LEAST_CONTEXT 512
+/* By default every sequence that may run at once gets this much KV, beside one full context. */
+#define USUAL_SEQUENCE 2048
+/* Keeps counts of tokens inside an int. */
+#define MOST_BLOCKS (1 << 25)
+
+static double mib(uint64_t bytes) { return (double)bytes / (1024.0 * 1024.0); }
+
+static int min_int(int a, int b) { return a < b ? a : b; }
+
+/* "weights 98.2 MiB + scratch 21.0 MiB + KV 180.0 MiB (8192 tokens x 22.5 KiB) = ... of ..." */
+static void describe(const ag_model *m, const ag_budget *b, const ag_core_opts *o, char *text,
+                     size_t n) {
+    uint64_t weights = m->weight_bytes + m->vector_bytes;
+    int tokens = b->kv_blocks * AG_KV_BLOCK;
+    snprintf(text, n,
+             "weights %.1f MiB + scratch %.1f MiB + KV %.1f MiB (%d tokens x %.1f KiB) = %.1f MiB; "
+             "budget %.1f MiB (%.0f %% of %.1f MiB)",
+             mib(weights), mib(b->scratch_bytes), mib(b->kv_bytes), tokens,
+             (double)ag_kv_block_bytes(&b->kv_shape) / AG_KV_BLOCK / 1024.0,
+             mib(weights + b->scratch_bytes + b->kv_bytes), mib(o->budget_bytes),
+             100 * o->memory_fraction, mib(o->memory_bytes));
+}
+
+static ag_code refuse(const ag_model *m, const ag_budget *b, const ag_core_opts *o, int fits,
+                      ag_err *err) {
+    char text[300];
+    describe(m, b, o, text, sizeof text);
+    if (fits >= LEAST_CONTEXT)
+        return ag_fail(
+            err, AG_E_BUDGET,
+            "a context of %d tokens does not fit in memory: %s. Up to %d tokens fit: lower "
+            "max_context_length, raise memory_fraction, or use kv_type q8_0",
+            b->max_context, text, fits);
+    return ag_fail(err, AG_E_BUDGET,
+                   "the model does not fit in memory: %s. Raise memory_fraction, use a smaller or "
+                   "more strongly quantised model, or a machine with more memory",
+                   text);
+}
+
+ag_code ag_budget_plan(ag_budget *b, const ag_model *m, const ag_core_opts *o, ag_err *err) {
+    const ag_model_config *c = &m->config;
+    *b = (ag_budget){.kv_shape = {.ops = &o->kernels->kv[o->kv_type],
+                                  .n_layers = c->n_layers,
+                                  .n_heads = c->n_kv_heads,
+                                  .d = c->d_head}};
+    bool explicit = o->max_context > 0;
+    b->max_context = explicit ? o->max_context : c->n_ctx;
+    b->batch_tokens = min_int(o->batch_tokens, b->max_context);
+    if (b->batch_tokens < o->max_sequences)
+        b->batch_tokens = o->max_sequences; /* every running sequence must find a row */
+    b->scratch_bytes =
+        ag_scratch_bytes(m, b->kv_shape.ops, b->batch_tokens, o->max_sequences, o->n_threads);
+    uint64_t block = ag_kv_block_bytes(&b->kv_shape);
+    uint64_t fixed = m->weight_bytes + m->vector_bytes + b->scratch_bytes;
+    uint64_t fit = fixed < o->budget_bytes ? (o->budget_bytes - fixed) / block : 0;
+    int fit_blocks = fit > MOST_BLOCKS ? MOST_BLOCKS : (int)fit;
+    int fit_tokens = fit_blocks * AG_KV_BLOCK;
+
+    int context_blocks = ag_kv_blocks_for(b->max_context);
+    if (context_blocks > fit_blocks) {
+        b->kv_blocks = context_blocks;
+        b->kv_bytes = (uint64_t)context_blocks * block;
+        if (explicit || fit_tokens < LEAST_CONTEXT)
+            return refuse(m, b, o, fit_tokens, err);
+        ag_log(o->log, AG_LOG_WARN, "memory",
+               "the model's context of %d tokens does not fit; using %d", b->max_context,
+               fit_tokens);
+        b->max_context = fit_tokens;
+        context_blocks = fit_blocks;
+    }
+    b->kv_blocks = context_blocks;
+    if (o->kv_tokens > 0) {
+        uint64_t blocks = (o->kv_tokens + AG_KV_BLOCK - 1) / AG_KV_BLOCK;
+        b->kv_blocks = blocks > MOST_BLOCKS ? MOST_BLOCKS : (int)blocks;
+        b->kv_bytes = (uint64_t)b->kv_blocks * block;
+        if (b->kv_blocks < context_blocks)
+            return ag_fail(err, AG_E_ARG,
+                           "kv_tokens is %llu, less than one sequence's context of %d tokens",
+                           (unsigned long long)o->kv_tokens, b->max_context);
+        if (b->kv_blocks > fit_blocks)
+            return refuse(m, b, o, 0, err);
+    } else {
+        int each = min_int(ag_kv_blocks_for(USUAL_SEQUENCE), context_blocks);
+        int useful = min_int(each * o->max_sequences, fit_blocks);
+        if (b->kv_blocks < useful)
+            b->kv_blocks = useful;
+    }
+    b->kv_bytes = (uint64_t)b->kv_blocks * block;
+    char text[300];
+    describe(m, b, o, text, sizeof text);
+    ag_log(o->log, AG_LOG_INFO, "memory", "%s", text);
+    return AG_OK;
+}

@@ -1,0 +1,92 @@
+#include "core/core.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "core/budget.h"
+
+static ag_code open_buffers(ag_core *core, const ag_core_opts *o, const ag_budget *b, ag_err *err) {
+    core->max_context = b->max_context;
+    core->kv_bytes = b->kv_bytes;
+    core->max_runs = core->max_logits = o->max_sequences;
+    core->batch_tokens = b->batch_tokens;
+    core->runs = ag_calloc(AG_ROOM_CORE, (size_t)core->max_runs, sizeof *core->runs);
+    core->logit_rows = ag_calloc(AG_ROOM_CORE, (size_t)core->max_logits, sizeof(int));
+    if (!core->runs || !core->logit_rows)
+        return ag_fail(err, AG_E_NOMEM, "out of memory while opening the model");
+    ag_code code = ag_kv_open(&core->kv, &b->kv_shape, b->kv_blocks, err);
+    if (!code)
+        code = ag_scratch_init(&core->scratch, &core->model, b->kv_shape.ops, b->batch_tokens,
+                               core->max_logits, o->n_threads, err);
+    return code;
+}
+
+ag_code ag_core_open(ag_core *core, ag_gguf *file, const ag_core_opts *o, ag_err *err) {
+    *core = (ag_core){.file = file};
+    ag_model_opts mo = {.kernels = o->kernels,
+                        .dtype = o->dtype,
+                        .on_progress = o->on_progress,
+                        .progress_ctx = o->progress_ctx};
+    ag_binding *plan = NULL;
+    ag_budget budget;
+    ag_code code = ag_model_bind(file, &mo, &core->model, &plan, err);
+    if (!code)
+        code = ag_budget_plan(&budget, &core->model, o, err);
+    if (!code)
+        code = ag_pool_new(o->n_threads, &core->pool, err);
+    if (!code)
+        code = ag_model_load(&core->model, &plan, file, &mo, core->pool, err);
+    if (!code)
+        code = open_buffers(core, o, &budget, err);
+    ag_binding_free(&plan);
+    if (code)
+        ag_core_close(core);
+    return code;
+}
+
+void ag_core_close(ag_core *core) {
+    ag_scratch_deinit(&core->scratch);
+    ag_kv_close(&core->kv);
+    ag_free(core->runs);
+    ag_free(core->logit_rows);
+    ag_pool_free(&core->pool);
+    ag_model_close(&core->model);
+    ag_gguf_close(&core->file);
+    *core = (ag_core){0};
+}
+
+/* Logits of every token of an item, as many rows at a time as the normalised input has room for. */
+static void all_logits(ag_core *core, const ag_step_item *it, int row0) {
+    for (int at = 0; at < it->n; at += core->max_logits) {
+        int n = it->n - at < core->max_logits ? it->n - at : core->max_logits;
+        for (int i = 0; i < n; i++)
+            core->logit_rows[i] = row0 + at + i;
+        ag_forward_logits(&core->model, core->pool, &core->scratch, core->logit_rows, n,
+                          it->all_logits + (size_t)at * (size_t)core->model.config.n_vocab);
+    }
+}
+
+void ag_core_step(ag_core *core, ag_step_item *items, int n_items) {
+    AG_ASSERT(n_items <= core->max_runs);
+    ag_alloc_guard_begin("a step");
+    for (int i = 0; i < n_items; i++)
+        core->runs[i] = (ag_run){
+            .ids = items[i].ids, .n = items[i].n, .kv = items[i].kv, .pos0 = items[i].kv->n_tokens};
+    ag_forward(&core->model, core->pool, &core->scratch, core->runs, n_items);
+    for (int i = 0; i < n_items; i++)
+        if (items[i].all_logits)
+            all_logits(core, &items[i], core->runs[i].row0);
+    int n = 0;
+    for (int i = 0; i < n_items; i++) {
+        items[i].logits = NULL;
+        if (!items[i].want_last)
+            continue;
+        AG_ASSERT(n < core->max_logits);
+        items[i].logits = core->scratch.logits + (size_t)n * (size_t)core->model.config.n_vocab;
+        core->logit_rows[n++] = core->runs[i].row0 + items[i].n - 1;
+    }
+    if (n > 0)
+        ag_forward_logits(&core->model, core->pool, &core->scratch, core->logit_rows, n,
+                          core->scratch.logits);
+    ag_alloc_guard_end();
+}

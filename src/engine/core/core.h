@@ -1,0 +1,63 @@
+/* A model ready to run: weights, KV, scratch and the compute pool inside one memory budget, and the
+ * step that all sequences share.
+ *
+ * Thread: whoever opens it, then the engine thread alone. */
+#ifndef AG_CORE_CORE_H
+#define AG_CORE_CORE_H
+
+#include "base/log.h"
+#include "kv/kv.h"
+#include "model/forward.h"
+
+typedef struct ag_core_opts {
+    const ag_kernels *kernels;
+    int dtype; /* AG_DTYPE_KEEP or the type to re-encode to */
+    ag_kv_type kv_type;
+    int n_threads;          /* 1 or more */
+    uint64_t budget_bytes;  /* for weights, KV and scratch */
+    uint64_t memory_bytes;  /* that the machine has, for messages */
+    double memory_fraction; /* likewise */
+    int max_context;        /* tokens of one sequence; 0: the model's own, cut to what fits */
+    int max_sequences;      /* 1 or more */
+    uint64_t kv_tokens;     /* 0: as many as are useful and fit */
+    int batch_tokens;       /* rows of a step */
+    bool (*on_progress)(void *ctx, uint64_t done, uint64_t total);
+    void *progress_ctx;
+    const ag_logger *log;
+} ag_core_opts;
+
+typedef struct ag_core {
+    ag_gguf *file; /* owned: embeddings are read from its mapping */
+    ag_model model;
+    ag_pool *pool;
+    ag_kv kv;
+    ag_scratch scratch;
+    ag_run *runs;    /* owned [max_runs]: scratch of a step */
+    int *logit_rows; /* owned [max_logits] */
+    int max_runs, max_logits;
+    int max_context;
+    int batch_tokens;
+    uint64_t kv_bytes;
+} ag_core;
+
+/* Takes ownership of `file` in every case. AG_E_BUDGET (the message shows the arithmetic), and what
+ * binding and loading give. */
+ag_code ag_core_open(ag_core *core, ag_gguf *file, const ag_core_opts *opts,
+                     ag_err *err) AG_MUST_USE;
+void ag_core_close(ag_core *core);
+
+/* One sequence's part of a step. */
+typedef struct ag_step_item {
+    ag_kv_seq *kv;      /* the new tokens' positions follow its n_tokens; blocks are reserved */
+    const int32_t *ids; /* [n] new tokens */
+    int n;
+    bool want_last;      /* logits of the last token, in *logits */
+    float *all_logits;   /* or NULL: logits of all n tokens go here, [n, n_vocab] */
+    const float *logits; /* out: [n_vocab], valid until the next step */
+} ag_step_item;
+
+/* Run n_items (at most max_sequences) sequences with at most batch_tokens tokens together and at
+ * most max_sequences want_last. Cannot fail and does not allocate. */
+void ag_core_step(ag_core *core, ag_step_item *items, int n_items);
+
+#endif

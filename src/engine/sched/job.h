@@ -1,0 +1,63 @@
+/* A request inside the engine.
+ *
+ *   submit            admit             last token / stop / cancel
+ *   ──────▶ WAITING ─────────▶ RUNNING ───────────────────────────▶ DONE
+ *              ▲                  │
+ *              └── preempt (KV ran out; recomputed later, bit for bit) ──┘
+ *
+ * Before submit the caller's thread owns it; afterwards the engine thread owns everything but the
+ * atomics. Two references keep it: the engine's, dropped when DONE, and the caller's handle. */
+#ifndef AG_SCHED_JOB_H
+#define AG_SCHED_JOB_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "autoglm/request.h"
+#include "core/core.h"
+#include "sample/sampler.h"
+#include "sched/stream.h"
+
+typedef struct ag_job {
+    _Atomic int refs;
+    _Atomic bool cancelled; /* any thread sets it */
+
+    /* Set at submit. */
+    int32_t *ids; /* owned [room]: prompt, then what was generated */
+    int n_prompt;
+    int max_new; /* at least 1; 0 for a logits job */
+    int min_new;
+    int32_t *stop_ids; /* owned [n_stop_ids] */
+    size_t n_stop_ids;
+    int top_logprobs;  /* -1: none */
+    float *all_logits; /* a logits job: where they go, [n_prompt, n_vocab]; borrowed */
+    bool (*on_token)(void *ctx, const ag_token_event *event);
+    void (*on_done)(void *ctx, const ag_result *result);
+    void *ctx;
+
+    /* The engine thread's. */
+    int n_ids; /* prompt and generated tokens so far */
+    ag_kv_seq kv;
+    ag_sampler *sampler; /* owned; NULL for a logits job */
+    ag_stream stream;
+    uint64_t submit_at, start_at, first_at, last_at; /* µs; 0: not yet */
+    struct ag_job *next;                             /* in the waiting line */
+
+    /* Waiting for the end. */
+    pthread_mutex_t lock; /* guards done */
+    pthread_cond_t ended;
+    bool done;
+} ag_job;
+
+/* Check `o` against the model and build the job; `ids` (owned, n of them with room for max_context)
+ * move into it on success. AG_E_ARG, AG_E_CTX_FULL, AG_E_NOMEM. */
+ag_code ag_job_new(const ag_request_opts *o, const ag_core *core, const ag_tokenizer *t,
+                   const int32_t *ids, size_t n, ag_job **out, ag_err *err) AG_MUST_USE;
+/* A job that computes the logits of all positions. */
+ag_code ag_job_new_logits(const ag_core *core, const int32_t *ids, size_t n, float *out_logits,
+                          ag_job **out, ag_err *err) AG_MUST_USE;
+void ag_job_unref(ag_job *job);
+/* Tokens whose K and V are not stored yet. */
+static inline int ag_job_pending(const ag_job *j) { return j->n_ids - j->kv.n_tokens; }
+
+#endif
