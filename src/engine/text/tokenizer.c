@@ -1,0 +1,141 @@
+/* Encoding: repair the UTF-8, cut at added tokens, normalise, cut into words, merge each. */
+#include "text/tokenizer.h"
+
+#include "base/limits.h"
+#include "base/utf8.h"
+#include "text/nfc.h"
+#include "text/vocab.h"
+
+#define SPACE_MARK "\xE2\x96\x81" /* ▁ stands for a space in SPM */
+
+typedef struct encoder {
+    const ag_tokenizer *t;
+    ag_merger merger;
+    ag_buf text; /* the piece in hand, normalised */
+} encoder;
+
+/* ---- lists of ids ------------------------------------------------------------------------------
+ */
+
+void ag_ids_deinit(ag_ids *ids) {
+    ag_free(ids->v);
+    *ids = (ag_ids){0};
+}
+
+ag_code ag_ids_add(ag_ids *ids, int32_t id, ag_err *err) {
+    if (ids->n == ids->room) {
+        size_t room = ids->room ? ids->room * 2 : 64;
+        int32_t *v = ag_realloc(AG_ROOM_TEXT, ids->v, room, sizeof *v);
+        if (!v)
+            return ag_fail(err, AG_E_NOMEM, "out of memory for %zu token ids", room);
+        ids->v = v;
+        ids->room = room;
+    }
+    ids->v[ids->n++] = id;
+    return AG_OK;
+}
+
+/* ---- pieces between added tokens ---------------------------------------------------------------
+ */
+
+static ag_code on_word(void *ctx, const uint8_t *word, size_t n, ag_err *err) {
+    return ag_merge_word(ctx, word, n, err);
+}
+
+static ag_code encode_bpe(encoder *e, ag_span piece, ag_err *err) {
+    ag_code code = AG_OK;
+    if (e->t->pre->nfc)
+        code = ag_nfc(piece, &e->text, &piece, err);
+    return code == AG_OK ? ag_pre_split(e->t->pre, piece, on_word, &e->merger, err) : code;
+}
+
+static bool is_space_mark(const uint8_t *p, size_t at, size_t n) {
+    return n - at >= 3 && memcmp(p + at, SPACE_MARK, 3) == 0;
+}
+
+/* SPM merges over the whole piece. It may be cut where no token can reach over: before a ▁, unless
+ * some token holds ▁ behind the byte in front of it. */
+static ag_code encode_chunks(encoder *e, ag_span text, ag_err *err) {
+    const uint8_t *p = (const uint8_t *)text.p;
+    size_t from = 0, n = text.n;
+    bool behind_mark = true;
+    ag_code code = AG_OK;
+    for (size_t at = 0; at < n && code == AG_OK;) {
+        bool mark = p[at] == 0xE2 && is_space_mark(p, at, n);
+        if (mark && !behind_mark && at > 0 && !e->t->crosses[p[at - 1]]) {
+            code = ag_merge_word(&e->merger, p + from, at - from, err);
+            from = at;
+        }
+        behind_mark = mark;
+        at += mark ? 3 : 1;
+    }
+    return code == AG_OK ? ag_merge_word(&e->merger, p + from, n - from, err) : code;
+}
+
+static ag_code encode_spm(encoder *e, ag_span piece, ag_err *err) {
+    ag_buf *b = &e->text;
+    b->n = 0;
+    if (e->t->space_prefix)
+        ag_buf_add(b, SPACE_MARK, 3);
+    for (size_t at = 0; at < piece.n;) {
+        const char *space = memchr(piece.p + at, ' ', piece.n - at);
+        size_t end = space ? (size_t)(space - piece.p) : piece.n;
+        ag_buf_add(b, piece.p + at, end - at);
+        if (space)
+            ag_buf_add(b, SPACE_MARK, 3);
+        at = end + (space != NULL);
+    }
+    ag_code code = ag_buf_check(b, "normalised text", err);
+    return code == AG_OK ? encode_chunks(e, ag_buf_span(b), err) : code;
+}
+
+static ag_code encode_piece(encoder *e, ag_span piece, ag_err *err) {
+    if (piece.n == 0)
+        return AG_OK;
+    return e->t->kind == AG_VOCAB_BPE ? encode_bpe(e, piece, err) : encode_spm(e, piece, err);
+}
+
+/* A control token that may not be recognised stays text, whole: what it covers is not searched for
+ * other tokens either. */
+static ag_code encode_valid(encoder *e, ag_span text, bool special, ag_err *err) {
+    size_t from = 0, at = 0;
+    ag_added_match m;
+    ag_code code = AG_OK;
+    while (code == AG_OK && ag_added_find(&e->t->added, text, at, &m)) {
+        at = m.to;
+        if (m.special && !special)
+            continue;
+        code = encode_piece(e, ag_span_sub(text, from, m.from), err);
+        if (code == AG_OK)
+            code = ag_ids_add(e->merger.out, m.id, err);
+        from = m.to;
+    }
+    return code == AG_OK ? encode_piece(e, ag_span_sub(text, from, text.n), err) : code;
+}
+
+ag_code ag_tokenizer_encode(const ag_tokenizer *t, ag_span text, unsigned flags, ag_ids *out,
+                            ag_err *err) {
+    if (text.n > AG_MAX_TEXT_BYTES)
+        return ag_fail(err, AG_E_LIMIT, "a text of %zu bytes is too long; up to %zu are taken",
+                       text.n, AG_MAX_TEXT_BYTES);
+    encoder e = {.t = t, .merger = {.t = t, .out = out}};
+    ag_buf repaired;
+    ag_buf_init(&e.text, AG_ROOM_TEXT, 3 * AG_MAX_TEXT_BYTES * 3 + 3);
+    ag_buf_init(&repaired, AG_ROOM_TEXT, 3 * AG_MAX_TEXT_BYTES);
+    ag_code code = AG_OK;
+    if (!ag_utf8_is_valid(text)) {
+        ag_utf8_repair(text, &repaired);
+        code = ag_buf_check(&repaired, "repaired text", err);
+        text = ag_buf_span(&repaired);
+    }
+    if (code == AG_OK && (flags & AG_ENCODE_BOS) && t->adds_bos)
+        code = ag_ids_add(out, t->bos, err);
+    if (code == AG_OK)
+        code = encode_valid(&e, text, flags & AG_ENCODE_SPECIAL, err);
+    if (code == AG_OK && (flags & AG_ENCODE_BOS) && t->adds_eos)
+        code = ag_ids_add(out, t->eos, err);
+    ag_merger_deinit(&e.merger);
+    ag_buf_deinit(&e.text);
+    ag_buf_deinit(&repaired);
+    return code;
+}

@@ -1,0 +1,109 @@
+/* Inside of a tokenizer: the vocabulary and its indices. Private to this room.
+ *
+ * Built once by vocab_gguf.c, constant afterwards but for `reach`, a cache of facts that any thread
+ * may fill in (relaxed atomics: a lost update is found out again). */
+#ifndef AG_TEXT_VOCAB_H
+#define AG_TEXT_VOCAB_H
+
+#include <stdatomic.h>
+
+#include "text/added.h"
+#include "text/pretokenize.h"
+#include "text/tokenizer.h"
+
+/* Open addressing; 8 bytes keep a vocabulary of 262,144 in 4 MiB. */
+typedef struct ag_vocab_slot {
+    uint32_t tag; /* high half of the hash */
+    int32_t id;   /* -1: free */
+} ag_vocab_slot;
+
+/* A rule of byte-level BPE: left and right become id. */
+typedef struct ag_merge_slot {
+    int32_t left, right; /* left -1: free */
+    uint32_t rank;
+    int32_t id;
+} ag_merge_slot;
+
+#define AG_MAX_STOPS 64
+/* Merging a word takes about 50 times its size; texts without any boundary are hostile. */
+#define AG_MAX_WORD_BYTES (16u << 20)
+
+struct ag_tokenizer {
+    ag_vocab_kind kind;
+    int32_t n;
+    const char *raw;    /* the file's array of strings, borrowed: length (u64) and bytes of each */
+    uint32_t *raw_at;   /* [n + 1] where the bytes of a token start; 8 before the next they end */
+    char *bytes;        /* what the tokens decode to, one after the other */
+    uint32_t *bytes_at; /* [n + 1] */
+    uint8_t *type;      /* [n] ag_token_type */
+    _Atomic uint8_t *reach; /* [n] does merging the token's own key give just the token? */
+    uint32_t *order;        /* [n] SPM: merging order from the score, lower first; else NULL */
+
+    ag_vocab_slot *slots; /* index over keys */
+    size_t slot_mask;
+    ag_merge_slot *merges; /* BPE: index over pairs; else NULL */
+    size_t merge_mask;
+    uint64_t seed;
+    size_t longest; /* bytes of the longest key */
+
+    int32_t byte_id[256]; /* the token of a byte alone, or -1 */
+    ag_added added;       /* tokens found in the raw text */
+    const ag_pre *pre;    /* BPE */
+    uint8_t crosses[256]; /* SPM: 1 where a token holds ▁ behind this byte (▁ itself aside) */
+    bool space_prefix;    /* SPM */
+    bool adds_bos, adds_eos;
+    int32_t bos, eos, unk;
+    int32_t stops[AG_MAX_STOPS];
+    size_t n_stops;
+};
+
+enum { AG_REACH_UNKNOWN, AG_REACH_YES, AG_REACH_NO };
+
+/* A token's key is what encoding compares with: decoded bytes in a byte-level BPE, raw text in SPM.
+ */
+static inline ag_span ag_vocab_raw(const ag_tokenizer *t, int32_t id) {
+    return (ag_span){t->raw + t->raw_at[id], t->raw_at[id + 1] - 8 - t->raw_at[id]};
+}
+static inline ag_span ag_vocab_bytes(const ag_tokenizer *t, int32_t id) {
+    return (ag_span){t->bytes + t->bytes_at[id], t->bytes_at[id + 1] - t->bytes_at[id]};
+}
+static inline ag_span ag_vocab_key(const ag_tokenizer *t, int32_t id) {
+    return t->kind == AG_VOCAB_BPE ? ag_vocab_bytes(t, id) : ag_vocab_raw(t, id);
+}
+static inline bool ag_vocab_is_special(const ag_tokenizer *t, int32_t id) {
+    return t->type[id] == AG_TOKEN_CONTROL || t->type[id] == AG_TOKEN_UNKNOWN;
+}
+
+/* Index all keys; raw, bytes and types are there. Of equal raw texts the last counts. AG_E_NOMEM.
+ */
+ag_code ag_vocab_index(ag_tokenizer *t, ag_err *err) AG_MUST_USE;
+/* The ordinary token whose key is exactly these bytes, or -1: what merging may produce. */
+int32_t ag_vocab_find(const ag_tokenizer *t, const void *key, size_t n);
+/* The token with this key whose raw text has raw_n bytes, or -1; special and unused ones only with
+ * `any`. In a byte-level BPE the length tells a token written in stand-ins from an added one with
+ * the same bytes. */
+int32_t ag_vocab_find_key(const ag_tokenizer *t, ag_span key, size_t raw_n, bool any);
+
+/* Printable stand-ins for bytes (GPT-2's): decode `raw` to out, which holds raw.n bytes. Returns
+ * the length, or SIZE_MAX when a character is no stand-in. */
+size_t ag_bytes_from_standins(ag_span raw, char *out);
+
+/* merge.c: cut a word into tokens. */
+typedef struct ag_merger {
+    const ag_tokenizer *t;
+    ag_ids *out;
+    size_t word_at;    /* where the ids of the word begin in out */
+    void *syms, *heap; /* owned scratch; for long words only */
+    size_t syms_room, heap_room;
+} ag_merger;
+ag_code ag_merge_word(ag_merger *m, const uint8_t *word, size_t n, ag_err *err) AG_MUST_USE;
+void ag_merger_deinit(ag_merger *m);
+
+/* Order in which SPM merges, from a score: higher scores come first. */
+uint32_t ag_order_of_score(float score);
+
+/* stops.c: fill stops from the ids the file names and from well-known texts. */
+void ag_vocab_add_stop(ag_tokenizer *t, int32_t id);
+void ag_vocab_add_known_stops(ag_tokenizer *t);
+
+#endif
