@@ -1,0 +1,121 @@
+#include "sample/mass.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+double ag_mass_ln(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int e = (int)(bits >> 52) - 1023;
+    bits = (bits & 0xfffffffffffffull) | 0x3ff0000000000000ull;
+    double m;
+    memcpy(&m, &bits, sizeof m);
+    if (m > 1.4142135623730951) {
+        m *= 0.5;
+        e++;
+    }
+    /* ln m = 2 artanh(s), |s| <= 0.1716: the term after s^21 is below 2^-53. */
+    const double s = (m - 1) / (m + 1), s2 = s * s;
+    double sum = 0;
+    for (int k = 21; k >= 1; k -= 2)
+        sum = sum * s2 + 1.0 / k;
+    return (double)e * AG_LN2 + 2 * s * sum;
+}
+
+static ag_f32x4 load4(const float *x) {
+    ag_f32x4 v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+/* Where x is larger x, elsewhere (also where x is NaN) m. */
+static ag_f32x4 larger4(ag_f32x4 x, ag_f32x4 m) {
+    const ag_i32x4 mask = x > m;
+    return (ag_f32x4)((mask & (ag_i32x4)x) | (~mask & (ag_i32x4)m));
+}
+
+static float block_best(const float *x) {
+    ag_f32x4 a = {-INFINITY, -INFINITY, -INFINITY, -INFINITY}, b = a;
+    for (int i = 0; i < AG_ROW_BLOCK; i += 8) {
+        a = larger4(load4(x + i), a);
+        b = larger4(load4(x + i + 4), b);
+    }
+    a = larger4(b, a);
+    float m = a[0];
+    for (int j = 1; j < 4; j++)
+        m = a[j] > m ? a[j] : m;
+    return m;
+}
+
+ag_row ag_row_scan(const float *x, int32_t n, float *block_max) {
+    ag_row row = {.x = x, .block_max = block_max, .n = n, .best = -INFINITY};
+    for (int32_t b = 0; b < ag_row_blocks(n); b++) {
+        const int32_t n_block = ag_row_block_n(&row, b);
+        const float *p = x + (size_t)b * AG_ROW_BLOCK;
+        float m = -INFINITY;
+        if (n_block == AG_ROW_BLOCK) {
+            m = block_best(p);
+        } else {
+            for (int32_t i = 0; i < n_block; i++)
+                m = p[i] > m ? p[i] : m;
+        }
+        block_max[b] = m = ag_row_finite(m);
+        row.best = m > row.best ? m : row.best;
+    }
+    return row;
+}
+
+int32_t ag_row_argmax(const ag_row *row) {
+    int32_t b = 0;
+    while (row->block_max[b] < row->best)
+        b++;
+    int32_t id = b * AG_ROW_BLOCK;
+    while (!(row->x[id] >= row->best)) /* a NaN is not */
+        id++;
+    return id;
+}
+
+/* A whole block without +infinity. */
+static uint64_t block_sum(const float *x, float best, float scale) {
+    ag_u64x2 sum = {0}, sum2 = {0}, biased[2];
+    for (int i = 0; i < AG_ROW_BLOCK; i += 4) {
+        ag_mass4((load4(x + i) - best) * scale, biased);
+        sum += biased[0];
+        sum2 += biased[1];
+    }
+    return sum[0] + sum[1] + sum2[0] + sum2[1] - AG_ROW_BLOCK * AG_MASS_BIAS;
+}
+
+uint64_t ag_row_mass(const ag_row *row, float scale, uint64_t *block_mass) {
+    uint64_t total = 0;
+    for (int32_t b = 0; b < ag_row_blocks(row->n); b++) {
+        const int32_t n_block = ag_row_block_n(row, b);
+        uint64_t sum = 0;
+        if ((row->block_max[b] - row->best) * scale <= AG_MASS_LOW) {
+            /* every mass of the block rounds to 0 */
+        } else if (n_block == AG_ROW_BLOCK && row->best < FLT_MAX) {
+            sum = block_sum(row->x + (size_t)b * AG_ROW_BLOCK, row->best, scale);
+        } else {
+            for (int32_t i = 0; i < n_block; i++)
+                sum += ag_row_mass_of(row, scale, b * AG_ROW_BLOCK + i);
+        }
+        if (block_mass)
+            block_mass[b] = sum;
+        total += sum;
+    }
+    return total;
+}
+
+int32_t ag_row_token_at(const ag_row *row, float scale, const uint64_t *block_mass, uint64_t at) {
+    int32_t b = 0;
+    for (; at >= block_mass[b]; b++)
+        at -= block_mass[b];
+    for (int32_t i = 0; i < ag_row_block_n(row, b); i++) {
+        const uint64_t mass = ag_row_mass_of(row, scale, b * AG_ROW_BLOCK + i);
+        if (at < mass)
+            return b * AG_ROW_BLOCK + i;
+        at -= mass;
+    }
+    AG_NEVER(); /* `at` lies inside the block, whose masses sum to block_mass[b] */
+}
