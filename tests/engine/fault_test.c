@@ -1,0 +1,146 @@
+/* The nth allocation, read and mapping fails, n = 1, 2, 3, ..., from open through a request to
+ * close. After each failure nothing may be held, and the error must say what happened. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "engine/support.h"
+
+static size_t bytes_held(void) {
+    size_t sum = 0;
+    for (int room = 0; room < AG_ROOM_COUNT; room++)
+        sum += ag_mem_bytes((ag_room)room);
+    return sum;
+}
+
+static void check_code(ag_code code, const ag_err *err, const char *what, long n) {
+    if (code != AG_E_NOMEM && code != AG_E_IO && code != AG_E_BUDGET)
+        fail_msg("%s with failure %ld: %s: %s", what, n, ag_code_name(code), err->msg);
+    if (!err->msg[0])
+        fail_msg("%s with failure %ld: no message", what, n);
+}
+
+/* Everything that an engine does in its life, stopping at the first failure. Returns whether all
+ * of it succeeded. */
+static bool live(long n) {
+    static answer a;
+    ag_engine_opts o = test_opts(model_path("micro", NULL));
+    o.max_context_length = 32;
+    o.kv_tokens = 64;
+    o.batch_tokens = 16;
+    o.n_threads = 2;
+    ag_engine *engine = NULL;
+    ag_err err = {0};
+    ag_code code = ag_engine_open(&o, &engine, &err);
+    if (code) {
+        assert_null(engine);
+        check_code(code, &err, "open", n);
+        return false;
+    }
+    bool all = true;
+    int32_t *ids = NULL;
+    size_t n_ids = 0;
+    ag_message message = {"user", "ab"};
+    code = ag_engine_chat_ids(engine, &message, 1, &ids, &n_ids, &err);
+    if (code) {
+        check_code(code, &err, "chat_ids", n);
+        all = false;
+    }
+    ag_ids_free(ids);
+    const char *stops[] = {"zzz"};
+    ag_request_opts r = ask_text("abc de", 4, &a);
+    r.stop = stops;
+    r.n_stop = 1;
+    r.top_logprobs = 2;
+    ag_request *request = NULL;
+    err = (ag_err){0};
+    code = ag_engine_submit(engine, &r, &request, &err);
+    if (code) {
+        assert_null(request);
+        assert_int_equal(atomic_load(&a.n_done), 0);
+        check_code(code, &err, "submit", n);
+        all = false;
+    } else {
+        must_finish(&request);
+        assert_int_equal(atomic_load(&a.n_done), 1);
+        if (a.finish == AG_FINISH_ERROR) {
+            check_code(a.result.err.code, &a.result.err, "request", n);
+            all = false;
+        }
+    }
+    float *logits = malloc(4 * vocab_of(engine) * sizeof *logits);
+    const int32_t some[] = {1, 4, 5, 6};
+    err = (ag_err){0};
+    code = ag_engine_logits(engine, some, 4, logits, &err);
+    if (code) {
+        check_code(code, &err, "logits", n);
+        all = false;
+    }
+    free(logits);
+    char *text = NULL;
+    err = (ag_err){0};
+    code = ag_engine_detokenize(engine, some, 4, true, &text, NULL, &err);
+    if (code) {
+        check_code(code, &err, "detokenize", n);
+        all = false;
+    }
+    ag_string_free(text);
+    ag_engine_close(&engine);
+    assert_null(engine);
+    return all;
+}
+
+/* A failure may be harmless (a hint, a cache), so that everything succeeds although it happened. */
+static void fail_each(ag_fault kind, bool sticky, const char *name) {
+    ag_fault_arm(kind, 0, false);
+    assert_true(live(0));
+    size_t before = bytes_held();
+    long n = 1, borne = 0;
+    for (;; n++) {
+        ag_fault_arm(kind, n, sticky);
+        bool all = live(n);
+        bool fired = ag_fault_fired(kind);
+        ag_fault_arm(kind, 0, false);
+        if (bytes_held() != before)
+            fail_msg("%s %ld: %zu bytes are still held", name, n, bytes_held() - before);
+        if (!fired) {
+            assert_true(all);
+            break;
+        }
+        borne += all;
+        assert_true(n < 100000);
+    }
+    print_message("%s: %ld failures, %ld of them borne\n", name, n - 1, borne);
+    assert_true(live(0));
+}
+
+static void a_failing_allocation_fails_one_call_and_leaks_nothing(void **state) {
+    (void)state;
+    fail_each(AG_FAULT_ALLOC, false, "allocation");
+}
+
+static void failing_allocations_from_some_point_on_leak_nothing(void **state) {
+    (void)state;
+    fail_each(AG_FAULT_ALLOC, true, "all allocations from");
+}
+
+static void a_failing_read_is_reported(void **state) {
+    (void)state;
+    fail_each(AG_FAULT_READ, false, "read");
+}
+
+static void a_failing_mapping_is_reported(void **state) {
+    (void)state;
+    fail_each(AG_FAULT_MMAP, false, "mapping");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_failing_mapping_is_reported),
+        cmocka_unit_test(a_failing_read_is_reported),
+        cmocka_unit_test(a_failing_allocation_fails_one_call_and_leaks_nothing),
+        cmocka_unit_test(failing_allocations_from_some_point_on_leak_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
