@@ -46,6 +46,12 @@ static inline size_t first_piece(const ag_tokenizer *t, const uint8_t *p, size_t
     return n;
 }
 
+/* Some byte-level vocabularies lack bytes that valid text hardly has (F1 and up). As in the
+ * reference such a byte vanishes and its neighbours become adjacent. */
+static inline bool keeps_piece(const ag_tokenizer *t, int32_t id) {
+    return id >= 0 || t->kind == AG_VOCAB_SPM;
+}
+
 static ag_code emit(ag_merger *m, const uint8_t *p, size_t n, int32_t id, ag_err *err) {
     const ag_tokenizer *t = m->t;
     if (id >= 0)
@@ -64,8 +70,7 @@ static ag_code emit(ag_merger *m, const uint8_t *p, size_t n, int32_t id, ag_err
     return code;
 }
 
-/* ---- short words -------------------------------------------------------------------------------
- */
+/* ---- short words ----------------------------------------------------------------------------- */
 
 typedef struct short_word {
     int32_t id[SHORT];
@@ -106,8 +111,7 @@ static void merge_short(const ag_tokenizer *t, const uint8_t *p, short_word *w) 
     }
 }
 
-/* ---- long words --------------------------------------------------------------------------------
- */
+/* ---- long words ------------------------------------------------------------------------------ */
 
 typedef struct sym {
     uint32_t at; /* start in the word */
@@ -121,7 +125,7 @@ typedef struct sym {
 typedef struct candidate {
     uint64_t order; /* order << 32 | left symbol: the heap's order */
     uint32_t end;   /* where the pair ended when it was found; another end: it is stale */
-    int32_t to = -1;
+    int32_t to;     /* the token that the pair makes */
 } candidate;
 
 /* Grow a scratch array to n elements. */
@@ -206,10 +210,11 @@ static ag_code split_long(ag_merger *m, const uint8_t *p, size_t n, uint32_t *n_
         return code;
     sym *syms = m->syms;
     uint32_t count = 0;
-    for (size_t at = 0; at < n; count++) {
+    for (size_t at = 0; at < n;) {
         sym *s = &syms[count];
         *s = (sym){.at = (uint32_t)at, .prev = count ? count - 1 : END, .next = count + 1};
         at += first_piece(m->t, p, at, &s->id);
+        count += keeps_piece(m->t, s->id);
     }
     syms[count] = (sym){.at = (uint32_t)n, .id = DEAD};
     *n_syms = count;
@@ -246,16 +251,16 @@ static ag_code merge_long(ag_merger *m, const uint8_t *p, size_t n, ag_err *err)
     return code;
 }
 
-/* ---- a word ------------------------------------------------------------------------------------
- */
+/* ---- a word ---------------------------------------------------------------------------------- */
 
 static ag_code merge(ag_merger *m, const uint8_t *p, size_t n, ag_err *err) {
     short_word w;
     size_t at = 0;
     m->word_at = m->out->n;
-    for (w.n = 0; at < n && w.n < SHORT; w.n++) {
+    for (w.n = 0; at < n && w.n < SHORT;) {
         w.at[w.n] = (uint32_t)at;
         at += first_piece(m->t, p, at, &w.id[w.n]);
+        w.n += keeps_piece(m->t, w.id[w.n]);
     }
     if (at < n)
         return merge_long(m, p, n, err);

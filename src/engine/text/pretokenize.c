@@ -67,8 +67,7 @@ static inline size_t numbers(const uint8_t *p, size_t at, size_t n, int max) {
     return at;
 }
 
-/* ---- one expression for the whole text: every position matches ---------------------------------
- */
+/* ---- one expression for the whole text: every position matches ------------------------------- */
 
 /* A  (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*
  *    |\s*[\r\n]+|\s+(?!\S)|\s+
@@ -201,8 +200,7 @@ static bool find_o(const uint8_t *p, size_t at, size_t n, size_t *from, size_t *
     return (*to = word_cased(p, at, n, true, 3)) > at;
 }
 
-/* ---- expressions that leave gaps ---------------------------------------------------------------
- */
+/* ---- expressions that leave gaps ------------------------------------------------------------- */
 
 /* D  [!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
  *    |\s*[\r\n]+|\s+(?!\S)|\s+        Returns `at` where nothing matches. */
@@ -343,8 +341,7 @@ static bool find_marks_falcon(const uint8_t *p, size_t at, size_t n, size_t *fro
     return find_marks(p, at, n, true, from, to);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const ag_pre table[] = {
     {.names = "llama-bpe llama3 llama-v3 pixtral falcon3 falcon-h1 midm-2.0 lfm2",

@@ -14,8 +14,7 @@ typedef struct encoder {
     ag_buf text; /* the piece in hand, normalised */
 } encoder;
 
-/* ---- lists of ids ------------------------------------------------------------------------------
- */
+/* ---- lists of ids ---------------------------------------------------------------------------- */
 
 void ag_ids_deinit(ag_ids *ids) {
     ag_free(ids->v);
@@ -35,8 +34,7 @@ ag_code ag_ids_add(ag_ids *ids, int32_t id, ag_err *err) {
     return AG_OK;
 }
 
-/* ---- pieces between added tokens ---------------------------------------------------------------
- */
+/* ---- pieces between added tokens ------------------------------------------------------------- */
 
 static ag_code on_word(void *ctx, const uint8_t *word, size_t n, ag_err *err) {
     return ag_merge_word(ctx, word, n, err);

@@ -4,8 +4,7 @@
 #include "base/hash.h"
 #include "base/utf8.h"
 
-/* ---- stand-ins for bytes -----------------------------------------------------------------------
- */
+/* ---- stand-ins for bytes --------------------------------------------------------------------- */
 
 /* The byte that a code point stands for, or -1: 21-7E, A1-AC and AE-FF stand for themselves, the
  * others in order begin at U+0100. */
@@ -41,8 +40,7 @@ size_t ag_bytes_from_standins(ag_span raw, char *out) {
     return n;
 }
 
-/* ---- the index ---------------------------------------------------------------------------------
- */
+/* ---- the index ------------------------------------------------------------------------------- */
 
 static inline bool is_ordinary(const ag_tokenizer *t, int32_t id) {
     return t->type[id] == AG_TOKEN_NORMAL;
@@ -110,8 +108,7 @@ int32_t ag_vocab_find_key(const ag_tokenizer *t, ag_span key, size_t raw_n, bool
     return -1;
 }
 
-/* ---- questions ---------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 static bool has(const ag_tokenizer *t, int32_t id) { return id >= 0 && id < t->n; }
 

@@ -82,8 +82,7 @@ static ag_code choose_kind(ag_tokenizer *t, const source *s, ag_err *err) {
     return code;
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------
- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 /* Value of "<0xE4>", or -1. */
 static int byte_of_name(ag_span s) {
@@ -167,8 +166,7 @@ static ag_code get_tokens(ag_tokenizer *t, const source *s, ag_err *err) {
     return AG_OK;
 }
 
-/* ---- special ids -------------------------------------------------------------------------------
- */
+/* ---- special ids ----------------------------------------------------------------------------- */
 
 /* An id that the file names; -1 when it is absent or no token (some files write -1). */
 static int32_t get_id(const ag_tokenizer *t, const ag_gguf *g, const char *key, int32_t missing) {
@@ -235,8 +233,7 @@ static void get_stops(ag_tokenizer *t, const ag_gguf *g) {
     ag_vocab_add_known_stops(t);
 }
 
-/* ---- SPM ---------------------------------------------------------------------------------------
- */
+/* ---- SPM ------------------------------------------------------------------------------------- */
 
 /* Floats in descending order as ascending integers. */
 uint32_t ag_order_of_score(float score) {
