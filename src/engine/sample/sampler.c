@@ -221,7 +221,7 @@ static int32_t draw_mirostat(ag_sampler *s, const ag_row *row) {
     const double whole = (double)(1ull << AG_MASS_BITS);
     const double part = s->mu > 0 ? (double)ag_mass((float)(-s->mu * AG_LN2)) / whole : 1;
     double least = (double)ag_row_mass(row, scale, NULL) * part;
-    /* The best always stays, and what has no mass never does. */
+    /* The best always stays (and its equals), and what has no mass never does. */
     least = least < 1 ? 1 : least < whole ? least : whole;
     /* One nat more than needed, so that no rounding of the floor loses a token. */
     const double floor = (double)row->best + (ag_mass_ln(least / whole) - 1) / (double)scale;
