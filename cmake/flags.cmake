@@ -4,7 +4,8 @@ add_library(ag_flags INTERFACE)
 target_compile_definitions(ag_flags INTERFACE _GNU_SOURCE AG_BUILD)
 target_compile_options(ag_flags INTERFACE
   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion -Wformat=2
-  -Wimplicit-fallthrough -Wno-format-nonliteral -Wno-sign-conversion -Wno-format-truncation -ffp-contract=off -fvisibility=hidden -fno-math-errno
+  -Wimplicit-fallthrough -Wno-format-nonliteral -Wno-sign-conversion
+  $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> -ffp-contract=off -fvisibility=hidden -fno-math-errno
   $<$<BOOL:${AG_WERROR}>:-Werror>)
 
 # OpenSSF's compiler hardening guide, for release builds; tests/install/hardening_test.sh looks at the

@@ -26,7 +26,7 @@ int ag_type_by_name(const char *name) {
 #define IF_1(name)                                    ", " name
 #define ITEM(id, number, name, block, bytes, decoded) IF_##decoded(name)
 
-const char *ag_type_supported(void) { return AG_TYPE_MAP(ITEM) + 2; }
+const char *ag_type_supported(void) { return &(AG_TYPE_MAP(ITEM))[2]; }
 
 size_t ag_type_bytes(ag_type type, size_t n) {
     const ag_type_info *info = &infos[type];
