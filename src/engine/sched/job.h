@@ -38,7 +38,8 @@ typedef struct ag_job {
     /* The engine thread's. */
     int n_ids; /* prompt and generated tokens so far */
     ag_kv_seq kv;
-    ag_sampler *sampler; /* owned; NULL for a logits job */
+    ag_sampler *sampler;       /* owned; NULL for a logits job */
+    ag_dry_breakers *breakers; /* owned; NULL unless DRY is on */
     ag_stream stream;
     uint64_t submit_at, start_at, first_at, last_at; /* µs; 0: not yet */
     struct ag_job *next;                             /* in the waiting line */
@@ -49,14 +50,24 @@ typedef struct ag_job {
     bool done;
 } ag_job;
 
-/* Check `o` against the model and build the job; `ids` (owned, n of them with room for max_context)
- * move into it on success. AG_E_ARG, AG_E_CTX_FULL, AG_E_NOMEM. */
-ag_code ag_job_new(const ag_request_opts *o, const ag_core *core, const ag_tokenizer *t,
-                   const int32_t *ids, size_t n, ag_job **out, ag_err *err) AG_MUST_USE;
-/* A job that computes the logits of all positions. */
-ag_code ag_job_new_logits(const ag_core *core, const int32_t *ids, size_t n, float *out_logits,
+/* What every job of an engine shares; all borrowed for its life. */
+typedef struct ag_job_env {
+    const ag_core *core;
+    const ag_tokenizer *tokenizer;
+    ag_sample_scratch *scratch;
+} ag_job_env;
+
+/* Check `o` against the model and build the job from n prompt ids, which are copied.
+ * AG_E_ARG, AG_E_CTX_FULL, AG_E_LIMIT, AG_E_NOMEM. Any thread. */
+ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_t *ids, size_t n,
+                   ag_job **out, ag_err *err) AG_MUST_USE;
+/* A job that computes the logits of all n positions into out_logits, which is borrowed until the
+ * job is done. The same errors. */
+ag_code ag_job_new_logits(const ag_job_env *env, const int32_t *ids, size_t n, float *out_logits,
                           ag_job **out, ag_err *err) AG_MUST_USE;
 void ag_job_unref(ag_job *job);
+/* Block until the job is DONE. Not from the engine thread. */
+void ag_job_wait(ag_job *job);
 /* Tokens whose K and V are not stored yet. */
 static inline int ag_job_pending(const ag_job *j) { return j->n_ids - j->kv.n_tokens; }
 

@@ -7,7 +7,7 @@
 
 struct ag_sched {
     ag_core *core;
-    const ag_tokenizer *tokenizer;
+    ag_job_env env; /* its scratch is owned */
     const ag_logger *log;
     pthread_t thread;
 
@@ -154,6 +154,9 @@ static void admit(ag_sched *s) {
                 continue;
             }
         }
+        /* All blocks of the prompt at once: a prompt in prefill never has to push others out. */
+        ag_code code = ag_kv_seq_reserve(&j->kv, j->n_ids);
+        AG_ASSERT(code == AG_OK);
         if (!j->start_at)
             j->start_at = ag_clock_us();
         s->running[s->n_running++] = j;
@@ -194,8 +197,8 @@ static bool add_item(ag_sched *s, int i, int n, int *n_items) {
     return true;
 }
 
-/* Decoding sequences first, then prompts. A job that was preempted while the step was formed is
- * younger than all that are in it already, so the items stay valid. */
+/* Decoding sequences first, then prompts. Only the first need new blocks; whoever is pushed out for
+ * them is younger than all that are in the step already, so the items stay valid. */
 static int form_step(ag_sched *s) {
     int n_items = 0, rows = s->core->batch_tokens;
     for (int i = 0; i < s->n_running && rows > 0; i++)
@@ -245,16 +248,21 @@ static ag_finish deliver(ag_job *j, const ag_sample *pick, ag_err *err) {
 
 static void take_token(ag_sched *s, ag_job *j, const float *logits) {
     ag_sample pick;
-    int n_new = j->n_ids - j->n_prompt;
-    bool early = n_new < j->min_new;
-    ag_sampler_pick(j->sampler, logits, j->top_logprobs, early ? j->stop_ids : NULL,
-                    early ? j->n_stop_ids : 0, &pick);
+    ag_err err = {0};
+    bool early = j->n_ids - j->n_prompt < j->min_new;
+    ag_pick how_to = {.logits = logits,
+                      .top_logprobs = j->top_logprobs,
+                      .forbidden = early ? j->stop_ids : NULL,
+                      .n_forbidden = early ? j->n_stop_ids : 0};
+    if (ag_sampler_pick(j->sampler, &how_to, &pick, &err)) {
+        finish_running(s, j, AG_FINISH_ERROR, &err);
+        return;
+    }
     ag_sampler_accept(j->sampler, pick.id);
     j->last_at = ag_clock_us();
     if (!j->first_at)
         j->first_at = j->last_at;
     j->ids[j->n_ids++] = pick.id;
-    ag_err err = {0};
     ag_finish how = deliver(j, &pick, &err);
     if (how != AG_FINISH_NONE)
         finish_running(s, j, how, how == AG_FINISH_ERROR ? &err : NULL);
@@ -308,7 +316,10 @@ static void *engine_main(void *arg) {
     return NULL;
 }
 
+const ag_job_env *ag_sched_env(const ag_sched *s) { return &s->env; }
+
 static void free_sched(ag_sched *s) {
+    ag_sample_scratch_free(&s->env.scratch);
     ag_free(s->running);
     ag_free(s->items);
     ag_free(s->stepped);
@@ -324,7 +335,6 @@ ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_logger *log
     if (!s)
         return ag_fail(err, AG_E_NOMEM, "out of memory for the scheduler");
     s->core = core;
-    s->tokenizer = t;
     s->log = log;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
@@ -332,10 +342,17 @@ ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_logger *log
     s->running = ag_calloc(AG_ROOM_SCHED, n, sizeof(ag_job *));
     s->items = ag_calloc(AG_ROOM_SCHED, n, sizeof *s->items);
     s->stepped = ag_calloc(AG_ROOM_SCHED, n, sizeof(ag_job *));
-    bool ok = s->running && s->items && s->stepped;
-    if (!ok || pthread_create(&s->thread, NULL, engine_main, s) != 0) {
+    ag_code code = AG_OK;
+    if (!s->running || !s->items || !s->stepped)
+        code = ag_fail(err, AG_E_NOMEM, "out of memory for the scheduler");
+    s->env = (ag_job_env){.core = core, .tokenizer = t};
+    if (!code)
+        code = ag_sample_scratch_new(core->model.config.n_vocab, &s->env.scratch, err);
+    if (!code && pthread_create(&s->thread, NULL, engine_main, s) != 0)
+        code = ag_fail(err, AG_E_NOMEM, "cannot start the engine thread");
+    if (code) {
         free_sched(s);
-        return ag_fail(err, AG_E_NOMEM, "cannot start the engine thread");
+        return code;
     }
     *out = s;
     return AG_OK;

@@ -18,6 +18,8 @@ ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_logger *log
                       ag_err *err) AG_MUST_USE;
 /* Cancel everything, run the last callbacks, join the thread. Accepts NULL. */
 void ag_sched_close(ag_sched **s);
+/* What jobs for this scheduler are built with; lives as long as the scheduler. */
+const ag_job_env *ag_sched_env(const ag_sched *s);
 /* Put a job in line; the scheduler takes a reference of its own. AG_E_AGAIN (the line is full),
  * AG_E_CLOSED. Any thread. */
 ag_code ag_sched_submit(ag_sched *s, ag_job *job, ag_err *err) AG_MUST_USE;

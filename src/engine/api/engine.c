@@ -1,0 +1,198 @@
+/* Opening and closing an engine: options are checked, the file is opened, then everything is built
+ * from the bottom up; closing takes it down in reverse. */
+#include "api/engine.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/system.h"
+#include "base/utf8.h"
+
+#define MAX_SEQUENCES    1024u
+#define MAX_BATCH_TOKENS 65536u
+
+ag_engine_opts ag_engine_default(void) { return (ag_engine_opts){0}; }
+
+static ag_code choose(const char *field, const char *value, const char *const *names, int n,
+                      int *out, ag_err *err) {
+    for (int i = 0; i < n; i++)
+        if (strcasecmp(value, names[i]) == 0) {
+            *out = i;
+            return AG_OK;
+        }
+    char list[128] = "";
+    size_t at = 0;
+    for (int i = 0; i < n; i++) {
+        int k = snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", names[i]);
+        at += k > 0 ? (size_t)k : 0;
+    }
+    return ag_fail(err, AG_E_ARG, "%s is \"%s\"; expected one of: %s", field, value, list);
+}
+
+static ag_code choose_types(const ag_engine_opts *o, ag_core_opts *c, ag_err *err) {
+    static const char *const kv_names[] = {"f32", "f16", "bf16", "q8_0"};
+    static const char *const dtype_names[] = {"auto", "f32", "f16", "bf16"};
+    static const int dtypes[] = {AG_DTYPE_KEEP, AG_T_F32, AG_T_F16, AG_T_BF16};
+    int kv = AG_KV_F16, dtype = 0;
+    ag_code code = AG_OK;
+    if (o->kv_type)
+        code = choose("kv_type", o->kv_type, kv_names, 4, &kv, err);
+    if (!code && o->dtype)
+        code = choose("dtype", o->dtype, dtype_names, 4, &dtype, err);
+    c->kv_type = (ag_kv_type)kv;
+    c->dtype = dtypes[dtype];
+    return code;
+}
+
+static ag_code choose_kernels(const ag_engine_opts *o, ag_core_opts *c, ag_err *err) {
+    c->kernels = ag_kernels_get(o->isa);
+    if (c->kernels)
+        return AG_OK;
+    char list[96] = "";
+    size_t at = 0;
+    const char *const *names;
+    int n = ag_kernels_tiers(&names);
+    for (int i = 0; i < n && at < sizeof list; i++)
+        at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", names[i]);
+    return ag_fail(err, AG_E_ARG, "isa \"%s\" is not available on this CPU; it has: %s", o->isa,
+                   list);
+}
+
+static ag_code check_range(const char *field, uint64_t value, uint64_t max, ag_err *err) {
+    if (value <= max)
+        return AG_OK;
+    return ag_fail(err, AG_E_ARG, "%s is %llu, expected up to %llu", field,
+                   (unsigned long long)value, (unsigned long long)max);
+}
+
+static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_opts *c,
+                         ag_err *err) {
+    *c = (ag_core_opts){.log = log,
+                        .n_threads = (int)o->n_threads,
+                        .memory_fraction = o->memory_fraction > 0 ? o->memory_fraction : 0.7,
+                        .max_context = (int)o->max_context_length,
+                        .max_sequences = o->max_sequences ? (int)o->max_sequences : 16,
+                        .kv_tokens = o->kv_tokens,
+                        .batch_tokens = o->batch_tokens ? (int)o->batch_tokens : 512,
+                        .on_progress = o->on_progress,
+                        .progress_ctx = o->progress_ctx};
+    ag_code code;
+    if (!o->model || !*o->model)
+        return ag_fail(err, AG_E_ARG, "model: no path was given");
+    if (o->device_map && strcmp(o->device_map, "auto") != 0 && strcmp(o->device_map, "cpu") != 0)
+        return ag_fail(err, AG_E_UNSUPPORTED,
+                       "device_map \"%s\" is not available here; this build has: cpu (or auto)",
+                       o->device_map);
+    if (isnan(o->memory_fraction) || o->memory_fraction < 0 || o->memory_fraction > 1)
+        return ag_fail(err, AG_E_ARG, "memory_fraction is %g, expected above 0 and up to 1",
+                       o->memory_fraction);
+    if ((code = check_range("max_context_length", o->max_context_length, AG_MAX_CONTEXT, err)) ||
+        (code = check_range("max_sequences", o->max_sequences, MAX_SEQUENCES, err)) ||
+        (code = check_range("batch_tokens", o->batch_tokens, MAX_BATCH_TOKENS, err)) ||
+        (code = check_range("n_threads", o->n_threads, AG_POOL_MAX_THREADS, err)) ||
+        (code = choose_types(o, c, err)) || (code = choose_kernels(o, c, err)))
+        return code;
+    if (c->n_threads == 0) {
+        int cores = ag_system_cores();
+        c->n_threads = cores < AG_POOL_MAX_THREADS ? cores : AG_POOL_MAX_THREADS;
+    }
+    c->memory_bytes = ag_system_memory();
+    c->budget_bytes = (uint64_t)((double)c->memory_bytes * c->memory_fraction);
+    return AG_OK;
+}
+
+/* general.name, or the file's name without folders. */
+static ag_code take_name(ag_engine *e, const char *path, ag_err *err) {
+    const char *slash = strrchr(path, '/');
+    ag_span name = ag_str(slash ? slash + 1 : path);
+    ag_code code = ag_gguf_opt_str(e->core.file, "general.name", &name, err);
+    if (code)
+        return code;
+    ag_buf buf;
+    ag_buf_init(&buf, AG_ROOM_API, 4096);
+    ag_utf8_repair(ag_span_sub(name, 0, 1024), &buf);
+    e->name = ag_strndup(AG_ROOM_API, buf.p, buf.n);
+    bool ok = !buf.failed && e->name;
+    ag_buf_deinit(&buf);
+    return ok ? AG_OK : ag_fail(err, AG_E_NOMEM, "out of memory while opening %s", path);
+}
+
+static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
+    ag_core_opts co;
+    ag_gguf *file = NULL;
+    ag_code code;
+    if ((code = read_opts(o, &e->log, &co, err)) || (code = ag_gguf_open(o->model, &file, err)))
+        return code;
+    /* The tokenizer first: it is quick, and a file without one is refused before the long work. */
+    if ((code = ag_tokenizer_from_gguf(file, &e->tokenizer, err))) {
+        ag_gguf_close(&file);
+        return code;
+    }
+    if ((code = ag_core_open(&e->core, file, &co, err)) || (code = take_name(e, o->model, err)) ||
+        (code = ag_sched_open(&e->core, e->tokenizer, &e->log, &e->sched, err)))
+        return code;
+    ag_log(&e->log, AG_LOG_INFO, "engine", "%s ready: %s, %d threads, %s kernels, context %d",
+           e->name, e->core.model.config.arch->name, co.n_threads, co.kernels->isa,
+           e->core.max_context);
+    return AG_OK;
+}
+
+static void relay_log(void *ctx, ag_log_level level, const char *component, const char *line) {
+    const ag_engine_opts *o = ctx;
+    o->on_log(o->log_ctx, (int)level, component, line);
+}
+
+ag_code ag_engine_open(const ag_engine_opts *opts, ag_engine **out, ag_err *err) {
+    if (err)
+        *err = (ag_err){0};
+    *out = NULL;
+    ag_engine *e = ag_calloc(AG_ROOM_API, 1, sizeof *e);
+    if (!e)
+        return ag_fail(err, AG_E_NOMEM, "out of memory while opening a model");
+    e->opts = *opts; /* for the log callback */
+    if (opts->on_log)
+        e->log = (ag_logger){relay_log, &e->opts, (ag_log_level)opts->log_level};
+    ag_code code = open_parts(e, opts, err);
+    if (code) {
+        ag_engine_close(&e);
+        return code;
+    }
+    *out = e;
+    return AG_OK;
+}
+
+void ag_engine_close(ag_engine **ep) {
+    ag_engine *e = ep ? *ep : NULL;
+    if (!e)
+        return;
+    ag_sched_close(&e->sched);
+    ag_tokenizer_free(&e->tokenizer);
+    ag_core_close(&e->core);
+    ag_free(e->name);
+    ag_free(e);
+    *ep = NULL;
+}
+
+void ag_engine_get_info(const ag_engine *e, ag_engine_info *info) {
+    const ag_model *m = &e->core.model;
+    *info = (ag_engine_info){
+        .architecture = m->config.arch->name,
+        .name = e->name,
+        .isa = m->kernels->isa,
+        .n_vocab = (uint32_t)m->config.n_vocab,
+        .n_layers = (uint32_t)m->config.n_layers,
+        .n_embd = (uint32_t)m->config.n_embd,
+        .context_length = (uint32_t)e->core.max_context,
+        .train_context = (uint32_t)m->config.n_ctx,
+        .n_threads = (uint32_t)ag_pool_threads(e->core.pool),
+        .n_params = m->n_params,
+        .weight_bytes = m->weight_bytes + m->vector_bytes,
+        .kv_bytes = e->core.kv_bytes,
+        .kv_tokens = (uint64_t)e->core.kv.n_blocks * AG_KV_BLOCK,
+        .scratch_bytes = e->core.scratch.bytes,
+        .has_chat_template = false,
+    };
+}

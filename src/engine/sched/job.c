@@ -1,0 +1,144 @@
+#include "sched/job.h"
+
+#include "base/mem.h"
+#include "sched/breakers.h"
+
+void ag_job_unref(ag_job *j) {
+    if (!j || atomic_fetch_sub(&j->refs, 1) != 1)
+        return;
+    ag_free(j->ids);
+    ag_free(j->stop_ids);
+    ag_sampler_free(&j->sampler);
+    ag_dry_breakers_free(&j->breakers);
+    ag_stream_deinit(&j->stream);
+    pthread_mutex_destroy(&j->lock);
+    pthread_cond_destroy(&j->ended);
+    ag_free(j);
+}
+
+void ag_job_wait(ag_job *j) {
+    pthread_mutex_lock(&j->lock);
+    while (!j->done)
+        pthread_cond_wait(&j->ended, &j->lock);
+    pthread_mutex_unlock(&j->lock);
+}
+
+static ag_code check_ids(const ag_core *core, const int32_t *ids, size_t n, ag_err *err) {
+    if (n == 0)
+        return ag_fail(err, AG_E_ARG, "the prompt is empty");
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= core->model.config.n_vocab)
+            return ag_fail(err, AG_E_ARG, "prompt token %zu is %d; the model knows 0 to %d", i,
+                           ids[i], core->model.config.n_vocab - 1);
+    return AG_OK;
+}
+
+static ag_code new_job(const int32_t *ids, size_t n, size_t room, ag_job **out, ag_err *err) {
+    ag_job *j = ag_calloc(AG_ROOM_SCHED, 1, sizeof *j);
+    if (!j)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for a request");
+    atomic_store(&j->refs, 1);
+    pthread_mutex_init(&j->lock, NULL);
+    pthread_cond_init(&j->ended, NULL);
+    j->n_ids = j->n_prompt = (int)n;
+    j->top_logprobs = -1;
+    j->ids = ag_calloc(AG_ROOM_SCHED, room, sizeof *j->ids);
+    if (!j->ids) {
+        ag_job_unref(j);
+        return ag_fail(err, AG_E_NOMEM, "out of memory for a request of %zu tokens", room);
+    }
+    memcpy(j->ids, ids, n * sizeof *ids);
+    *out = j;
+    return AG_OK;
+}
+
+/* The model's own stop tokens (unless ignored) and the request's. */
+static ag_code collect_stops(ag_job *j, const ag_request_opts *o, const ag_job_env *env,
+                             ag_err *err) {
+    size_t own = 0;
+    const int32_t *stops = ag_tokenizer_stops(env->tokenizer, &own);
+    if (o->ignore_eos)
+        own = 0;
+    if (o->n_stop_ids > 1024)
+        return ag_fail(err, AG_E_ARG, "stop_ids: %zu ids; at most 1024 are supported",
+                       o->n_stop_ids);
+    j->stop_ids = ag_calloc(AG_ROOM_SCHED, own + o->n_stop_ids, sizeof *j->stop_ids);
+    if (!j->stop_ids)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for a request");
+    for (size_t i = 0; i < own; i++)
+        j->stop_ids[i] = stops[i];
+    for (size_t i = 0; i < o->n_stop_ids; i++)
+        j->stop_ids[own + i] = o->stop_ids[i];
+    j->n_stop_ids = own + o->n_stop_ids;
+    return AG_OK;
+}
+
+static ag_code open_sampler(ag_job *j, const ag_request_opts *o, const ag_job_env *env,
+                            ag_err *err) {
+    if (o->top_logprobs < -1 || o->top_logprobs > AG_SAMPLE_MAX_TOP)
+        return ag_fail(err, AG_E_ARG, "top_logprobs is %d, expected -1 (off) to %d",
+                       o->top_logprobs, AG_SAMPLE_MAX_TOP);
+    j->top_logprobs = o->top_logprobs;
+    int n_vocab = env->core->model.config.n_vocab;
+    ag_code code = ag_sampling_check(&o->sampling, n_vocab, err);
+    if (!code && o->sampling.dry_multiplier > 0)
+        code = ag_breakers_build(&o->sampling, env->tokenizer, n_vocab, &j->breakers, err);
+    ag_sampler_opts so = {.sampling = &o->sampling,
+                          .n_vocab = n_vocab,
+                          .n_context = (size_t)env->core->max_context,
+                          .breakers = j->breakers,
+                          .scratch = env->scratch};
+    if (!code)
+        code = ag_sampler_new(&so, &j->sampler, err);
+    if (!code)
+        ag_sampler_prompt(j->sampler, j->ids, (size_t)j->n_prompt);
+    return code;
+}
+
+ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_t *ids, size_t n,
+                   ag_job **out, ag_err *err) {
+    *out = NULL;
+    size_t context = (size_t)env->core->max_context;
+    ag_code code = check_ids(env->core, ids, n, err);
+    if (code)
+        return code;
+    if (n >= context)
+        return ag_fail(err, AG_E_CTX_FULL,
+                       "the prompt has %zu tokens, but the context holds %zu and the answer needs "
+                       "room as well; shorten it or raise max_context_length",
+                       n, context);
+    size_t max_new = context - n;
+    if (o->max_tokens > 0 && o->max_tokens < max_new)
+        max_new = o->max_tokens;
+    ag_job *j;
+    code = new_job(ids, n, n + max_new, &j, err);
+    if (code)
+        return code;
+    j->max_new = (int)max_new;
+    j->min_new = o->min_tokens < max_new ? (int)o->min_tokens : (int)max_new;
+    j->on_token = o->on_token;
+    j->on_done = o->on_done;
+    j->ctx = o->ctx;
+    if ((code = collect_stops(j, o, env, err)) || (code = open_sampler(j, o, env, err)) ||
+        (code = ag_stream_init(&j->stream, env->tokenizer, false, o->stop, o->n_stop, err))) {
+        ag_job_unref(j);
+        return code;
+    }
+    *out = j;
+    return AG_OK;
+}
+
+ag_code ag_job_new_logits(const ag_job_env *env, const int32_t *ids, size_t n, float *out_logits,
+                          ag_job **out, ag_err *err) {
+    *out = NULL;
+    ag_code code = check_ids(env->core, ids, n, err);
+    if (code)
+        return code;
+    if (n > (size_t)env->core->max_context)
+        return ag_fail(err, AG_E_CTX_FULL, "%zu tokens, but the context holds %d", n,
+                       env->core->max_context);
+    code = new_job(ids, n, n, out, err);
+    if (!code)
+        (*out)->all_logits = out_logits;
+    return code;
+}
