@@ -11,9 +11,8 @@
 
 static ag_code fail_errno(ag_err *err, const char *path, const char *verb) {
     int e = errno;
-    char text[128];
-    if (strerror_r(e, text, sizeof text) != 0)
-        snprintf(text, sizeof text, "error %d", e);
+    char room[128];
+    const char *text = strerror_r(e, room, sizeof room); /* GNU's: the text, maybe not in room */
     return ag_fail(err, e == ENOENT ? AG_E_NOT_FOUND : AG_E_IO, "%s: cannot %s: %s", path, verb,
                    text);
 }

@@ -1,0 +1,163 @@
+#include "cli/engine.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "cli/input.h"
+#include "cli/out.h"
+
+#define BAR_WIDTH 32
+#define BAR_EVERY 100000 /* microseconds between two drawings */
+
+typedef struct progress {
+    uint64_t began_at, drawn_at;
+    bool drawn;
+} progress;
+
+static void draw_bar(uint64_t done, uint64_t total) {
+    char line[160], bar[BAR_WIDTH + 1], a[AG_CLI_SIZE_TEXT], b[AG_CLI_SIZE_TEXT];
+    int filled = total ? (int)((double)done / (double)total * BAR_WIDTH) : 0;
+    if (filled > BAR_WIDTH)
+        filled = BAR_WIDTH;
+    memset(bar, '.', BAR_WIDTH);
+    memset(bar, '#', (size_t)filled);
+    bar[BAR_WIDTH] = '\0';
+    int n = snprintf(line, sizeof line, "\rloading [%s] %3d%%  %s of %s\x1b[K", bar,
+                     total ? (int)((double)done * 100.0 / (double)total) : 0, ag_cli_size(done, a),
+                     ag_cli_size(total, b));
+    (void)!write(STDERR_FILENO, line, (size_t)n);
+}
+
+/* Short loads finish before the first drawing and show nothing. */
+static bool on_progress(void *ctx, uint64_t done, uint64_t total) {
+    progress *p = ctx;
+    uint64_t now = ag_clock_us();
+    if (now - p->began_at < 2 * BAR_EVERY || now - p->drawn_at < BAR_EVERY)
+        return true;
+    p->drawn_at = now;
+    p->drawn = true;
+    draw_bar(done, total);
+    return true;
+}
+
+static void end_bar(const progress *p) {
+    if (p->drawn)
+        (void)!write(STDERR_FILENO, "\r\x1b[K", 4);
+}
+
+static void on_log(void *ctx, int level, const char *component, const char *line) {
+    (void)ctx;
+    (void)level;
+    ag_cli_note("%s: %s", component, line);
+}
+
+/* The template file's text into `text`; NULL in *source when the option is not given. */
+static int read_template(const ag_cli_args *a, ag_buf *text, const char **source) {
+    ag_err err = {0};
+    *source = NULL;
+    if (!a->chat_template)
+        return AG_CLI_DONE;
+    if (ag_file_read(a->chat_template, text, &err) ||
+        ag_cli_check_utf8(ag_buf_span(text), a->chat_template, &err))
+        return ag_cli_fail(&err);
+    *source = ag_buf_cstr(text);
+    if (*source)
+        return AG_CLI_DONE;
+    ag_fail(&err, AG_E_NOMEM, "out of memory reading %s", a->chat_template);
+    return ag_cli_fail(&err);
+}
+
+int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine **out,
+                       uint64_t *load_us) {
+    const char *tier = NULL, *path = ag_cli_model_path(a), *source = NULL;
+    ag_err err = {0};
+    ag_buf text;
+    int status = path ? ag_cli_tier(a, &tier) : AG_CLI_USAGE;
+    if (status)
+        return status;
+    ag_buf_init(&text, AG_ROOM_CLI, AG_MAX_TEMPLATE_BYTES);
+    status = read_template(a, &text, &source);
+    if (status)
+        goto out;
+    progress bar = {.began_at = ag_clock_us()};
+    ag_engine_opts opts = ag_engine_default();
+    opts.model = path;
+    opts.max_context_length = a->ctx ? a->ctx : need->ctx;
+    opts.max_sequences = need->sequences;
+    opts.kv_tokens = need->kv_tokens;
+    opts.kv_type = a->kv_type;
+    opts.dtype = a->dtype;
+    opts.memory_fraction = a->memory_fraction;
+    opts.n_threads = a->threads;
+    opts.batch_tokens = a->batch_tokens;
+    opts.isa = tier;
+    opts.chat_template = source;
+    opts.on_progress =
+        ag_cli_may_colour(STDERR_FILENO) && !a->quiet && !a->verbose ? on_progress : NULL;
+    opts.progress_ctx = &bar;
+    opts.on_log = on_log;
+    opts.log_level = a->verbose ? AG_LOG_INFO : AG_LOG_WARN;
+    ag_code code = ag_engine_open(&opts, out, &err);
+    end_bar(&bar);
+    if (code)
+        status = ag_cli_fail(&err);
+    if (load_us)
+        *load_us = ag_clock_us() - bar.began_at;
+out:
+    ag_buf_deinit(&text);
+    return status;
+}
+
+/* "ID=X" */
+static bool parse_bias(const char *text, ag_logit_bias *bias) {
+    char *end = NULL;
+    long id = strtol(text, &end, 10);
+    if (end == text || *end != '=' || id < 0 || id > INT32_MAX)
+        return false;
+    const char *value = end + 1;
+    float x = strtof(value, &end);
+    if (end == value || *end || isnan(x) || (isinf(x) && x > 0))
+        return false;
+    *bias = (ag_logit_bias){.id = (int32_t)id, .bias = x};
+    return true;
+}
+
+int ag_cli_sampling(const ag_cli_args *a, ag_logit_bias *bias, ag_sampling *s) {
+    *s = ag_sampling_default();
+    s->temperature = a->temp;
+    s->top_k = a->top_k;
+    s->top_p = a->top_p;
+    s->min_p = a->min_p;
+    s->typical_p = a->typical;
+    s->repetition_penalty = a->repeat_penalty;
+    s->penalty_last_n = a->repeat_last_n;
+    s->frequency_penalty = a->frequency_penalty;
+    s->presence_penalty = a->presence_penalty;
+    s->seed = a->seed;
+    s->has_seed = ag_cli_given(a, "seed");
+    s->mirostat = a->mirostat && strcmp(a->mirostat, "2") == 0 ? 2 : 0;
+    s->mirostat_tau = a->mirostat_tau;
+    s->mirostat_eta = a->mirostat_eta;
+    s->dry_multiplier = a->dry_multiplier;
+    s->dry_base = a->dry_base;
+    s->dry_allowed_length = a->dry_allowed_length;
+    s->dry_penalty_last_n = a->dry_last_n;
+    s->dry_breakers = a->dry_breakers.n ? a->dry_breakers.v : NULL;
+    s->n_dry_breakers = a->dry_breakers.n;
+    s->xtc_probability = a->xtc_probability;
+    s->xtc_threshold = a->xtc_threshold;
+    for (size_t i = 0; i < a->logit_bias.n; i++)
+        if (!parse_bias(a->logit_bias.v[i], &bias[i]))
+            return ag_cli_usage("--logit-bias: expected ID=X, as 42=-1.5 or 42=-inf, found \"%s\"",
+                                a->logit_bias.v[i]);
+    s->logit_bias = a->logit_bias.n ? bias : NULL;
+    s->n_logit_bias = a->logit_bias.n;
+    return AG_CLI_DONE;
+}

@@ -1,0 +1,347 @@
+/* The table of commands and options. Everything a user reads about the command line is made from
+ * here: parsing, --help, man pages, completions and docs/cli.md. */
+#include "cli/args.h"
+
+#include <string.h>
+
+#define AT(field) .at = offsetof(ag_cli_args, field)
+
+/* ---- options that several commands share ----------------------------------------------------- */
+
+#define OPT_MODEL                                                                                  \
+    {                                                                                              \
+        'm', "model", AG_CLI_PATH, "FILE", "$AUTOGLM_MODEL",                                       \
+            "the model: a GGUF file; of a split set, any part", AT(model)                          \
+    }
+#define OPT_ISA                                                                                    \
+    {                                                                                              \
+        0, "isa", AG_CLI_CHOICE, "TIER", "$AUTOGLM_ISA, else auto",                                \
+            "use at most these instructions of the CPU", AT(isa),                                  \
+            .choices = "auto ref avx2 avx512 vnni"                                                 \
+    }
+#define OPT_JSON                                                                                   \
+    { 0, "json", AG_CLI_FLAG, NULL, NULL, "print JSON, one object on a line", AT(json) }
+
+static const ag_cli_opt model_opts[] = {
+    OPT_MODEL,
+    {'t', "threads", AG_CLI_U32, "N", "one per physical core", "compute threads", AT(threads),
+     .min = 1, .max = 1024},
+    {'c', "ctx", AG_CLI_U32, "N", "the model's own, cut to what fits",
+     "tokens that one conversation may use", AT(ctx), .min = 1, .max = 134217728},
+    {0, "kv-type", AG_CLI_CHOICE, "TYPE", "f16", "precision of the KV cache", AT(kv_type),
+     .choices = "f32 f16 bf16 q8_0"},
+    {0, "dtype", AG_CLI_CHOICE, "TYPE", "auto", "re-encode the weights; auto: as in the file",
+     AT(dtype), .choices = "auto f32 f16 bf16"},
+    {0, "memory-fraction", AG_CLI_F64, "X", "0.7",
+     "share of the machine's or container's memory to use", AT(memory_fraction), .min = 0.01,
+     .max = 1},
+    {0, "batch-tokens", AG_CLI_U32, "N", "512", "most tokens computed in one step",
+     AT(batch_tokens), .min = 1, .max = 65536},
+    OPT_ISA,
+    {'v', "verbose", AG_CLI_FLAG, NULL, NULL,
+     "show the engine's log and the memory arithmetic on standard error", AT(verbose)},
+    {0},
+};
+
+static const ag_cli_opt template_opts[] = {
+    {0, "chat-template", AG_CLI_PATH, "FILE", "the model's own",
+     "Jinja template that turns a conversation into a prompt", AT(chat_template)},
+    {0, "system", AG_CLI_TEXT, "TEXT", NULL, "system message at the conversation's start",
+     AT(system)},
+    {0},
+};
+
+static const ag_cli_opt sampling_opts[] = {
+    {'n', "max-tokens", AG_CLI_U32, "N", "until the model stops", "most tokens of an answer",
+     AT(max_tokens), .min = 1, .max = 134217728},
+    {0, "temp", AG_CLI_F32, "X", "0.7", "temperature; 0 always takes the most likely token",
+     AT(temp), .min = 0, .max = 100},
+    {0, "top-k", AG_CLI_I32, "N", "40", "keep the N most likely tokens; 0: all", AT(top_k),
+     .min = 0, .max = 16777216},
+    {0, "top-p", AG_CLI_F32, "X", "0.95", "keep the smallest set with this probability; 1: off",
+     AT(top_p), .min = 0.000001, .max = 1},
+    {0, "min-p", AG_CLI_F32, "X", "0.05", "drop tokens below X times the best; 0: off", AT(min_p),
+     .min = 0, .max = 1},
+    {0, "typical", AG_CLI_F32, "X", "1", "locally typical sampling; 1: off", AT(typical),
+     .min = 0.000001, .max = 1},
+    {0, "repeat-penalty", AG_CLI_F32, "X", "1", "weaken tokens seen before; 1: off",
+     AT(repeat_penalty), .min = 0.01, .max = 100},
+    {0, "repeat-last-n", AG_CLI_I32, "N", "64", "tokens --repeat-penalty looks back; -1: all",
+     AT(repeat_last_n), .min = -1, .max = 134217728},
+    {0, "frequency-penalty", AG_CLI_F32, "X", "0", "subtract per occurrence in the answer",
+     AT(frequency_penalty), .min = -2, .max = 2},
+    {0, "presence-penalty", AG_CLI_F32, "X", "0", "subtract once for tokens in the answer",
+     AT(presence_penalty), .min = -2, .max = 2},
+    {'s', "seed", AG_CLI_U64, "N", "a new one each time", "the same seed gives the same answer",
+     AT(seed)},
+    {0, "mirostat", AG_CLI_CHOICE, "0|2", "0", "2: Mirostat 2.0 in place of the filters",
+     AT(mirostat), .choices = "0 2"},
+    {0, "mirostat-tau", AG_CLI_F32, "X", "5", "Mirostat's target surprise in bits",
+     AT(mirostat_tau), .min = 0, .max = 100},
+    {0, "mirostat-eta", AG_CLI_F32, "X", "0.1", "Mirostat's learning rate", AT(mirostat_eta),
+     .min = 0, .max = 1},
+    {0, "dry-multiplier", AG_CLI_F32, "X", "0", "DRY: penalty for repeated passages; 0: off",
+     AT(dry_multiplier), .min = 0, .max = 100},
+    {0, "dry-base", AG_CLI_F32, "X", "1.75", "DRY: growth of the penalty with the length",
+     AT(dry_base), .min = 1, .max = 100},
+    {0, "dry-allowed-length", AG_CLI_I32, "N", "2", "DRY: repetitions up to this length are free",
+     AT(dry_allowed_length), .min = 1, .max = 134217728},
+    {0, "dry-last-n", AG_CLI_I32, "N", "-1", "DRY: tokens to look back; -1: all", AT(dry_last_n),
+     .min = -1, .max = 134217728},
+    {0, "dry-breaker", AG_CLI_LIST, "TEXT", "\\n : \" *",
+     "DRY: text that ends a passage; may be repeated", AT(dry_breakers)},
+    {0, "xtc-probability", AG_CLI_F32, "X", "0", "XTC: chance of leaving out the top choices",
+     AT(xtc_probability), .min = 0, .max = 1},
+    {0, "xtc-threshold", AG_CLI_F32, "X", "0.1", "XTC: what counts as a top choice",
+     AT(xtc_threshold), .min = 0, .max = 1},
+    {0, "logit-bias", AG_CLI_LIST, "ID=X", NULL,
+     "add X to a token's logit; -inf forbids it; may be repeated", AT(logit_bias)},
+    {0, "stop", AG_CLI_LIST, "TEXT", NULL, "end the answer before this text; may be repeated",
+     AT(stop)},
+    {0, "ignore-eos", AG_CLI_FLAG, NULL, NULL, "go on where the model would stop", AT(ignore_eos)},
+    {0},
+};
+
+/* ---- options of one command ------------------------------------------------------------------ */
+
+static const ag_cli_opt run_opts[] = {
+    {'f', "file", AG_CLI_PATH, "FILE", NULL, "read the prompt from FILE; -: standard input",
+     AT(file)},
+    {0, "raw", AG_CLI_FLAG, NULL, NULL,
+     "continue the prompt as plain text, without the chat template", AT(raw)},
+    {0, "special", AG_CLI_FLAG, NULL, NULL,
+     "with --raw: recognise control tokens written in the prompt", AT(special)},
+    {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "no speed line and no progress bar", AT(quiet)},
+    OPT_JSON,
+    {0},
+};
+
+static const ag_cli_opt chat_opts[] = {
+    {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "no greeting, speed line or progress bar", AT(quiet)},
+    {0},
+};
+
+static const ag_cli_opt inspect_opts[] = {
+    {0, "tensors", AG_CLI_FLAG, NULL, NULL, "list every tensor", AT(list_tensors)},
+    {0, "keys", AG_CLI_FLAG, NULL, NULL, "list every key with its value", AT(list_keys)},
+    {0, "template", AG_CLI_FLAG, NULL, NULL, "print the chat template and nothing else",
+     AT(show_template)},
+    OPT_JSON,
+    {0},
+};
+
+static const ag_cli_opt bench_opts[] = {
+    {0, "pp", AG_CLI_U32, "N", NULL, "measure processing a prompt of N tokens", AT(pp), .min = 1,
+     .max = 134217728},
+    {0, "tg", AG_CLI_U32, "N", NULL, "measure generating N tokens one by one", AT(tg), .min = 1,
+     .max = 134217728},
+    {0, "depth", AG_CLI_U32, "N", "0", "with --tg: tokens already in the context", AT(depth),
+     .min = 0, .max = 134217728},
+    {0, "batch", AG_CLI_U32, "N", NULL, "measure N sequences generating together", AT(batch),
+     .min = 1, .max = 4096},
+    {0, "npp", AG_CLI_U32, "N", "128", "with --batch: prompt tokens of each sequence", AT(npp),
+     .min = 1, .max = 134217728},
+    {0, "ntg", AG_CLI_U32, "N", "32", "with --batch: tokens generated by each sequence", AT(ntg),
+     .min = 1, .max = 134217728},
+    {'r', "reps", AG_CLI_U32, "N", "3", "repetitions; the median is shown", AT(reps), .min = 1,
+     .max = 1000},
+    OPT_JSON,
+    {0},
+};
+
+static const ag_cli_opt tokenize_opts[] = {
+    OPT_MODEL,
+    {'f', "file", AG_CLI_PATH, "FILE", NULL, "read the text from FILE; -: standard input",
+     AT(file)},
+    {0, "ids", AG_CLI_FLAG, NULL, NULL, "print the ids only, on one line", AT(ids_only)},
+    {0, "no-bos", AG_CLI_FLAG, NULL, NULL, "do not add the tokens that the model wants around",
+     AT(no_bos)},
+    {0, "special", AG_CLI_FLAG, NULL, NULL,
+     "recognise control tokens in the text; with --decode: show them", AT(special)},
+    {'d', "decode", AG_CLI_TEXT, "IDS", NULL, "turn ids (\"1 2 3\") back into text", AT(decode)},
+    OPT_JSON,
+    {0},
+};
+
+static const ag_cli_opt logits_opts[] = {
+    {0, "ids", AG_CLI_TEXT, "IDS", NULL, "token ids, as \"1 2 3\" or \"1,2,3\"", AT(ids)},
+    {0, "text", AG_CLI_TEXT, "TEXT", NULL, "text to tokenise, with BOS where the model wants it",
+     AT(text)},
+    {'o', "out", AG_CLI_PATH, "FILE", NULL, "where the logits go; written whole or not at all",
+     AT(out)},
+    OPT_JSON,
+    {0},
+};
+
+static const ag_cli_opt version_opts[] = {OPT_ISA, OPT_JSON, {0}};
+
+#define GROUP_MODEL                                                                                \
+    { "Model options", model_opts }
+#define GROUP_TEMPLATE                                                                             \
+    { "Conversation options", template_opts }
+#define GROUP_SAMPLING                                                                             \
+    { "Sampling options", sampling_opts }
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+const ag_cli_command ag_cli_commands[] = {
+    {
+        .name = "chat",
+        .summary = "talk to a model",
+        .usage = "-m FILE [OPTION]...",
+        .about =
+            "Keeps the conversation until it is cleared. On a terminal lines can be edited and "
+            "recalled with the arrow keys; otherwise each line of standard input is a message.\n"
+            "\n"
+            "A message goes over several lines when a line ends in a backslash, when it stands "
+            "between two lines of \"\"\", when lines are pasted, or with Alt-Enter. Lines that "
+            "begin with a slash are commands: /read FILE adds a file to the next message, "
+            "/system TEXT sets the system message, /regen answers again, /clear starts anew, "
+            "/stats shows speed and memory, /help lists them, /exit leaves.\n"
+            "\n"
+            "Ctrl-C stops the answer and a second one leaves, as does Ctrl-D.",
+        .examples = "autoglm chat -m model.gguf\n"
+                    "autoglm chat -m model.gguf --system \"Answer in one sentence.\" --temp 0\n",
+        .groups = {{"Options", chat_opts}, GROUP_MODEL, GROUP_TEMPLATE, GROUP_SAMPLING},
+        .run = ag_cli_chat,
+    },
+    {
+        .name = "run",
+        .summary = "answer one prompt",
+        .usage = "-m FILE [OPTION]... [PROMPT | -f FILE]",
+        .about =
+            "The prompt is the argument, a file, or standard input. It becomes the user's message "
+            "in the model's chat template; with --raw, or when the model has no template, the "
+            "model continues the prompt itself. The answer streams to standard output, the speed "
+            "goes to standard error.\n"
+            "\n"
+            "Ctrl-C stops the answer and keeps what there is; a second one leaves at once with "
+            "exit status 130.",
+        .examples = "autoglm run -m model.gguf \"What is the capital of France?\"\n"
+                    "autoglm run -m model.gguf --raw -n 32 --temp 0 \"Once upon a time\"\n"
+                    "git diff | autoglm run -m model.gguf --system \"Write a commit message.\"\n"
+                    "autoglm run -m model.gguf --json \"Hello\" | jq -r .text\n",
+        .max_pos = 1,
+        .groups = {{"Options", run_opts}, GROUP_MODEL, GROUP_TEMPLATE, GROUP_SAMPLING},
+        .run = ag_cli_run,
+    },
+    {
+        .name = "inspect",
+        .summary = "show what a model file holds",
+        .usage = "[OPTION]... FILE",
+        .about =
+            "Shows architecture, parameters, quantisation, tensors by type, context, tokenizer, "
+            "chat template and the memory needed by context length. Nothing is loaded, so it is "
+            "quick, and it works for models that this build cannot run.",
+        .examples = "autoglm inspect model.gguf\n"
+                    "autoglm inspect --tensors model.gguf\n"
+                    "autoglm inspect --json model.gguf | jq .architecture\n",
+        .min_pos = 1,
+        .max_pos = 1,
+        .completes_files = true,
+        .groups = {{"Options", inspect_opts}},
+        .run = ag_cli_inspect,
+    },
+    {
+        .name = "bench",
+        .summary = "measure speed against the machine's limits",
+        .usage = "-m FILE [OPTION]...",
+        .about =
+            "Measures prompt processing (pp), generation (tg, tg@depth) and generation of several "
+            "sequences together (batch) in tokens per second, and puts each beside what the "
+            "machine can do: its memory bandwidth and its multiply-add rate, measured in the same "
+            "process on as many threads. Loading and warming up are not counted. Without --pp, "
+            "--tg or --batch it runs a table of usual sizes.\n"
+            "\n"
+            "With --json each result is one object on a line with tok_s, its unit tokens per "
+            "second; the last line is always a result. With --batch, --pp and --tg mean the same "
+            "as --npp and --ntg.",
+        .examples = "autoglm bench -m model.gguf\n"
+                    "autoglm bench -m model.gguf -t 2 --tg 128 --depth 2048\n"
+                    "autoglm bench -m model.gguf -t 2 --batch 16 --npp 128 --ntg 32 --json\n",
+        .groups = {{"Options", bench_opts}, GROUP_MODEL},
+        .run = ag_cli_bench,
+    },
+    {
+        .name = "tokenize",
+        .summary = "turn text into token ids and back",
+        .usage = "-m FILE [OPTION]... [TEXT | -f FILE | --decode IDS]",
+        .about = "Reads only the tokenizer, not the weights. The text is the argument, a file, or "
+                 "standard input. By default each token is shown on a line of its own: id, type "
+                 "and bytes.",
+        .examples = "autoglm tokenize -m model.gguf \"Hello, world\"\n"
+                    "autoglm tokenize -m model.gguf --ids -f prompt.txt\n"
+                    "autoglm tokenize -m model.gguf --decode \"19556 28 905\"\n",
+        .max_pos = 1,
+        .groups = {{"Options", tokenize_opts}},
+        .run = ag_cli_tokenize,
+    },
+    {
+        .name = "logits",
+        .summary = "write a model's logits for every position",
+        .usage = "-m FILE (--ids IDS | --text TEXT) --out FILE [OPTION]...",
+        .about = "Writes raw little-endian float32 values, one row of the vocabulary's size for "
+                 "each token: what comparisons with other implementations need.",
+        .examples = "autoglm logits -m model.gguf --ids \"1 2 3\" --out logits.f32\n",
+        .groups = {{"Options", logits_opts}, GROUP_MODEL},
+        .run = ag_cli_logits,
+    },
+    {
+        .name = "version",
+        .summary = "show version, CPU and the kernels in use",
+        .usage = "[OPTION]...",
+        .about = "Shows the version, the compiler that built it, the CPU with the features that "
+                 "matter here, and the tier of kernels that would be used.",
+        .examples = "autoglm version\nautoglm version --json | jq -r .isa\n",
+        .groups = {{"Options", version_opts}},
+        .run = ag_cli_version,
+    },
+    {
+        .name = "help",
+        .summary = "show help for a command",
+        .usage = "[COMMAND]",
+        .about = "Without a command it lists them all. 'autoglm COMMAND --help' shows the same.",
+        .examples = "autoglm help run\n",
+        .max_pos = 1,
+        .run = ag_cli_help_command,
+    },
+    {
+        .name = "gen",
+        .summary = "write man pages, completions or the command's documentation",
+        .usage = "man DIR | bash | zsh | fish | markdown",
+        .about = "For packaging: man pages go into the directory, everything else to standard "
+                 "output.",
+        .examples = "autoglm gen bash > /etc/bash_completion.d/autoglm\n",
+        .min_pos = 1,
+        .max_pos = 2,
+        .hidden = true,
+        .run = ag_cli_gen,
+    },
+    {0},
+};
+
+/* ---- look-ups -------------------------------------------------------------------------------- */
+
+const ag_cli_command *ag_cli_find(const char *name) {
+    for (const ag_cli_command *c = ag_cli_commands; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+const ag_cli_opt *ag_cli_find_opt(const ag_cli_command *c, const char *name, size_t n,
+                                  char letter) {
+    for (int g = 0; g < AG_CLI_MAX_GROUPS && c->groups[g].opts; g++)
+        for (const ag_cli_opt *o = c->groups[g].opts; o->name; o++)
+            if (name ? strlen(o->name) == n && memcmp(o->name, name, n) == 0
+                     : letter != 0 && o->letter == letter)
+                return o;
+    return NULL;
+}
+
+bool ag_cli_given(const ag_cli_args *a, const char *name) {
+    for (size_t i = 0; i < a->n_seen; i++)
+        if (strcmp(a->seen[i]->name, name) == 0)
+            return true;
+    return false;
+}
