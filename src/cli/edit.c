@@ -4,6 +4,7 @@
 #include "cli/edit.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -449,9 +450,15 @@ static void paste_key(editor *ed, uint32_t key) {
         insert(ed, key);
 }
 
+/* Is a key already waiting? Then drawing can wait too. */
+static bool more_waits(void) {
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
+}
+
 static ag_cli_key edit(editor *ed) {
     for (;;) {
-        if (!ed->pasting)
+        if (!ed->pasting && !more_waits())
             draw(ed);
         uint32_t key = get_key();
         if (key == KEY_GONE || ag_cli_out_lost())
