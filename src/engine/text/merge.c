@@ -34,7 +34,8 @@ static inline uint32_t pair_order(const ag_tokenizer *t, const uint8_t *p, size_
     }
 }
 
-/* The smallest piece at p[at]: its length, and its token or -1. */
+/* The smallest piece at p[at]: its length, and its token or -1. In SPM the token of a single
+ * character is looked up only if the character is left over at the end. */
 static inline size_t first_piece(const ag_tokenizer *t, const uint8_t *p, size_t at, int32_t *id) {
     if (t->kind == AG_VOCAB_BPE) {
         *id = t->byte_id[p[at]];
@@ -42,7 +43,7 @@ static inline size_t first_piece(const ag_tokenizer *t, const uint8_t *p, size_t
     }
     size_t n;
     ag_char_at(p + at, &n);
-    *id = ag_vocab_find(t, p + at, n);
+    *id = -1;
     return n;
 }
 
@@ -54,6 +55,8 @@ static inline bool keeps_piece(const ag_tokenizer *t, int32_t id) {
 
 static ag_code emit(ag_merger *m, const uint8_t *p, size_t n, int32_t id, ag_err *err) {
     const ag_tokenizer *t = m->t;
+    if (id < 0)
+        id = ag_vocab_find(t, p, n);
     if (id >= 0)
         return ag_ids_add(m->out, id, err);
     bool whole = t->kind == AG_VOCAB_SPM;
@@ -272,13 +275,25 @@ static ag_code merge(ag_merger *m, const uint8_t *p, size_t n, ag_err *err) {
     return code;
 }
 
-ag_code ag_merge_word(ag_merger *m, const uint8_t *word, size_t n, ag_err *err) {
+/* A word in `cache`, a table of one cache line a word that the latest word of its place overwrites.
+ */
+typedef struct cached {
+    uint8_t text[26];
+    uint8_t n, n_ids; /* n 0: free */
+    int32_t ids[9];
+} cached;
+_Static_assert(sizeof(cached) == 64, "one cache line");
+#define N_CACHED 1024
+
+void ag_merger_expect(ag_merger *m, size_t text_bytes) {
+    if (text_bytes >= 2048 && !m->cache) /* below, clearing the table costs more than it saves */
+        m->cache = ag_calloc(AG_ROOM_TEXT, N_CACHED, sizeof(cached));
+}
+
+static ag_code merge_or_take(ag_merger *m, const uint8_t *word, size_t n, uint64_t hash,
+                             ag_err *err) {
     const ag_tokenizer *t = m->t;
-    if (n > AG_MAX_WORD_BYTES)
-        return ag_fail(err, AG_E_LIMIT,
-                       "the text has %zu bytes without a word boundary; up to %u are taken", n,
-                       AG_MAX_WORD_BYTES);
-    int32_t id = ag_vocab_find(t, word, n);
+    int32_t id = ag_vocab_find_hashed(t, word, n, hash);
     if (id < 0)
         return merge(m, word, n, err);
     if (t->pre && t->pre->ignore_merges)
@@ -296,8 +311,40 @@ ag_code ag_merge_word(ag_merger *m, const uint8_t *word, size_t n, ag_err *err) 
     return code;
 }
 
+ag_code ag_merge_word(ag_merger *m, const uint8_t *word, size_t n, ag_err *err) {
+    cached *c = NULL;
+    ag_code code = AG_OK;
+    if (n > AG_MAX_WORD_BYTES)
+        return ag_fail(err, AG_E_LIMIT,
+                       "the text has %zu bytes without a word boundary; up to %u are taken", n,
+                       AG_MAX_WORD_BYTES);
+    if (n > m->t->longest) /* not worth a hash */
+        return merge(m, word, n, err);
+    uint64_t hash = ag_hash64(word, n, m->t->seed);
+    if (m->cache && n <= sizeof c->text) {
+        c = (cached *)m->cache + (hash >> 32) % N_CACHED;
+        if (c->n == n && memcmp(c->text, word, n) == 0) {
+            for (size_t i = 0; i < c->n_ids && code == AG_OK; i++)
+                code = ag_ids_add(m->out, c->ids[i], err);
+            return code;
+        }
+    }
+    size_t before = m->out->n;
+    code = merge_or_take(m, word, n, hash, err);
+    size_t n_ids = m->out->n - before;
+    if (code == AG_OK && c && n_ids <= sizeof c->ids / sizeof c->ids[0]) {
+        c->n = (uint8_t)n;
+        c->n_ids = (uint8_t)n_ids;
+        memcpy(c->text, word, n);
+        if (n_ids)
+            memcpy(c->ids, m->out->v + before, n_ids * sizeof *c->ids);
+    }
+    return code;
+}
+
 void ag_merger_deinit(ag_merger *m) {
     ag_free(m->syms);
     ag_free(m->heap);
-    m->syms = m->heap = NULL;
+    ag_free(m->cache);
+    m->syms = m->heap = m->cache = NULL;
 }

@@ -120,6 +120,7 @@ ag_code ag_tokenizer_encode(const ag_tokenizer *t, ag_span text, unsigned flags,
     ag_buf repaired;
     ag_buf_init(&e.text, AG_ROOM_TEXT, 3 * AG_MAX_TEXT_BYTES * 3 + 3);
     ag_buf_init(&repaired, AG_ROOM_TEXT, 3 * AG_MAX_TEXT_BYTES);
+    ag_merger_expect(&e.merger, text.n);
     ag_code code = AG_OK;
     if (!ag_utf8_is_valid(text)) {
         ag_utf8_repair(text, &repaired);

@@ -75,10 +75,7 @@ ag_code ag_vocab_index(ag_tokenizer *t, ag_err *err) {
     return AG_OK;
 }
 
-int32_t ag_vocab_find(const ag_tokenizer *t, const void *key, size_t n) {
-    if (n > t->longest)
-        return -1;
-    uint64_t hash = ag_hash64(key, n, t->seed);
+int32_t ag_vocab_find_hashed(const ag_tokenizer *t, const void *key, size_t n, uint64_t hash) {
     uint32_t tag = (uint32_t)(hash >> 32);
     for (size_t at = hash & t->slot_mask; t->slots[at].id >= 0; at = (at + 1) & t->slot_mask) {
         int32_t id = t->slots[at].id;
@@ -89,6 +86,10 @@ int32_t ag_vocab_find(const ag_tokenizer *t, const void *key, size_t n) {
             return id;
     }
     return -1;
+}
+
+int32_t ag_vocab_find(const ag_tokenizer *t, const void *key, size_t n) {
+    return n <= t->longest ? ag_vocab_find_hashed(t, key, n, ag_hash64(key, n, t->seed)) : -1;
 }
 
 int32_t ag_vocab_find_key(const ag_tokenizer *t, ag_span key, size_t raw_n, bool any) {

@@ -79,6 +79,8 @@ static inline bool ag_vocab_is_special(const ag_tokenizer *t, int32_t id) {
 ag_code ag_vocab_index(ag_tokenizer *t, ag_err *err) AG_MUST_USE;
 /* The ordinary token whose key is exactly these bytes, or -1: what merging may produce. */
 int32_t ag_vocab_find(const ag_tokenizer *t, const void *key, size_t n);
+/* The same with the key's ag_hash64() under t->seed. */
+int32_t ag_vocab_find_hashed(const ag_tokenizer *t, const void *key, size_t n, uint64_t hash);
 /* The token with this key whose raw text has raw_n bytes, or -1; special and unused ones only with
  * `any`. In a byte-level BPE the length tells a token written in stand-ins from an added one with
  * the same bytes. */
@@ -95,7 +97,10 @@ typedef struct ag_merger {
     size_t word_at;    /* where the ids of the word begin in out */
     void *syms, *heap; /* owned scratch; for long words only */
     size_t syms_room, heap_room;
+    void *cache; /* owned; words seen lately, or NULL */
 } ag_merger;
+/* A text of this size comes: long ones get a cache of words, if there is memory for it. */
+void ag_merger_expect(ag_merger *m, size_t text_bytes);
 ag_code ag_merge_word(ag_merger *m, const uint8_t *word, size_t n, ag_err *err) AG_MUST_USE;
 void ag_merger_deinit(ag_merger *m);
 
