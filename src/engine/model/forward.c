@@ -112,7 +112,7 @@ static void rotate_row(const pass *p, int row) {
     (c->half_pairs ? kn->rope_half : kn->rope_pairs)(q, c->n_heads, d, c->rot, cs, sn);
     (c->half_pairs ? kn->rope_half : kn->rope_pairs)(k, c->n_kv_heads, d, c->rot, cs, sn);
     const ag_kv *kv = r->kv->kv;
-    uint8_t *block = r->kv->blocks[pos / AG_KV_BLOCK];
+    uint8_t *block = r->kv->at[pos / AG_KV_BLOCK];
     for (int h = 0; h < c->n_kv_heads; h++) {
         uint8_t *to = block + ag_kv_at(kv, p->layer_no, h);
         kv->shape.ops->store_k(to, d, pos % AG_KV_BLOCK, k + h * d);
@@ -164,7 +164,7 @@ static void attend_chunk(void *ctx, int chunk, int worker) {
         .window = p->layer->slides ? c->window : 0,
         .scale = c->attn_scale,
         .softcap = c->attn_softcap,
-        .blocks = (const uint8_t *const *)r->kv->blocks,
+        .blocks = (const uint8_t *const *)r->kv->at,
         .k_at = k_at,
         .v_at = k_at + kv->k_bytes,
         .scratch = p->s->attend + (size_t)worker * p->s->attend_stride,

@@ -36,7 +36,8 @@ typedef struct ag_job {
     void *ctx;
 
     /* The engine thread's. */
-    int n_ids; /* prompt and generated tokens so far */
+    int n_ids;    /* prompt and generated tokens so far */
+    int n_cached; /* prompt tokens found in the prefix index */
     ag_kv_seq kv;
     ag_sampler *sampler;       /* owned; NULL for a logits job */
     ag_dry_breakers *breakers; /* owned; NULL unless DRY is on */

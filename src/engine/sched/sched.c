@@ -70,6 +70,7 @@ static void count_out(ag_sched *s) {
 static void finish(ag_job *j, ag_finish why, const ag_err *error) {
     ag_result r = {.finish = why,
                    .n_prompt = (uint32_t)j->n_prompt,
+                   .n_cached = (uint32_t)j->n_cached,
                    .n_generated = (uint32_t)(j->n_ids - j->n_prompt)};
     uint64_t now = ag_clock_us();
     r.queue_us = (j->start_at ? j->start_at : now) - j->submit_at;
@@ -134,29 +135,39 @@ static void reap_cancelled(ag_sched *s) {
 /* ---- forming a step
  * ------------------------------------------------------------------------------ */
 
-/* Let the oldest waiting jobs run while there is room for their tokens and one more block for every
- * sequence that runs. */
+/* Give a job the blocks of its whole prompt, shared ones first, so that a prompt in prefill never
+ * has to push others out. False: there is no room now. */
+static bool take_blocks(ag_sched *s, ag_job *j) {
+    const ag_kv *kv = &s->core->kv;
+    int found = j->all_logits ? 0 : ag_kv_seq_adopt(&j->kv, j->ids, j->n_ids);
+    int need = ag_kv_blocks_for(j->n_ids) - j->kv.n_blocks;
+    /* One more block for every sequence that runs, or those would soon push this one out again. */
+    bool fits = s->n_running == 0 || need + s->n_running < ag_kv_available(kv);
+    if (!fits || ag_kv_seq_reserve(&j->kv, j->n_ids) != AG_OK) {
+        ag_kv_seq_clear(&j->kv);
+        return false;
+    }
+    if (!j->start_at)
+        j->n_cached = found;
+    return true;
+}
+
+/* Let the oldest waiting jobs run while there is room. */
 static void admit(ag_sched *s) {
     while (s->waiting && s->n_running < s->core->max_runs) {
         ag_job *j = s->waiting;
-        int need = ag_kv_blocks_for(j->n_ids + 1);
-        if (need > s->core->kv.n_blocks)
-            need = s->core->kv.n_blocks;
-        if (s->n_running > 0 && need + s->n_running > s->core->kv.n_free)
+        ag_err err = {0};
+        bool failed =
+            !j->kv.kv && ag_kv_seq_init(&j->kv, &s->core->kv, s->core->max_context, &err) != AG_OK;
+        if (!failed && !take_blocks(s, j))
             return;
         s->waiting = j->next;
         j->next = NULL;
         count_out(s);
-        if (!j->kv.kv) {
-            ag_err err = {0};
-            if (ag_kv_seq_init(&j->kv, &s->core->kv, s->core->max_context, &err)) {
-                finish(j, AG_FINISH_ERROR, &err);
-                continue;
-            }
+        if (failed) {
+            finish(j, AG_FINISH_ERROR, &err);
+            continue;
         }
-        /* All blocks of the prompt at once: a prompt in prefill never has to push others out. */
-        ag_code code = ag_kv_seq_reserve(&j->kv, j->n_ids);
-        AG_ASSERT(code == AG_OK);
         if (!j->start_at)
             j->start_at = ag_clock_us();
         s->running[s->n_running++] = j;
@@ -274,6 +285,7 @@ static void step(ag_sched *s) {
     ag_core_step(s->core, s->items, n);
     for (int i = 0; i < n; i++) {
         ag_job *j = s->stepped[i];
+        ag_kv_seq_commit(&j->kv, j->ids);
         if (s->items[i].logits)
             take_token(s, j, s->items[i].logits);
         else if (j->all_logits && ag_job_pending(j) == 0)
@@ -305,6 +317,7 @@ static void *engine_main(void *arg) {
         admit(s);
         if (s->n_running > 0)
             step(s);
+        check_kv(s);
     }
     while (s->n_running > 0)
         finish_running(s, s->running[0], AG_FINISH_CANCELLED, NULL);
