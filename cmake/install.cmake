@@ -30,8 +30,25 @@ if(TARGET autoglm)
   install(FILES ${CMAKE_BINARY_DIR}/autoglm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endif()
 
+# The command writes its own man pages and completions, from the table it parses with.
 if(TARGET autoglm_cli)
   set_target_properties(autoglm_cli PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  set(AG_GENERATED ${CMAKE_BINARY_DIR}/generated)
+  install(CODE "
+    file(MAKE_DIRECTORY \"${AG_GENERATED}/man1\")
+    execute_process(COMMAND \"$<TARGET_FILE:autoglm_cli>\" gen man \"${AG_GENERATED}/man1\"
+      COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+    foreach(pair bash:autoglm zsh:_autoglm fish:autoglm.fish)
+      string(REPLACE \":\" \";\" pair \"\${pair}\")
+      list(GET pair 0 shell)
+      list(GET pair 1 file)
+      execute_process(COMMAND \"$<TARGET_FILE:autoglm_cli>\" gen \${shell}
+        OUTPUT_FILE \"${AG_GENERATED}/\${file}\" COMMAND_ERROR_IS_FATAL ANY)
+    endforeach()")
+  install(DIRECTORY ${AG_GENERATED}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
+  install(FILES ${AG_GENERATED}/autoglm DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${AG_GENERATED}/_autoglm DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES ${AG_GENERATED}/autoglm.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
 
 set(CPACK_GENERATOR TGZ DEB)

@@ -16,7 +16,10 @@ prefix=$tmp/moved
 lib=$(dirname "$(find "$prefix" -name libautoglm.so)")
 
 fail() { echo "$*"; exit 1; }
-for file in bin/autoglm include/autoglm/engine.h share/doc/autoglm/LICENSE share/doc/autoglm/README.md; do
+for file in bin/autoglm include/autoglm/engine.h share/man/man1/autoglm-run.1 \
+    share/bash-completion/completions/autoglm share/zsh/site-functions/_autoglm \
+    share/fish/vendor_completions.d/autoglm.fish share/doc/autoglm/LICENSE \
+    share/doc/autoglm/README.md share/doc/autoglm/examples/chat.c; do
     [ -s "$prefix/$file" ] || fail "not installed: $file"
 done
 [ -s "$lib/libautoglm.a" ] || fail "not installed: libautoglm.a"
@@ -72,8 +75,10 @@ for program in "$tmp"/shared/* "$tmp"/static/*; do
     "$program" "$tmp/absent.gguf" hello 2>"$tmp/err" || rc=$?
     { [ $rc = 1 ] && grep -q absent.gguf "$tmp/err"; } || fail "$program, no such model: exit $rc, $(cat "$tmp/err")"
     if [ -n "$model" ]; then
-        "$program" "$model" "Say hello." "Count to three." >"$tmp/out" 2>"$tmp/err" ||
-            "$program" "$model" "Say hello." >"$tmp/out" 2>"$tmp/err" || fail "$program: $(cat "$tmp/err")"
+        questions=("Say hello.")
+        [ "$(basename "$program")" != batch ] || questions+=("Count to three." "Name a colour.")
+        "$program" "$model" "${questions[@]}" >"$tmp/out" 2>"$tmp/err" ||
+            fail "$program: exit $?, $(cat "$tmp/err")"
         [ -s "$tmp/out" ] || fail "$program: no answer"
     fi
 done
