@@ -39,9 +39,15 @@ float ag_cands_best(const ag_sample_scratch *s) {
 uint64_t ag_cands_weigh(ag_sample_scratch *s, float scale) {
     const float best = ag_cands_best(s);
     uint64_t total = 0;
-    for (size_t i = 0; i < s->n_cands; i++) {
-        s->cands[i].mass = ag_mass((ag_cand_logit(s->cands[i].key) - best) * scale);
-        total += s->cands[i].mass;
+    for (size_t i = 0; i < s->n_cands; i += 4) {
+        const size_t n = s->n_cands - i < 4 ? s->n_cands - i : 4;
+        ag_f32x4 d = {0};
+        for (size_t j = 0; j < n; j++)
+            d[j] = (ag_cand_logit(s->cands[i + j].key) - best) * scale;
+        ag_u64x2 biased[2];
+        ag_mass4(d, biased);
+        for (size_t j = 0; j < n; j++)
+            total += s->cands[i + j].mass = biased[j / 2][j % 2] - AG_MASS_BIAS;
     }
     return total;
 }
@@ -145,28 +151,54 @@ void ag_cands_top_p(ag_sample_scratch *s, float p) {
     ag_cands_cut(s, share(total, p));
 }
 
-/* Entropy H = ln Z - sum(mass * d) / Z in units of the best candidate's mass. A candidate's score
- * is how far its surprise, ln Z - d, is from H: |H - ln Z + d|; small is typical. Scores become
- * keys (smallest first), the rest is a nucleus. */
-void ag_cands_typical(ag_sample_scratch *s, const ag_row *row, float p) {
-    const float best = ag_cands_best(s);
-    const uint64_t total = ag_cands_weigh(s, 1);
-    double sum = 0;
-    for (size_t i = 0; i < s->n_cands; i++) {
-        if (s->cands[i].mass)
-            sum += (double)s->cands[i].mass * (double)(ag_cand_logit(s->cands[i].key) - best);
-    }
-    const double middle = sum / (double)total; /* ln Z - H, the expected d */
+/* Typical sampling. Entropy H = ln Z - sum(mass * d) / Z in units of the best candidate's mass. A
+ * candidate's score is how far its surprise, ln Z - d, is from H; ln Z falls out, and what is left
+ * is how far d is from its mean. Scores become keys, nearest first; the rest is a nucleus. */
+static uint64_t score(ag_sample_scratch *s, float best, double mean, double radius) {
+    uint64_t within = 0;
     for (size_t i = 0; i < s->n_cands; i++) {
         const uint64_t key = s->cands[i].key;
-        const double score = fabs((double)(ag_cand_logit(key) - best) - middle);
-        s->cands[i].key = ag_cand_key((float)-score, ag_cand_id(key));
+        const double distance = fabs((double)(ag_cand_logit(key) - best) - mean);
+        s->cands[i].key = ag_cand_key((float)-distance, ag_cand_id(key));
+        within += distance <= radius ? s->cands[i].mass : 0;
     }
-    ag_cands_cut(s, share(total, p));
+    return within;
+}
+
+static void cut_scored(ag_sample_scratch *s, const ag_row *row, uint64_t target) {
+    ag_cands_cut(s, target);
     for (size_t i = 0; i < s->n_cands; i++) {
         const int32_t id = ag_cand_id(s->cands[i].key);
         s->cands[i].key = ag_cand_key(ag_row_finite(row->x[id]), id);
     }
+}
+
+void ag_cands_typical(ag_sample_scratch *s, const ag_row *row, float p) {
+    const float best = ag_cands_best(s);
+    const uint64_t total = ag_cands_weigh(s, 1);
+    double sum = 0; /* by id, as ag_row_moment() adds */
+    for (size_t i = 0; i < s->n_cands; i++) {
+        if (s->cands[i].mass)
+            sum += (double)s->cands[i].mass * (double)(ag_cand_logit(s->cands[i].key) - best);
+    }
+    (void)score(s, best, sum / (double)total, 0);
+    cut_scored(s, row, share(total, p));
+}
+
+void ag_cands_typical_row(ag_sample_scratch *s, const ag_row *row, float p) {
+    const uint64_t total = ag_row_mass(row, 1, NULL), target = share(total, p);
+    const double mean = ag_row_moment(row) / (double)total;
+    /* As for a nucleus: take in ever less likely tokens until those nearer than `radius` to the
+     * mean hold the target. Half a nat more is gathered, so that rounding loses none of them. */
+    static const double radii[] = {1.5, 4, 8, INFINITY};
+    uint64_t within = 0;
+    for (size_t i = 0; i < sizeof radii / sizeof *radii && within < target; i++) {
+        const double floor = (double)row->best + mean - radii[i] - 0.5;
+        ag_cands_gather(s, row, (float)(floor - fabs(floor) * 0x1p-20));
+        (void)ag_cands_weigh(s, 1);
+        within = score(s, row->best, mean, radii[i]);
+    }
+    cut_scored(s, row, target);
 }
 
 void ag_cands_min_p(ag_sample_scratch *s, float ln_min_p) {

@@ -70,6 +70,8 @@ const ag_cand *ag_cands_at(const ag_sample_scratch *s, uint64_t at);
 void ag_cands_top_k(ag_sample_scratch *s, const ag_row *row, int32_t k);
 /* The smallest set of tokens of a row with mass p becomes the candidates. */
 void ag_cands_nucleus(ag_sample_scratch *s, const ag_row *row, float p);
+/* The locally typical tokens of a row with mass p become the candidates. */
+void ag_cands_typical_row(ag_sample_scratch *s, const ag_row *row, float p);
 /* Filters on the candidates there are. Each leaves at least one. */
 void ag_cands_top_p(ag_sample_scratch *s, float p);
 void ag_cands_typical(ag_sample_scratch *s, const ag_row *row, float p);

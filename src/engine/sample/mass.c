@@ -29,10 +29,28 @@ static ag_f32x4 load4(const float *x) {
     return v;
 }
 
+void ag_row_copy(float *to, const float *from, int32_t n) {
+    int32_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const ag_f32x4 a = load4(from + i), b = load4(from + i + 4);
+        memcpy(to + i, &a, sizeof a);
+        memcpy(to + i + 4, &b, sizeof b);
+    }
+    for (; i < n; i++)
+        to[i] = from[i];
+}
+
 /* Where x is larger x, elsewhere (also where x is NaN) m. */
 static ag_f32x4 larger4(ag_f32x4 x, ag_f32x4 m) {
     const ag_i32x4 mask = x > m;
     return (ag_f32x4)((mask & (ag_i32x4)x) | (~mask & (ag_i32x4)m));
+}
+
+/* x, but at most `most` (NaN stays NaN). */
+static ag_f32x4 smaller4(ag_f32x4 x, float most) {
+    const ag_i32x4 mask = x > most;
+    const ag_f32x4 m = {most, most, most, most};
+    return (ag_f32x4)((mask & (ag_i32x4)m) | (~mask & (ag_i32x4)x));
 }
 
 static float block_best(const float *x) {
@@ -105,6 +123,41 @@ uint64_t ag_row_mass(const ag_row *row, float scale, uint64_t *block_mass) {
         total += sum;
     }
     return total;
+}
+
+/* Four terms mass * d. A distance too far to weigh, perhaps infinite or NaN, becomes a finite one,
+ * whose mass is 0 as well. */
+static ag_f64x2 moments4(ag_f32x4 d, ag_f64x2 *high) {
+    const ag_f32x4 low = {AG_MASS_LOW, AG_MASS_LOW, AG_MASS_LOW, AG_MASS_LOW};
+    ag_u64x2 biased[2];
+    ag_mass4(d, biased);
+    d = larger4(d, low);
+    const ag_f64x2 d01 = {(double)d[0], (double)d[1]}, d23 = {(double)d[2], (double)d[3]};
+    *high = ((ag_f64x2)biased[1] - 0x1p52) * d23;
+    return ((ag_f64x2)biased[0] - 0x1p52) * d01;
+}
+
+double ag_row_moment(const ag_row *row) {
+    const ag_f32x4 nothing = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+    double sum = 0;
+    for (int32_t b = 0; b < ag_row_blocks(row->n); b++) {
+        if (row->block_max[b] - row->best <= AG_MASS_LOW)
+            continue;
+        const int32_t n_block = ag_row_block_n(row, b);
+        for (int32_t i = 0; i < n_block; i += 4) {
+            const float *x = row->x + (size_t)b * AG_ROW_BLOCK + i;
+            ag_f32x4 v = nothing;
+            if (i + 4 <= n_block)
+                v = load4(x);
+            else
+                memcpy(&v, x, (size_t)(n_block - i) * sizeof *x);
+            v = smaller4(v, FLT_MAX) - row->best;
+            ag_f64x2 high;
+            const ag_f64x2 first = moments4(v, &high);
+            sum = (((sum + first[0]) + first[1]) + high[0]) + high[1];
+        }
+    }
+    return sum;
 }
 
 int32_t ag_row_token_at(const ag_row *row, float scale, const uint64_t *block_mass, uint64_t at) {

@@ -84,6 +84,9 @@ static inline int32_t ag_row_block_n(const ag_row *row, int32_t b) {
 static inline float ag_row_finite(float x) { return x > FLT_MAX ? FLT_MAX : x; }
 static inline bool ag_row_usable(const ag_row *row) { return row->best > -INFINITY; }
 
+/* Copy n logits. A plain loop of vectors: memcpy was measured at 65 us for 49,152 logits against 5
+ * on a virtual machine whose CPU announces fast string moves and has not got them. */
+void ag_row_copy(float *to, const float *from, int32_t n);
 /* Look at x[n] once; block_max has ag_row_blocks(n) places. */
 ag_row ag_row_scan(const float *x, int32_t n, float *block_max);
 /* The lowest id among the most likely tokens of a usable row. */
@@ -91,6 +94,8 @@ int32_t ag_row_argmax(const ag_row *row);
 /* Sum of the masses of a usable row, its distances multiplied by `scale` (1 / temperature).
  * block_mass[ag_row_blocks(n)] gets the sum of each block; NULL: not wanted. */
 uint64_t ag_row_mass(const ag_row *row, float scale, uint64_t *block_mass);
+/* Sum of mass times distance over a usable row, added up by id. */
+double ag_row_moment(const ag_row *row);
 /* The token that holds unit `at` < ag_row_mass() when masses are laid end to end by id. */
 int32_t ag_row_token_at(const ag_row *row, float scale, const uint64_t *block_mass, uint64_t at);
 

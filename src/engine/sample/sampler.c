@@ -181,7 +181,7 @@ static const float *adjust(ag_sampler *s, const ag_pick *pick) {
     if (!s->bias && !s->history.n_tallies && !s->dry.window && !pick->n_forbidden)
         return pick->logits;
     float *x = s->scratch->x;
-    memcpy(x, pick->logits, (size_t)s->n_vocab * sizeof *x);
+    ag_row_copy(x, pick->logits, s->n_vocab);
     for (size_t i = 0; i < s->p.n_logit_bias; i++)
         x[s->bias[i].id] += s->bias[i].bias;
     penalise(s, x);
@@ -242,18 +242,19 @@ static int32_t draw_mirostat(ag_sampler *s, const ag_row *row) {
 static int32_t draw_filtered(ag_sampler *s, const ag_row *row) {
     const ag_sampling *p = &s->p;
     ag_sample_scratch *scratch = s->scratch;
-    bool top_p = p->top_p < 1;
+    bool typical = p->typical_p < 1, top_p = p->top_p < 1; /* still to be done */
     if (p->top_k > 0 && p->top_k < row->n) {
         ag_cands_top_k(scratch, row, p->top_k);
-    } else if (p->typical_p < 1) {
-        ag_cands_gather(scratch, row, -INFINITY);
+    } else if (typical) {
+        ag_cands_typical_row(scratch, row, p->typical_p);
+        typical = false;
     } else if (top_p) {
         ag_cands_nucleus(scratch, row, p->top_p);
         top_p = false;
     } else {
         ag_cands_gather(scratch, row, row->best + s->ln_min_p);
     }
-    if (p->typical_p < 1)
+    if (typical)
         ag_cands_typical(scratch, row, p->typical_p);
     if (top_p)
         ag_cands_top_p(scratch, p->top_p);

@@ -21,8 +21,8 @@
 /* AG_E_ARG or AG_E_LIMIT naming the field, its value and what is allowed; NaN is refused. */
 ag_code ag_sampling_check(const ag_sampling *p, int32_t n_vocab, ag_err *err) AG_MUST_USE;
 
-/* Working space (44 bytes a token of the vocabulary), shared by all samplers of a thread whose
- * vocabulary is at most n_vocab. AG_E_ARG (n_vocab), AG_E_NOMEM. */
+/* Working space (about 41 bytes a token of the vocabulary), shared by all samplers of a thread
+ * whose vocabulary is at most n_vocab. AG_E_ARG (n_vocab), AG_E_NOMEM. */
 ag_code ag_sample_scratch_new(int32_t n_vocab, ag_sample_scratch **out, ag_err *err) AG_MUST_USE;
 void ag_sample_scratch_free(ag_sample_scratch **s);
 

@@ -4,7 +4,7 @@
 
 static void masses_agree_with_exp(void **state) {
     (void)state;
-    for (float d = -29; d <= 0; d += 1e-4f) {
+    for (float d = -29; d <= 0; d += 1e-3f) {
         const double want = exp((double)d) * 0x1p39;
         assert_true(fabs((double)ag_mass(d) - want) <= want * 3e-7 + 0.5);
     }
@@ -50,7 +50,7 @@ static void a_scan_finds_what_a_loop_finds(void **state) {
     ag_rng_init(&rng, 1);
     float x[1000], block_max[16];
     uint64_t block_mass[16];
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 400; round++) {
         const int32_t n = 1 + (int32_t)(ag_rng_u64(&rng) % 1000);
         row_fill(x, n, (row_kind)(round % ROW_KINDS), &rng);
         const float scale = round % 3 ? 1 : 0.01f;
