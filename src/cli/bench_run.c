@@ -198,6 +198,8 @@ uint32_t ag_cli_bench_ctx(const ag_cli_bench_test *t) {
     uint64_t n = t->kind == AG_CLI_PP   ? (uint64_t)t->n + 1
                  : t->kind == AG_CLI_TG ? (uint64_t)t->depth + t->n + 2
                                         : (uint64_t)t->npp + t->ntg + 2 + slack(t);
+    if (n < 64)
+        n = 64; /* the warm-up's prompt and token */
     n = (n + AG_KV_BLOCK - 1) / AG_KV_BLOCK * AG_KV_BLOCK;
     return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
