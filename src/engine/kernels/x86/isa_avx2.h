@@ -60,8 +60,12 @@ typedef vi vdot;
 V_INLINE vdot dot_zero(void) { return v_zero(); }
 V_INLINE vdot dot_centre5(const ag_q8_block *x) { return v_all4(x->c32); }
 V_INLINE vdot dot_centre6(const ag_q8_block *x, int half) { return v_all4(x->c16[half]); }
+/* The compiler would reassociate the sums of a whole block and keep every product in memory until
+ * the end; the empty asm makes it add each product at once (2 times faster). */
 V_INLINE vdot dot_add(vdot acc, vi w, vi x) {
-    return _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
+    acc = _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
+    __asm__("" : "+x"(acc));
+    return acc;
 }
 V_INLINE vi dot_end(vdot acc) { return _mm256_madd_epi16(acc, _mm256_set1_epi16(1)); }
 
@@ -81,7 +85,9 @@ V_INLINE vi signed_zero(const ag_q8_block *x) {
 V_INLINE vi signed_weight(vi w) { return w; }
 V_INLINE vi signed_add(vi acc, vi w, vi x) {
     const vi pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    __asm__("" : "+x"(acc));
+    return acc;
 }
 
 #endif

@@ -1,0 +1,377 @@
+/* Speed of the matmuls, each tier and type, beside what this machine can do at most.
+ *
+ *   bench_kernels [--tier NAME] [--type NAME] [--threads N] [--rows N --cols N]
+ *
+ * One token is bound by memory: weights are read from copies that together exceed the caches, and
+ * the figure is GB/s with its share of the measured read bandwidth. More tokens are bound by
+ * arithmetic: GMAC/s (multiply-adds) with the share of what a loop of nothing but maddubs and add
+ * reaches, or of fused multiply-adds for float types. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "kernels/cpu.h"
+#include "kernels/half.h"
+#include "kernels/kernels.h"
+
+/* The best of many short rounds: neighbours on the same machine come and go. */
+enum { MAX_THREADS = 64, COLD_BYTES = 128 << 20, MIN_US = 8000, ROUNDS = 30 };
+
+typedef struct options {
+    const char *tier, *type;
+    int threads, rows, cols;
+} options;
+
+/* ---- the machine's limits ------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static uint64_t read_all(const void *p, size_t bytes) {
+    const __m256i *v = p;
+    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+    const size_t quarter = bytes / 32 / 4; /* four streams are faster than one */
+    for (size_t i = 0; i < quarter; i++) {
+        a = _mm256_xor_si256(a, v[i]);
+        b = _mm256_xor_si256(b, v[i + quarter]);
+        c = _mm256_xor_si256(c, v[i + 2 * quarter]);
+        d = _mm256_xor_si256(d, v[i + 3 * quarter]);
+    }
+    a = _mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_xor_si256(c, d));
+    return (uint64_t)_mm256_extract_epi64(a, 0);
+}
+
+/* Ten independent chains; the empty asm keeps every instruction where it is. */
+#define CHAINS(X) X(a0) X(a1) X(a2) X(a3) X(a4) X(a5) X(a6) X(a7) X(a8) X(a9)
+
+__attribute__((target("avx2"))) static void spin_maddubs(uint64_t n) {
+    const __m256i w = _mm256_set1_epi8(1);
+    __m256i x = _mm256_set1_epi8(3);
+#define START(a) __m256i a = w;
+    CHAINS(START)
+#undef START
+    for (uint64_t k = 0; k < n; k++) {
+#define STEP(a)                                                                                    \
+    __asm__ volatile("" : "+x"(x));                                                                \
+    a = _mm256_add_epi16(a, _mm256_maddubs_epi16(w, x));
+        CHAINS(STEP)
+#undef STEP
+    }
+#define END(a) __asm__ volatile("" : "+x"(a));
+    CHAINS(END)
+}
+
+__attribute__((target("avx2,fma"))) static void spin_fma(uint64_t n) {
+    const __m256 w = _mm256_set1_ps(0.5f);
+#define START(a) __m256 a = w;
+    CHAINS(START)
+#undef START
+    for (uint64_t k = 0; k < n; k++) {
+#define STEP(a)                                                                                    \
+    a = _mm256_fmadd_ps(w, w, a);                                                                  \
+    __asm__ volatile("" : "+x"(a));
+        CHAINS(STEP)
+#undef STEP
+    }
+    CHAINS(END)
+}
+#else
+static uint64_t read_all(const void *p, size_t bytes) {
+    const uint64_t *v = p;
+    uint64_t a = 0;
+    for (size_t i = 0; i < bytes / 8; i++)
+        a ^= v[i];
+    return a;
+}
+static void spin_maddubs(uint64_t n) { (void)n; }
+static void spin_fma(uint64_t n) { (void)n; }
+#endif
+
+/* ---- threads: the same work on every one, started together --------------------------------- */
+
+typedef struct team {
+    void (*work)(void *ctx, int thread, int threads);
+    void *ctx;
+    int threads;
+    pthread_barrier_t gate;
+} team;
+
+typedef struct member {
+    team *team;
+    int thread;
+} member;
+
+static void *member_main(void *arg) {
+    member *m = arg;
+    pthread_barrier_wait(&m->team->gate);
+    m->team->work(m->team->ctx, m->thread, m->team->threads);
+    pthread_barrier_wait(&m->team->gate);
+    return NULL;
+}
+
+static double now(int threads) {
+    if (threads > 1)
+        return (double)ag_clock_us() * 1e-6;
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Seconds from the common start to the last end; of one thread, the time it had a core. */
+static double run_team(int threads, void (*work)(void *, int, int), void *ctx) {
+    team t = {.work = work, .ctx = ctx, .threads = threads};
+    pthread_t ids[MAX_THREADS];
+    member members[MAX_THREADS];
+    pthread_barrier_init(&t.gate, NULL, (unsigned)threads);
+    for (int i = 1; i < threads; i++) {
+        members[i] = (member){&t, i};
+        if (pthread_create(&ids[i], NULL, member_main, &members[i]) != 0) {
+            fprintf(stderr, "cannot start a thread\n");
+            exit(1);
+        }
+    }
+    pthread_barrier_wait(&t.gate);
+    const double from = now(threads);
+    work(ctx, 0, threads);
+    pthread_barrier_wait(&t.gate);
+    const double seconds = now(threads) - from;
+    for (int i = 1; i < threads; i++)
+        pthread_join(ids[i], NULL);
+    pthread_barrier_destroy(&t.gate);
+    return seconds;
+}
+
+typedef struct limits {
+    double gb_s, int_gmac_s, fma_gmac_s;
+} limits;
+
+typedef struct read_work {
+    uint8_t *p;
+    size_t bytes;
+} read_work;
+static volatile uint64_t sink64;
+static void read_part(void *ctx, int thread, int threads) {
+    const read_work *r = ctx;
+    const size_t part = r->bytes / (size_t)threads & ~(size_t)4095;
+    sink64 = read_all(r->p + part * (size_t)thread, part);
+}
+
+static void spin_int_part(void *ctx, int thread, int threads) {
+    (void)thread, (void)threads;
+    spin_maddubs(*(uint64_t *)ctx);
+}
+static void spin_fma_part(void *ctx, int thread, int threads) {
+    (void)thread, (void)threads;
+    spin_fma(*(uint64_t *)ctx);
+}
+
+static limits measure_limits(int threads) {
+    limits best = {0, 0, 0};
+    read_work r = {ag_alloc_pages(AG_ROOM_TEST, 2 * COLD_BYTES), 2 * COLD_BYTES};
+    if (!r.p)
+        exit(1);
+    memset(r.p, 1, r.bytes);
+    const bool vectors = ag_cpu_runs(AG_TIER_AVX2);
+    for (int i = 0; i < ROUNDS && vectors; i++) {
+        uint64_t n = 300000;
+        double gb = (double)r.bytes / run_team(threads, read_part, &r) * 1e-9;
+        double in = (double)n * 320 * threads / run_team(threads, spin_int_part, &n) * 1e-9;
+        double fm = (double)n * 80 * threads / run_team(threads, spin_fma_part, &n) * 1e-9;
+        best.gb_s = gb > best.gb_s ? gb : best.gb_s;
+        best.int_gmac_s = in > best.int_gmac_s ? in : best.int_gmac_s;
+        best.fma_gmac_s = fm > best.fma_gmac_s ? fm : best.fma_gmac_s;
+    }
+    ag_free_pages(AG_ROOM_TEST, r.p, r.bytes);
+    return best;
+}
+
+/* ---- matmuls -------------------------------------------------------------------------------- */
+
+typedef struct matrix {
+    const ag_matmul_ops *ops;
+    int rows, cols, panels, n_tok, copies, pass0, passes;
+    size_t bytes; /* of one copy */
+    uint8_t *w;   /* `copies` of the packed matrix */
+    uint8_t *act;
+    size_t act_stride;
+    float *out;
+} matrix;
+
+static void *pages(size_t n) {
+    void *p = ag_alloc_pages(AG_ROOM_TEST, n);
+    if (!p) {
+        fprintf(stderr, "out of memory\n");
+        exit(1);
+    }
+    return p;
+}
+
+static void random_rows(ag_rng *r, ag_type type, uint8_t *p, size_t bytes) {
+    const ag_type_info *info = ag_type_find((uint32_t)type);
+    const uint16_t small = ag_f32_to_f16(0.01f);
+    for (size_t b = 0; b < bytes; b += info->bytes) {
+        for (size_t i = 0; i < info->bytes; i++)
+            p[b + i] = (uint8_t)(ag_rng_u64(r) >> 40);
+        if (info->block == 1) { /* floats of about 1 */
+            p[b + info->bytes - 1] = 0x3c;
+            continue;
+        }
+        memcpy(p + b + (type == AG_T_Q6_K ? 208 : 0), &small, 2);
+        if (type == AG_T_Q4_1 || type == AG_T_Q5_1 || type == AG_T_Q4_K || type == AG_T_Q5_K)
+            memcpy(p + b + 2, &small, 2);
+    }
+}
+
+static matrix make_matrix(const ag_kernels *k, ag_type type, int rows, int cols, int max_tok) {
+    ag_rng r;
+    ag_rng_init(&r, 1);
+    matrix m = {.ops = &k->matmul[type], .rows = rows, .cols = cols};
+    const size_t panel_bytes = m.ops->panel_bytes(cols);
+    const size_t row_bytes = ag_type_bytes(type, (size_t)cols);
+    uint8_t *src = pages(row_bytes * 16);
+    random_rows(&r, type, src, row_bytes * 16);
+    m.panels = (rows + m.ops->panel - 1) / m.ops->panel;
+    m.bytes = panel_bytes * (size_t)m.panels;
+    m.copies = (int)(COLD_BYTES / m.bytes) + 1;
+    m.w = pages(m.bytes * (size_t)m.copies);
+    for (int p = 0; p < m.panels; p++)
+        m.ops->pack(src, m.ops->panel, cols, m.w + (size_t)p * panel_bytes);
+    for (int c = 1; c < m.copies; c++)
+        memcpy(m.w + (size_t)c * m.bytes, m.w, m.bytes);
+    ag_free_pages(AG_ROOM_TEST, src, row_bytes * 16);
+
+    m.act_stride = m.ops->act == AG_ACT_Q8 ? ag_act_q8_bytes(cols) : (size_t)cols * 4;
+    m.act = pages(m.act_stride * (size_t)max_tok);
+    m.out = pages((size_t)rows * (size_t)max_tok * 4);
+    float *x = pages((size_t)cols * 4);
+    for (int i = 0; i < cols; i++)
+        x[i] = (float)(ag_rng_f64(&r) * 2 - 1);
+    for (int t = 0; t < max_tok; t++) {
+        uint8_t *row = m.act + (size_t)t * m.act_stride;
+        if (m.ops->act == AG_ACT_Q8)
+            k->quantize_q8(x, cols, row);
+        else
+            memcpy(row, x, (size_t)cols * 4);
+    }
+    ag_free_pages(AG_ROOM_TEST, x, (size_t)cols * 4);
+    return m;
+}
+
+static void free_matrix(matrix *m, int max_tok) {
+    ag_free_pages(AG_ROOM_TEST, m->w, m->bytes * (size_t)m->copies);
+    ag_free_pages(AG_ROOM_TEST, m->act, m->act_stride * (size_t)max_tok);
+    ag_free_pages(AG_ROOM_TEST, m->out, (size_t)m->rows * (size_t)max_tok * 4);
+}
+
+static void matmul_part(void *ctx, int thread, int threads) {
+    const matrix *m = ctx;
+    for (int pass = m->pass0; pass < m->pass0 + m->passes; pass++) {
+        const ag_matmul_args a = {.w = m->w + (size_t)(pass % m->copies) * m->bytes,
+                                  .rows = m->rows,
+                                  .cols = m->cols,
+                                  .panel0 = m->panels * thread / threads,
+                                  .panel1 = m->panels * (thread + 1) / threads,
+                                  .act = m->act,
+                                  .act_stride = m->act_stride,
+                                  .n_tok = m->n_tok,
+                                  .out = m->out,
+                                  .out_stride = (size_t)m->rows};
+        m->ops->run(&a);
+    }
+}
+
+/* Best seconds for one pass over the matrix. */
+static double time_matmul(matrix *m, int n_tok, int threads) {
+    double best = 0;
+    m->n_tok = n_tok;
+    m->passes = 1;
+    for (;;) { /* enough passes to measure */
+        const double s = run_team(threads, matmul_part, m);
+        if (s * 1e6 >= MIN_US)
+            break;
+        m->passes *= s * 1e6 < MIN_US / 8 ? 4 : 2;
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        const double s = run_team(threads, matmul_part, m) / m->passes;
+        best = best == 0 || s < best ? s : best;
+        m->pass0 = (m->pass0 + m->passes) % m->copies; /* go on with weights that are cold */
+    }
+    return best;
+}
+
+static void bench_one(const ag_kernels *k, ag_type type, int rows, int cols, const options *o,
+                      const limits *max) {
+    static const int toks[] = {4, 32, 512};
+    matrix m = make_matrix(k, type, rows, cols, 512);
+    const double gb = (double)m.bytes / time_matmul(&m, 1, o->threads) * 1e-9;
+    printf("%-22s %5dx%-5d %6.1f GB/s %3.0f%%", m.ops->name, rows, cols, gb,
+           max->gb_s > 0 ? 100 * gb / max->gb_s : 0);
+    const double top = m.ops->act == AG_ACT_Q8 ? max->int_gmac_s : max->fma_gmac_s;
+    for (int i = 0; i < 3; i++) {
+        const double macs = (double)rows * cols * toks[i];
+        const double g = macs / time_matmul(&m, toks[i], o->threads) * 1e-9;
+        printf("  %7.1f %3.0f%%", g, top > 0 ? 100 * g / top : 0);
+    }
+    printf("\n");
+    fflush(stdout);
+    free_matrix(&m, 512);
+}
+
+static bool parse(int argc, char **argv, options *o) {
+    *o = (options){.threads = 1};
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const char *v = argv[i + 1];
+        if (!strcmp(argv[i], "--tier"))
+            o->tier = v;
+        else if (!strcmp(argv[i], "--type"))
+            o->type = v;
+        else if (!strcmp(argv[i], "--threads"))
+            o->threads = (int)strtol(v, NULL, 10);
+        else if (!strcmp(argv[i], "--rows"))
+            o->rows = (int)strtol(v, NULL, 10);
+        else if (!strcmp(argv[i], "--cols"))
+            o->cols = (int)strtol(v, NULL, 10);
+        else
+            return false;
+    }
+    return argc % 2 == 1 && o->threads >= 1 && o->threads <= MAX_THREADS && !o->rows == !o->cols;
+}
+
+int main(int argc, char **argv) {
+    static const int shapes[][2] = {{576, 576}, {1536, 576}, {2048, 2048}, {8192, 2048}};
+    options o;
+    if (!parse(argc, argv, &o)) {
+        fprintf(stderr, "usage: %s [--tier NAME] [--type NAME] [--threads N] [--rows N --cols N]\n",
+                argv[0]);
+        return 2;
+    }
+    ag_cpu_text cpu;
+    ag_cpu_describe(&cpu);
+    const limits max = measure_limits(o.threads);
+    printf("%s, %d thread(s): reads %.1f GB/s, maddubs+add %.1f GMAC/s, fma %.1f GMAC/s\n",
+           cpu.brand, o.threads, max.gb_s, max.int_gmac_s, max.fma_gmac_s);
+    printf("%-22s %11s %15s  %12s %12s %12s\n", "kernel", "shape", "1 token", "4: GMAC/s", "32",
+           "512");
+    const char *const *tiers;
+    const int n = ag_kernels_tiers(&tiers);
+    for (int t = 0; t < n; t++) {
+        const ag_kernels *k = ag_kernels_get(tiers[t]);
+        if (o.tier ? strcmp(o.tier, tiers[t]) != 0 : t == 0 && n > 1)
+            continue; /* the plain tier only when asked for: it is slow by design */
+        for (int type = 0; type < AG_T_LIMIT; type++) {
+            if (!k->matmul[type].run || (o.type && ag_type_by_name(o.type) != type))
+                continue;
+            for (int s = 0; s < 4 && !o.rows; s++)
+                if (shapes[s][1] % (int)ag_type_find((uint32_t)type)->block == 0)
+                    bench_one(k, (ag_type)type, shapes[s][0], shapes[s][1], &o, &max);
+            if (o.rows)
+                bench_one(k, (ag_type)type, o.rows, o.cols, &o, &max);
+        }
+    }
+    return 0;
+}
