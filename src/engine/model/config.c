@@ -103,14 +103,15 @@ static ag_code read_window(const ag_gguf *g, ag_model_config *c, ag_err *err) {
         code = ag_gguf_get_u32(g, name, &pattern, err);
     if (code)
         return code;
-    if (v && v->kind == AG_GGUF_ARRAY) { /* one flag a layer: must be a period */
+    if (v && v->kind == AG_GGUF_ARRAY) { /* one flag a layer: must be a period; all set: 0 */
+        pattern = 0;
         for (uint64_t i = 0; i < v->a.n && v->a.kind != AG_GGUF_STRING; i++)
             if (!ag_gguf_array_int(v, i)) {
                 pattern = (uint32_t)i + 1;
                 break;
             }
         for (uint64_t i = 0; i < v->a.n && v->a.kind != AG_GGUF_STRING; i++)
-            if ((ag_gguf_array_int(v, i) != 0) != ((i + 1) % pattern != 0))
+            if ((ag_gguf_array_int(v, i) != 0) != (pattern == 0 || (i + 1) % pattern != 0))
                 return ag_fail(err, AG_E_UNSUPPORTED, "%s: %s is not periodic", ag_gguf_path(g),
                                name);
     }
