@@ -93,16 +93,53 @@ static ag_code encode_piece(encoder *e, ag_span piece, ag_err *err) {
     return e->t->kind == AG_VOCAB_BPE ? encode_bpe(e, piece, err) : encode_spm(e, piece, err);
 }
 
-/* A control token that may not be recognised stays text, whole: what it covers is not searched for
- * other tokens either. */
-static ag_code encode_valid(encoder *e, ag_span text, bool special, ag_err *err) {
-    size_t from = 0, at = 0;
+/* What a text may match. */
+typedef struct matching {
+    bool special;         /* control tokens */
+    const uint8_t *plain; /* bytes they must not touch, or NULL */
+} matching;
+
+/* The first byte of [from, to) that is set in plain (or not set, for `wanted` false), or `to`. */
+static size_t find_plain(const uint8_t *plain, size_t from, size_t to, bool wanted) {
+    while (from < to && (plain[from] != 0) != wanted)
+        from++;
+    return from;
+}
+
+/* The next added token that may be recognised. A control token that may not stays text, whole: what
+ * it covers is not searched for other tokens either. Where only a part of it is a user's, the part
+ * that is not may hold a token of its own. */
+static bool find_added(const ag_added *added, ag_span text, size_t at, const matching *allow,
+                       ag_added_match *m) {
+    while (ag_added_find(added, text, at, m)) {
+        if (!m->special)
+            return true;
+        at = m->to;
+        if (!allow->special)
+            continue;
+        size_t plain = allow->plain ? find_plain(allow->plain, m->from, m->to, true) : m->to;
+        if (plain == m->to)
+            return true;
+        if (plain == m->from) {
+            at = find_plain(allow->plain, m->from, m->to, false);
+            continue;
+        }
+        ag_added_match shorter;
+        if (ag_added_find(added, ag_span_sub(text, 0, plain), m->from, &shorter) &&
+            shorter.from == m->from) {
+            *m = shorter;
+            return true;
+        }
+        at = m->from + 1;
+    }
+    return false;
+}
+
+static ag_code encode_valid(encoder *e, ag_span text, const matching *allow, ag_err *err) {
+    size_t from = 0;
     ag_added_match m;
     ag_code code = AG_OK;
-    while (code == AG_OK && ag_added_find(&e->t->added, text, at, &m)) {
-        at = m.to;
-        if (m.special && !special)
-            continue;
+    while (code == AG_OK && find_added(&e->t->added, text, from, allow, &m)) {
         code = encode_piece(e, ag_span_sub(text, from, m.from), err);
         if (code == AG_OK)
             code = ag_ids_add(e->merger.out, m.id, err);
@@ -111,8 +148,8 @@ static ag_code encode_valid(encoder *e, ag_span text, bool special, ag_err *err)
     return code == AG_OK ? encode_piece(e, ag_span_sub(text, from, text.n), err) : code;
 }
 
-ag_code ag_tokenizer_encode(const ag_tokenizer *t, ag_span text, unsigned flags, ag_ids *out,
-                            ag_err *err) {
+static ag_code encode(const ag_tokenizer *t, ag_span text, unsigned flags, const uint8_t *plain,
+                      ag_ids *out, ag_err *err) {
     if (text.n > AG_MAX_TEXT_BYTES)
         return ag_fail(err, AG_E_LIMIT, "a text of %zu bytes is too long; up to %zu are taken",
                        text.n, AG_MAX_TEXT_BYTES);
@@ -130,11 +167,24 @@ ag_code ag_tokenizer_encode(const ag_tokenizer *t, ag_span text, unsigned flags,
     if (code == AG_OK && (flags & AG_ENCODE_BOS) && t->adds_bos)
         code = ag_ids_add(out, t->bos, err);
     if (code == AG_OK)
-        code = encode_valid(&e, text, flags & AG_ENCODE_SPECIAL, err);
+        code = encode_valid(&e, text, &(matching){flags & AG_ENCODE_SPECIAL, plain}, err);
     if (code == AG_OK && (flags & AG_ENCODE_BOS) && t->adds_eos)
         code = ag_ids_add(out, t->eos, err);
     ag_merger_deinit(&e.merger);
     ag_buf_deinit(&e.text);
     ag_buf_deinit(&repaired);
     return code;
+}
+
+ag_code ag_tokenizer_encode(const ag_tokenizer *t, ag_span text, unsigned flags, ag_ids *out,
+                            ag_err *err) {
+    return encode(t, text, flags, NULL, out, err);
+}
+
+ag_code ag_tokenizer_encode_masked(const ag_tokenizer *t, ag_span text, const uint8_t *plain,
+                                   unsigned flags, ag_ids *out, ag_err *err) {
+    if (!ag_utf8_is_valid(text)) /* repairing would shift the marks */
+        return ag_fail(err, AG_E_UTF8, "the text is not valid UTF-8 at byte %zu",
+                       ag_utf8_valid_prefix(text));
+    return encode(t, text, flags, plain, out, err);
 }

@@ -49,6 +49,13 @@ void ag_tokenizer_free(ag_tokenizer **t);
 ag_code ag_tokenizer_encode(const ag_tokenizer *t, ag_span text, unsigned flags, ag_ids *out,
                             ag_err *err) AG_MUST_USE;
 
+/* The same for text of mixed origin: control tokens are recognised only where none of their bytes
+ * is set in `plain` (one byte for each byte of `text`, not 0 where it came from a user), so that
+ * text cannot smuggle them; ordinary tokenisation does not change. `flags` should have
+ * AG_ENCODE_SPECIAL. AG_E_UTF8 (text must be valid), AG_E_LIMIT, AG_E_NOMEM. */
+ag_code ag_tokenizer_encode_masked(const ag_tokenizer *t, ag_span text, const uint8_t *plain,
+                                   unsigned flags, ag_ids *out, ag_err *err) AG_MUST_USE;
+
 int32_t ag_tokenizer_n(const ag_tokenizer *t); /* tokens in the vocabulary */
 /* The token's text as the vocabulary writes it (▁ and byte stand-ins included); empty past the end.
  */
