@@ -127,7 +127,8 @@ static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
     if ((code = read_opts(o, &e->log, &co, err)) || (code = ag_gguf_open(o->model, &file, err)))
         return code;
     /* The tokenizer first: it is quick, and a file without one is refused before the long work. */
-    if ((code = ag_tokenizer_from_gguf(file, &e->tokenizer, err))) {
+    if ((code = ag_tokenizer_from_gguf(file, &e->tokenizer, err)) ||
+        (code = ag_engine_open_chat(e, file, o->chat_template, err))) {
         ag_gguf_close(&file);
         return code;
     }
@@ -169,6 +170,7 @@ void ag_engine_close(ag_engine **ep) {
     if (!e)
         return;
     ag_sched_close(&e->sched);
+    ag_chat_free(&e->chat);
     ag_tokenizer_free(&e->tokenizer);
     ag_core_close(&e->core);
     ag_free(e->name);
@@ -193,6 +195,6 @@ void ag_engine_get_info(const ag_engine *e, ag_engine_info *info) {
         .kv_bytes = e->core.kv_bytes,
         .kv_tokens = (uint64_t)e->core.kv.n_blocks * AG_KV_BLOCK,
         .scratch_bytes = e->core.scratch.bytes,
-        .has_chat_template = false,
+        .has_chat_template = e->chat != NULL,
     };
 }

@@ -5,15 +5,23 @@
 
 #include "autoglm/engine.h"
 #include "sched/sched.h"
+#include "text/chat.h"
 
 struct ag_engine {
     ag_engine_opts opts; /* the log callback's; pointers in it are not used after opening */
     ag_logger log;
     ag_core core;
     ag_tokenizer *tokenizer;
+    ag_chat *chat;  /* NULL when the model has no template that works */
+    ag_err no_chat; /* why, when chat is NULL */
     ag_sched *sched;
     char *name; /* owned */
 };
+
+/* Find the model's chat template, or use `override` (Jinja source; NULL: none). A model without a
+ * usable one opens all the same. AG_E_TEMPLATE for the override, AG_E_NOMEM. */
+ag_code ag_engine_open_chat(ag_engine *e, const ag_gguf *file, const char *override,
+                            ag_err *err) AG_MUST_USE;
 
 /* A handle is the job itself, under a name that hides it. */
 static inline ag_job *ag_job_of(ag_request *r) { return (ag_job *)(void *)r; }
