@@ -31,7 +31,6 @@ enum key { /* beyond Unicode */
            KEY_KILL_WORD,
            KEY_NEWLINE,
            KEY_PASTE_BEGIN,
-           KEY_PASTE_END,
            KEY_NONE,
            KEY_GONE,
 };
@@ -47,7 +46,6 @@ typedef struct editor {
     int row;       /* of the cursor, below the prompt's row, as last drawn */
     size_t recall; /* place in the history; n_history: the new line */
     ag_buf draft;  /* the new line while older ones are shown */
-    bool pasting;
     ag_cli_edit *e;
 } editor;
 
@@ -147,8 +145,6 @@ static uint32_t named_key(const char *digits, int final) {
         return KEY_DELETE;
     case 200:
         return KEY_PASTE_BEGIN;
-    case 201:
-        return KEY_PASTE_END;
     default:
         return KEY_NONE;
     }
@@ -428,9 +424,6 @@ static void change_key(editor *ed, uint32_t key) {
     case KEY_NEWLINE:
         insert(ed, '\n');
         break;
-    case KEY_PASTE_BEGIN:
-        ed->pasting = true;
-        break;
     default:
         if (is_text(key))
             insert(ed, key);
@@ -440,14 +433,32 @@ static void change_key(editor *ed, uint32_t key) {
     }
 }
 
-/* Pasted text is data: nothing in it is a command, except that line ends are kept. */
-static void paste_key(editor *ed, uint32_t key) {
-    if (key == KEY_PASTE_END)
-        ed->pasting = false;
-    else if (key == '\r' || key == '\n')
-        insert(ed, '\n');
-    else if (is_text(key))
-        insert(ed, key);
+/* Read pasted text up to its closing sequence. It is data: nothing in it is a command, control
+ * characters are dropped, line ends are kept. False when the terminal has gone. */
+static bool paste(editor *ed) {
+    const ag_span end = ag_str("\x1b[201~");
+    ag_buf raw;
+    int c = 0;
+    ag_buf_init(&raw, AG_ROOM_CLI, AG_CLI_EDIT_MAX);
+    while (!ag_span_ends(ag_buf_span(&raw), end)) {
+        c = get_byte();
+        if (c == -1)
+            break;
+        if (c >= 0 && !ag_buf_addc(&raw, (char)c))
+            raw.n = 0; /* far too long: forget it, but find its end */
+        raw.failed = raw.over = false;
+    }
+    ag_span s = ag_span_sub(ag_buf_span(&raw), 0, c == -1 ? raw.n : raw.n - end.n);
+    while (s.n > 0) {
+        ag_utf8_step step = ag_utf8_next(s);
+        s = ag_span_sub(s, step.n, s.n);
+        if (step.cp == '\r' || step.cp == '\n')
+            insert(ed, '\n');
+        else if (step.kind == AG_UTF8_OK && is_text(step.cp))
+            insert(ed, step.cp);
+    }
+    ag_buf_deinit(&raw);
+    return c != -1;
 }
 
 /* Is a key already waiting? Then drawing can wait too. */
@@ -458,15 +469,11 @@ static bool more_waits(void) {
 
 static ag_cli_key edit(editor *ed) {
     for (;;) {
-        if (!ed->pasting && !more_waits())
+        if (!more_waits())
             draw(ed);
         uint32_t key = get_key();
-        if (key == KEY_GONE || ag_cli_out_lost())
+        if (key == KEY_GONE || ag_cli_out_lost() || (key == KEY_PASTE_BEGIN && !paste(ed)))
             return AG_CLI_EOF;
-        if (ed->pasting) {
-            paste_key(ed, key);
-            continue;
-        }
         if (resized) {
             resized = 0;
             ed->row = 0;
