@@ -2,11 +2,13 @@
  * of many heads, larger than any processor cache) and warm (one head again and again), and prefill
  * in GFLOP/s (4 * d for each visible key of a row).
  *
- *   bench_attend [tier] [d]      default: the best tier, every head size */
+ *   bench_attend [tier] [d] [type]      default: the best tier, every head size (also 0), all types
+ */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "kernels/kernels.h"
@@ -52,39 +54,50 @@ static bool cache_init(cache *c, const ag_kv_ops *ops, int d, int ctx, size_t at
     return true;
 }
 
-/* Seconds of one call, the best of three rounds over `heads` heads. */
+static void call(const cache *c, int n_tok, int group, int ctx, int head, float *q,
+                 float *scratch) {
+    const size_t row = (size_t)group * (size_t)c->d;
+    ag_attend_args args = {.q = q,
+                           .q_stride = row,
+                           .out = q + (size_t)n_tok * row,
+                           .out_stride = row,
+                           .n_tok = n_tok,
+                           .group = group,
+                           .d = c->d,
+                           .pos0 = ctx - n_tok,
+                           .scale = 0.1f,
+                           .blocks = c->blocks,
+                           .k_at = (size_t)head * c->head_bytes,
+                           .scratch = scratch};
+    args.v_at = args.k_at + c->ops->k_bytes(c->d);
+    c->ops->attend(&args);
+}
+
+/* Processor time of this thread: other programs may take the core now and then. */
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Seconds of one call, going round `heads` heads: the best of many short rounds. */
 static double measure(const cache *c, int n_tok, int group, int ctx, int heads) {
-    const int d = c->d;
-    const size_t row = (size_t)group * (size_t)d, n = (size_t)n_tok * row;
-    const size_t scratch = c->ops->attend_scratch(n_tok, group, d) * sizeof(float);
+    const size_t n = (size_t)n_tok * (size_t)group * (size_t)c->d;
+    const size_t scratch = c->ops->attend_scratch(n_tok, group, c->d) * sizeof(float);
     float *q = ag_calloc(AG_ROOM_TEST, 2 * n, sizeof(float));
     float *s = ag_alloc_pages(AG_ROOM_TEST, scratch);
     double best = 1e9;
     for (size_t i = 0; q && i < n; i++)
         q[i] = (float)(i % 7) - 3.0f;
-    for (int round = 0; q && s && round < 3; round++) {
+    for (int round = 0, head = 0; q && s && round < 40; round++) {
         long calls = 0;
-        uint64_t from = ag_clock_us(), took;
+        double from = now(), took;
         do {
-            for (int h = 0; h < heads; h++, calls++) {
-                ag_attend_args args = {.q = q,
-                                       .q_stride = row,
-                                       .out = q + n,
-                                       .out_stride = row,
-                                       .n_tok = n_tok,
-                                       .group = group,
-                                       .d = d,
-                                       .pos0 = ctx - n_tok,
-                                       .scale = 0.1f,
-                                       .blocks = c->blocks,
-                                       .k_at = (size_t)h * c->head_bytes,
-                                       .scratch = s};
-                args.v_at = args.k_at + c->ops->k_bytes(d);
-                c->ops->attend(&args);
-            }
-            took = ag_clock_us() - from;
-        } while (took < 60000);
-        double each = (double)took * 1e-6 / (double)calls;
+            call(c, n_tok, group, ctx, head++ % heads, q, s);
+            calls++;
+            took = now() - from;
+        } while (took < 0.003);
+        double each = took / (double)calls;
         best = each < best ? each : best;
     }
     ag_free(q);
@@ -122,9 +135,10 @@ static void prefill(const ag_kernels *k, int type, int d, int group) {
 }
 
 int main(int argc, char **argv) {
-    static const int dims[] = {64, 80, 96, 128, 256}, groups[] = {1, 4, 7, 8, 16};
+    static const int dims[] = {64, 80, 96, 128, 256}, groups[] = {1, 3, 4, 7, 8, 12, 16};
     const ag_kernels *k = ag_kernels_get(argc > 1 ? argv[1] : NULL);
     const int only = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 0;
+    const char *type_only = argc > 3 ? argv[3] : NULL;
     if (!k) {
         fprintf(stderr, "unknown tier, or not on this CPU\n");
         return 2;
@@ -132,7 +146,7 @@ int main(int argc, char **argv) {
     printf("tier %s\n", k->isa);
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
         for (int type = 0; type < AG_KV_TYPES; type++) {
-            if (only && dims[i] != only)
+            if ((only && dims[i] != only) || (type_only && strcmp(type_only, types[type]) != 0))
                 continue;
             for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
                 decode(k, type, dims[i], groups[g]);
