@@ -68,7 +68,8 @@ static inline ag_span ag_vocab_bytes(const ag_tokenizer *t, int32_t id) {
     return (ag_span){t->bytes + t->bytes_at[id], t->bytes_at[id + 1] - t->bytes_at[id]};
 }
 static inline ag_span ag_vocab_key(const ag_tokenizer *t, int32_t id) {
-    return t->kind == AG_VOCAB_BPE ? ag_vocab_bytes(t, id) : ag_vocab_raw(t, id);
+    bool raw = t->kind == AG_VOCAB_SPM || t->type[id] == AG_TOKEN_UNUSED; /* those have no bytes */
+    return raw ? ag_vocab_raw(t, id) : ag_vocab_bytes(t, id);
 }
 static inline bool ag_vocab_is_special(const ag_tokenizer *t, int32_t id) {
     return t->type[id] == AG_TOKEN_CONTROL || t->type[id] == AG_TOKEN_UNKNOWN;
