@@ -86,6 +86,23 @@ static void check_logits(ag_engine *engine, const baseline *b, const golden *g, 
     free(got);
 }
 
+/* A prompt whose beginning is still in the KV: only the rest is computed, the answer is the same.
+ */
+static void check_cached(ag_engine *engine, const baseline *b, const golden *g, const job *j,
+                         scenario s) {
+    static answer a;
+    for (int again = 0; again < 2; again++) {
+        ag_request_opts o = company(g, 1, &a);
+        must_answer(engine, &o);
+        if (!same_answer(&a, &b->company[1]))
+            fail_msg("%s %s kv %s, %u threads, chunks of %u: another answer with %u of %u tokens "
+                     "from the cache",
+                     j->model, j->type, j->kv_type, s.n_threads, s.batch_tokens, a.result.n_cached,
+                     a.result.n_prompt);
+    }
+    assert_true(a.result.n_cached > 0); /* the second time at least */
+}
+
 static void check_scenario(const baseline *b, const golden *g, const job *j, scenario s) {
     static answer a[COMPANIONS];
     ag_request *requests[COMPANIONS];
@@ -104,6 +121,7 @@ static void check_scenario(const baseline *b, const golden *g, const job *j, sce
                      j->model, j->type, j->kv_type, s.n_threads, s.batch_tokens, i);
     }
     check_logits(engine, b, g, j, s, "after other requests");
+    check_cached(engine, b, g, j, s);
     ag_engine_close(&engine);
 }
 

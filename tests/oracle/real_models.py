@@ -15,7 +15,7 @@ import ask
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # largest difference of a log-likelihood or logit; of the mean log-likelihood; margin that must decide greedy steps
-LIMITS = {"exact": (2e-3, 1e-3, 0.01), "default": (1.5, 0.05, 0.5)}
+LIMITS = {"exact": (2e-3, 1e-3, 0.01), "default": (2.0, 0.1, 0.5)}
 
 
 def compare(oracle, case, limits):

@@ -63,16 +63,16 @@ void ag_request_release(ag_request **r) {
     *r = NULL;
 }
 
-/* Did a logits job run to its end? Written before the job is done, read after waiting for it. */
-static void note_finish(void *ctx, const ag_result *result) { *(ag_finish *)ctx = result->finish; }
+/* How a logits job ended. Written before the job is done, read after waiting for it. */
+static void note_result(void *ctx, const ag_result *result) { *(ag_result *)ctx = *result; }
 
 ag_code ag_engine_logits(ag_engine *e, const int32_t *ids, size_t n, float *out, ag_err *err) {
     ag_job *job;
     ag_code code = ag_job_new_logits(ag_sched_env(e->sched), ids, n, out, &job, err);
     if (code)
         return code;
-    ag_finish how = AG_FINISH_NONE;
-    job->on_done = note_finish;
+    ag_result how = {0};
+    job->on_done = note_result;
     job->ctx = &how;
     ag_request *r;
     code = submit_job(e, job, &r, err);
@@ -80,7 +80,10 @@ ag_code ag_engine_logits(ag_engine *e, const int32_t *ids, size_t n, float *out,
         return code;
     ag_request_wait(r);
     ag_request_release(&r);
-    return how == AG_FINISH_LENGTH ? AG_OK : ag_fail(err, AG_E_CLOSED, "the engine was closed");
+    if (how.finish == AG_FINISH_ERROR)
+        return ag_fail(err, how.err.code, "%s", how.err.msg);
+    return how.finish == AG_FINISH_LENGTH ? AG_OK
+                                          : ag_fail(err, AG_E_CLOSED, "the engine was closed");
 }
 
 ag_code ag_engine_tokenize(ag_engine *e, const char *text, size_t len, bool add_bos,
