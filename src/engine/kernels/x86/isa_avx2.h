@@ -8,7 +8,12 @@
 #include "kernels/act.h"
 
 #define V_INLINE static inline __attribute__((always_inline))
-#define V_ROWS   8
+#define UNROLL   _Pragma("GCC unroll 8")
+
+#define V_ROWS 8
+#define V_TILE                                                                                     \
+    4 /* tokens of a tile: 2 * 4 sums, 2 weights, 1 product and 1 value in 16 registers */
+#define V_SLAB 16 /* groups of a slab: 2 panels in 12 KiB of L1 */
 
 typedef __m256i vi;
 typedef __m256 vf;
@@ -56,6 +61,7 @@ V_INLINE vf vf_of_u8(const void *p) {
  *   6 bits  4 quads centred by -32: at most 8 * 32 * 127 = 32512
  * No single pair saturates: 2 * 63 * 127 = 16002. */
 typedef vi vdot;
+enum { DOT_CENTRES_5 = 1 }; /* 5-bit sums come out centred */
 
 V_INLINE vdot dot_zero(void) { return v_zero(); }
 V_INLINE vdot dot_centre5(const ag_q8_block *x) { return v_all4(x->c32); }

@@ -1,15 +1,13 @@
-/* The quantised matmuls as a template over the vector words of isa_*.h, which is included first.
- * Which operations make a result, and in which order, is defined in ref/matmul.c.
+/* The quantised matmuls as a template over the vector words of isa_*.h and the dot products, which
+ * come first. What makes a result, and in which order, is defined in ref/matmul.c.
  *
- *            panels ->            A panel's 32 columns are unpacked into a wblock once and meet up
- * to
- *        +----+----+              4 tokens. Two ways through a matrix:
- *  tok 0 | b0 | b0 |  wblock b:   direct  few tokens: unpack, use, forget; bound by memory
- *  tok 1 | b1 | b1 |  8 quads,    slab    many tokens: two panels' wblocks of SLAB groups stay in
- * L1 tok 2 | .. | .. |  scale, min          while a block of tokens, held in L2, passes over them
- *  tok 3 |    |    |              Tiles differ in shape only: every (row, token) result is one
- * chain
- *        +----+----+              of operations over the groups in order. */
+ * 32 columns of a panel are unpacked into a wblock (8 quads, scale, min), which then meets several
+ * tokens. There are two ways through a matrix:
+ *   direct  few tokens: unpack, use, forget. Bound by memory.
+ *   slab    many tokens: the wblocks of two panels and SLAB groups of columns stay in L1 while a
+ *           block of tokens, whose activations stay in L2, passes over them in tiles.
+ * Tiles differ in shape only: every (row, token) result is one chain of operations over the groups
+ * in order. */
 #ifndef AG_KERNELS_X86_MATMUL_QUANT_H
 #define AG_KERNELS_X86_MATMUL_QUANT_H
 
@@ -17,9 +15,9 @@
 #include "kernels/panel.h"
 
 enum {
-    SLAB = 16,            /* groups of 32 columns in a slab */
+    SLAB = V_SLAB,        /* groups of 32 columns in a slab, a multiple of 8 */
     DIRECT = 4,           /* up to so many tokens go direct */
-    TOKENS = 128,         /* most tokens of a block */
+    TOKENS = 32 * V_TILE, /* most tokens of a block */
     ACT_BYTES = 192 << 10 /* activations of a block of tokens, to stay in L2 */
 };
 
@@ -28,8 +26,6 @@ typedef struct wblock {
     vf scale, min;
     vi sc[2]; /* Q6_K */
 } wblock;
-
-#define UNROLL _Pragma("GCC unroll 8")
 
 V_INLINE void unpack_quads(const ag_qformat *f, const uint8_t *p, vi w[8]) {
     const int vec = 4 * V_ROWS;
@@ -96,7 +92,7 @@ V_INLINE void unpack(const ag_qformat *f, const uint8_t *unit, const unit_head *
 
 /* Quads [from, to) of one group for np panels and nt tokens. */
 V_INLINE void dot_span(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
-                       const ag_q8_block *const x[], int from, int to, vdot acc[2][4]) {
+                       const ag_q8_block *const x[], int from, int to, vdot acc[2][V_TILE]) {
     UNROLL
     for (int t = 0; t < nt; t++)
         UNROLL
@@ -121,8 +117,8 @@ V_INLINE void dot_span(const ag_qformat *f, int np, int nt, const wblock *w, int
 
 /* isum of one group, but for the constant that step() adds. */
 V_INLINE void dots(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
-                   const ag_q8_block *const x[], vi isum[2][4]) {
-    vdot acc[2][4];
+                   const ag_q8_block *const x[], vi isum[2][V_TILE]) {
+    vdot acc[2][V_TILE];
     dot_span(f, np, nt, w, w_step, x, 0, f->halves ? 4 : 8, acc);
     UNROLL
     for (int t = 0; t < nt; t++)
@@ -143,8 +139,8 @@ V_INLINE void dots(const ag_qformat *f, int np, int nt, const wblock *w, int w_s
 
 /* One group for np panels and nt tokens: w[p * w_step] and x[t] to acc[p][t]. */
 V_INLINE void step(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
-                   const ag_q8_block *const x[], vf acc[2][4]) {
-    vi isum[2][4];
+                   const ag_q8_block *const x[], vf acc[2][V_TILE]) {
+    vi isum[2][V_TILE];
     dots(f, np, nt, w, w_step, x, isum);
     UNROLL
     for (int t = 0; t < nt; t++) {
@@ -153,17 +149,18 @@ V_INLINE void step(const ag_qformat *f, int np, int nt, const wblock *w, int w_s
         vi shift = v_zero();
         if (f->min)
             dsum = vf_all(&x[t]->dsum);
-        /* Undo the difference between what the dot product subtracts and what the type does. */
-        if (f->bits == 4 && f->offset)
+        /* What the dot product has not subtracted, or has but should not have. */
+        const bool centred = f->bits == 6 || f->bits == 8 || (f->bits == 5 && DOT_CENTRES_5);
+        if (f->offset && !centred)
             shift = v_shl32(v_all4(&x[t]->sum), f->offset);
-        if (f->bits == 5 && !f->offset)
+        if (f->min && centred)
             shift = v_shl32(v_all4(&x[t]->sum), 4);
         UNROLL
         for (int p = 0; p < np; p++) {
             vi sum = isum[p][t];
-            if (f->bits == 4 && f->offset)
+            if (f->offset && !centred)
                 sum = v_sub32(sum, shift);
-            if (f->bits == 5 && !f->offset)
+            if (f->min && centred)
                 sum = v_add32(sum, shift);
             acc[p][t] = vf_fma(vf_mul(w[p * w_step].scale, d), vf_of_int(sum), acc[p][t]);
             if (f->min)
@@ -195,8 +192,8 @@ V_INLINE void direct_tile(const ag_qformat *f, int ns, int nt, const ag_matmul_a
                           int apart) {
     const size_t bytes = ag_qf_panel_bytes(f, V_ROWS, a->cols);
     const uint8_t *w[4];
-    const ag_q8_block *x[4];
-    vf acc[4][2][4];
+    const ag_q8_block *x[V_TILE];
+    vf acc[4][2][V_TILE];
     UNROLL
     for (int s = 0; s < ns; s++)
         w[s] = (const uint8_t *)a->w + (size_t)(panel + s * apart) * bytes;
@@ -256,12 +253,12 @@ V_INLINE void run_direct(const ag_qformat *f, const ag_matmul_args *a) {
 /* A slab of np panels (wblocks of panel p at slab + p * SLAB) and nt tokens: n_groups steps on the
  * accumulators kept between slabs. */
 V_INLINE void slab_tile(const ag_qformat *f, int np, int nt, const wblock *slab, int n_groups,
-                        const ag_q8_block *x0, size_t stride, vf (*sums)[2]) {
-    const ag_q8_block *x[4];
-    vf acc[2][4];
+                        const char *x0, size_t stride, vf (*sums)[2]) {
+    const ag_q8_block *x[V_TILE];
+    vf acc[2][V_TILE];
     UNROLL
     for (int t = 0; t < nt; t++) {
-        x[t] = (const ag_q8_block *)((const char *)x0 + (size_t)t * stride);
+        x[t] = (const ag_q8_block *)(const void *)(x0 + (size_t)t * stride);
         UNROLL
         for (int p = 0; p < np; p++)
             acc[p][t] = sums[t][p];
@@ -282,10 +279,11 @@ V_INLINE void slab_tile(const ag_qformat *f, int np, int nt, const wblock *slab,
 V_INLINE void slab_tokens(const ag_qformat *f, int np, const wblock *slab, int n_groups,
                           const ag_q8_block *x, size_t stride, int n_tok, vf (*sums)[2]) {
     int t = 0;
+    for (; t + V_TILE <= n_tok; t += V_TILE)
+        slab_tile(f, np, V_TILE, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
     for (; t + 4 <= n_tok; t += 4)
-        slab_tile(f, np, 4, slab, n_groups, (const void *)((const char *)x + t * stride), stride,
-                  sums + t);
-    const void *rest = (const char *)x + t * stride;
+        slab_tile(f, np, 4, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
+    const char *rest = (const char *)x + t * stride;
     if (n_tok - t == 3)
         slab_tile(f, np, 3, slab, n_groups, rest, stride, sums + t);
     else if (n_tok - t == 2)
@@ -327,8 +325,8 @@ V_INLINE void slab_panels(const ag_qformat *f, int np, const ag_matmul_args *a, 
 }
 
 V_INLINE void run_slab(const ag_qformat *f, const ag_matmul_args *a) {
-    int block = (int)(ACT_BYTES / a->act_stride) & ~3;
-    block = block < 16 ? 16 : block > TOKENS ? TOKENS : block;
+    int block = (int)(ACT_BYTES / a->act_stride) / V_TILE * V_TILE;
+    block = block < 4 * V_TILE ? 4 * V_TILE : block > TOKENS ? TOKENS : block;
     for (int tok = 0; tok < a->n_tok; tok += block) {
         const int n = a->n_tok - tok < block ? a->n_tok - tok : block;
         int p = a->panel0;

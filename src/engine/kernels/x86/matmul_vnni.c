@@ -1,0 +1,40 @@
+/* Quantised matmuls for AVX-512 with VNNI: panels of 16 rows, packed as for plain AVX-512. One
+ * instruction adds four products of unsigned weights and signed activations to an int32. */
+#include "kernels/x86/isa_avx512.h"
+
+#include "kernels/fill.h"
+#include "kernels/ref/matmul.h"
+
+typedef vi vdot;
+enum { DOT_CENTRES_5 = 0 };
+
+V_INLINE vdot dot_zero(void) { return v_zero(); }
+V_INLINE vdot dot_centre5(const ag_q8_block *x) {
+    (void)x;
+    return v_zero();
+}
+V_INLINE vdot dot_centre6(const ag_q8_block *x, int half) { return v_all4(&x->s16[half]); }
+V_INLINE vdot dot_add(vdot acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
+V_INLINE vi dot_end(vdot acc) { return acc; }
+
+V_INLINE vi scale_of_i8(const void *p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+V_INLINE vi dot_scaled(vdot acc, vi scale) { return _mm512_mullo_epi32(acc, scale); }
+
+/* Signed weights become unsigned by +128; the sum starts at -128 * (sum of x). */
+V_INLINE vi signed_zero(const ag_q8_block *x) {
+    return v_sub32(v_zero(), v_shl32(v_all4(&x->sum), 7));
+}
+V_INLINE vi signed_weight(vi w) { return _mm512_xor_si512(w, v_set1(0x80)); }
+V_INLINE vi signed_add(vi acc, vi w, vi x) { return dot_add(acc, w, x); }
+
+#include "kernels/x86/matmul_quant.h"
+
+AG_QFORMAT_MAP(AG_QUANT_RUN)
+
+void ag_k_matmul_fill_vnni(ag_kernels *k) {
+#define PUT(id, name, ...)                                                                         \
+    ag_k_matmul_put(k, AG_T_##id, "matmul_" #name "_vnni", V_ROWS, matmul_##name);
+    AG_QFORMAT_MAP(PUT)
+}
