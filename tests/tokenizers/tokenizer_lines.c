@@ -79,7 +79,8 @@ static int measure(const ag_tokenizer *t, const char *path) {
         if (ag_tokenizer_encode(t, ag_span_of(m.p, m.n), AG_ENCODE_SPECIAL, &ids, &err) != AG_OK)
             return fail(&err);
         double us = (double)(clock() - at) * 1e6 / CLOCKS_PER_SEC;
-        printf("%zu bytes, %zu tokens, %.1f ms, %.1f MB/s\n", m.n, ids.n, us / 1e3, m.n / us);
+        printf("%zu bytes, %zu tokens, %.1f ms, %.1f MB/s\n", m.n, ids.n, us / 1e3,
+               (double)m.n / us);
         ag_ids_deinit(&ids);
     }
     ag_file_map_close(&m);
