@@ -10,7 +10,8 @@ MODEL = os.path.join(MODELS, "smollm2-135m-instruct-q4_1.gguf")
 
 class SmolLM2(Case):
     def test_it_knows_the_capital_of_france(self):
-        r = self.succeeds("run", "-m", MODEL, "--temp", "0", "-n", "32", "What is the capital of France?")
+        r = self.succeeds("run", "-m", MODEL, "--temp", "0", "-n", "32",
+                          "What is the capital of France, and what is it known for?")
         self.assertIn("Paris", r.out)
         self.assertIn("tok/s", r.err)
 
