@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Write a few random blocks of each weight type and their float32 values, for kernels/decode.
+
+    make_quant.py          TYPE.blocks and TYPE.f32 beside this file
+    make_quant.py --check  also compare with the `gguf` package's own dequantisation
+
+The values come from the formulas in tests/golden/models/gguf_types.py. Integers are random over
+their whole range; scales are random halves, among them zero, subnormal and negative ones.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "models"))
+import gguf_types  # noqa: E402
+
+DECODED = "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K".split()
+SCALES = {"Q6_K": [208], "Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2]}
+ODD = np.array([0.0, -0.0, 6e-8, -3e-5, 6.1e-5, 65504.0, -2.5], "<f2")
+
+
+def blocks(name, rng):
+    _, n, size = gguf_types.TYPES[name]
+    count = 64 if n == 1 else 8 if n == 32 else 4
+    b = rng.integers(0, 256, (count, size), np.uint8)
+    if n == 1:
+        x = (rng.standard_normal(count) * 10.0 ** rng.integers(-6, 4, count)).astype(np.float32)
+        x[:len(ODD)] = ODD.astype(np.float32)
+        return gguf_types.quantize(name, x[:, None]).reshape(count, size)
+    for at in SCALES.get(name, [0]):
+        d = (rng.standard_normal(count) * 10.0 ** rng.integers(-4, 1, count)).astype("<f2")
+        d[:count // 2] = rng.choice(ODD, count // 2)
+        b[:, at:at + 2] = d.view(np.uint8).reshape(count, 2)
+    return b
+
+
+def main():
+    rng = np.random.default_rng(20)
+    for name in DECODED:
+        b = blocks(name, rng)
+        values = gguf_types.DEQUANT[name](b).astype("<f4")
+        (HERE / f"{name.lower()}.blocks").write_bytes(b.tobytes())
+        (HERE / f"{name.lower()}.f32").write_bytes(values.tobytes())
+        if "--check" in sys.argv:
+            import gguf
+            other = gguf.quants.dequantize(b, gguf.GGMLQuantizationType[name]).astype("<f4")
+            assert other.tobytes() == values.tobytes(), name
+            print(name, "equals gguf", len(values), "blocks")
+
+
+if __name__ == "__main__":
+    main()

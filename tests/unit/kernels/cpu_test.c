@@ -1,0 +1,37 @@
+/* Detection agrees with itself and describes the CPU in words. */
+#include <string.h>
+
+#include "kernels/cpu.h"
+#include "unit/test.h"
+
+static void tiers_are_nested(void **state) {
+    (void)state;
+    assert_true(ag_cpu_runs(AG_TIER_REF));
+    for (int t = 1; t < AG_TIERS; t++)
+        if (ag_cpu_runs((ag_tier)t))
+            assert_true(ag_cpu_runs((ag_tier)(t - 1)));
+    assert_false(ag_cpu_runs(AG_TIERS));
+}
+
+static void description_names_what_the_tiers_use(void **state) {
+    (void)state;
+    ag_cpu_text text;
+    memset(&text, 'x', sizeof text);
+    ag_cpu_describe(&text);
+    assert_non_null(memchr(text.brand, 0, sizeof text.brand));
+    assert_non_null(memchr(text.features, 0, sizeof text.features));
+    assert_true(text.brand[0] != 0);
+    print_message("%s: %s\n", text.brand, text.features);
+    assert_int_equal(ag_cpu_runs(AG_TIER_VNNI),
+                     strstr(text.features, "avx512_vnni") != NULL && ag_cpu_runs(AG_TIER_AVX512));
+    if (ag_cpu_runs(AG_TIER_AVX2))
+        assert_non_null(strstr(text.features, "avx2 fma f16c bmi2"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiers_are_nested),
+        cmocka_unit_test(description_names_what_the_tiers_use),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
