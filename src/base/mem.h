@@ -51,8 +51,8 @@ size_t ag_mem_bytes(ag_room room);
 const char *ag_room_name(ag_room room);
 
 /* Between begin and end any allocation on this thread is a broken invariant: it aborts with the
- * phase's name. The token step runs inside. Pairs do not nest. In release builds (NDEBUG) the check is
- * off: a late allocation is slow, an abort is worse. */
+ * phase's name. The token step runs inside. Pairs do not nest. In release builds (NDEBUG) the check
+ * is off: a late allocation is slow, an abort is worse. */
 void ag_alloc_guard_begin(const char *phase);
 void ag_alloc_guard_end(void);
 
