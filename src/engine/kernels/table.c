@@ -23,6 +23,14 @@ static void fill(ag_kernels *k, ag_tier tier) {
         ag_k_attend_fill_avx2(k);
         ag_k_vector_fill_avx2(k);
     }
+    if (tier >= AG_TIER_AVX512) {
+        ag_k_matmul_fill_avx512(k);
+        ag_k_attend_fill_avx512(k);
+        ag_k_vector_fill_avx512(k);
+    }
+    if (tier >= AG_TIER_VNNI) {
+        ag_k_matmul_fill_vnni(k);
+    }
 #endif
 }
 

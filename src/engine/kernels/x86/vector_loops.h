@@ -1,0 +1,161 @@
+/* Private to the kernels room: the vector kernels written in the words of an ISA, W elements at a
+ * time and equal to kernels/ref/vector.c bit for bit. The last n % W elements go through masked
+ * loads and stores, so nothing past the end is touched. Include after the words, once. */
+#ifndef AG_KERNELS_X86_VECTOR_LOOPS_H
+#define AG_KERNELS_X86_VECTOR_LOOPS_H
+
+#include "kernels/kernels.h"
+#include "kernels/x86/exp_words.h"
+
+/* Four double sums of the halves of eight elements: lanes j .. j+3 and j+4 .. j+7. */
+W_INLINE void add_squares(__m256 x, __m256d *lo, __m256d *hi) {
+    __m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(x));
+    __m256d b = _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
+    *lo = _mm256_fmadd_pd(a, a, *lo);
+    *hi = _mm256_fmadd_pd(b, b, *hi);
+}
+
+/* Sums in the order that the plain version states, on every ISA in four registers of doubles: the
+ * loop waits for memory and conversions. A missing element adds 0 * 0 to a sum that is never -0. */
+static double sum_squares(const float *x, int n) {
+    __m256d s[4];
+    for (int j = 0; j < 4; j++)
+        s[j] = _mm256_setzero_pd();
+    int i = 0;
+    for (; i + 16 <= n; i += 16) {
+        add_squares(_mm256_loadu_ps(x + i), &s[0], &s[1]);
+        add_squares(_mm256_loadu_ps(x + i + 8), &s[2], &s[3]);
+    }
+    float rest[16] = {0};
+    for (int j = 0; i + j < n; j++)
+        rest[j] = x[i + j];
+    add_squares(_mm256_loadu_ps(rest), &s[0], &s[1]);
+    add_squares(_mm256_loadu_ps(rest + 8), &s[2], &s[3]);
+    __m256d four = _mm256_add_pd(_mm256_add_pd(s[0], s[2]), _mm256_add_pd(s[1], s[3]));
+    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+static void rms_norm(const float *x, const float *w, int n, float eps, float *y) {
+    const wf by = w_all((float)(1.0 / sqrt(sum_squares(x, n) / n + (double)eps)));
+    int i = 0;
+    for (; i + W <= n; i += W)
+        w_store(y + i, w_mul(w_mul(w_load(x + i), by), w_load(w + i)));
+    if (i < n)
+        w_store_n(y + i, w_mul(w_mul(w_load_n(x + i, n - i), by), w_load_n(w + i, n - i)), n - i);
+}
+
+static void add(float *x, const float *y, int n) {
+    int i = 0;
+    for (; i + W <= n; i += W)
+        w_store(x + i, w_add(w_load(x + i), w_load(y + i)));
+    if (i < n)
+        w_store_n(x + i, w_add(w_load_n(x + i, n - i), w_load_n(y + i, n - i)), n - i);
+}
+
+static void scale(float *x, float by, int n) {
+    const wf all = w_all(by);
+    int i = 0;
+    for (; i + W <= n; i += W)
+        w_store(x + i, w_mul(w_load(x + i), all));
+    if (i < n)
+        w_store_n(x + i, w_mul(w_load_n(x + i, n - i), all), n - i);
+}
+
+static void swiglu(const float *gate, const float *up, int n, float *y) {
+    int i = 0;
+    for (; i + W <= n; i += W)
+        w_store(y + i, w_mul(w_silu(w_load(gate + i)), w_load(up + i)));
+    if (i < n)
+        w_store_n(y + i, w_mul(w_silu(w_load_n(gate + i, n - i)), w_load_n(up + i, n - i)), n - i);
+}
+
+static void geglu(const float *gate, const float *up, int n, float *y) {
+    int i = 0;
+    for (; i + W <= n; i += W)
+        w_store(y + i, w_mul(w_gelu_tanh(w_load(gate + i)), w_load(up + i)));
+    if (i < n)
+        w_store_n(y + i, w_mul(w_gelu_tanh(w_load_n(gate + i, n - i)), w_load_n(up + i, n - i)),
+                  n - i);
+}
+
+static void softcap(float *x, float cap, int n) {
+    const wf c = w_all(cap), inv = w_all(1.0f / cap);
+    int i = 0;
+    for (; i + W <= n; i += W)
+        w_store(x + i, w_mul(c, w_tanh(w_mul(w_load(x + i), inv))));
+    if (i < n)
+        w_store_n(x + i, w_mul(c, w_tanh(w_mul(w_load_n(x + i, n - i), inv))), n - i);
+}
+
+/* a c - b s in the even lanes and b c + a s in the odd ones, each product rounded. */
+static void rope_pairs(float *x, int n_heads, int d, int rot, const float *cos, const float *sin) {
+    for (int h = 0; h < n_heads; h++, x += d) {
+        int f = 0;
+        for (; f + W / 2 <= rot / 2; f += W / 2) {
+            wf v = w_load(x + 2 * f);
+            wf vc = w_mul(v, w_load_twice(cos + f));
+            w_store(x + 2 * f, w_sub_add(vc, w_mul(w_swap(v), w_load_twice(sin + f))));
+        }
+        for (; f < rot / 2; f++) {
+            float a = x[2 * f], b = x[2 * f + 1];
+            x[2 * f] = a * cos[f] - b * sin[f];
+            x[2 * f + 1] = b * cos[f] + a * sin[f];
+        }
+    }
+}
+
+static void rope_half(float *x, int n_heads, int d, int rot, const float *cos, const float *sin) {
+    const int half = rot / 2;
+    for (int h = 0; h < n_heads; h++, x += d) {
+        int f = 0;
+        for (; f + W <= half; f += W) {
+            wf c = w_load(cos + f), s = w_load(sin + f);
+            wf a = w_load(x + f), b = w_load(x + half + f);
+            w_store(x + f, w_sub(w_mul(a, c), w_mul(b, s)));
+            w_store(x + half + f, w_add(w_mul(b, c), w_mul(a, s)));
+        }
+        for (; f < half; f++) {
+            float a = x[f], b = x[half + f];
+            x[f] = a * cos[f] - b * sin[f];
+            x[half + f] = b * cos[f] + a * sin[f];
+        }
+    }
+}
+
+/* The largest value first, then where it stands first: the second pass usually ends early. NaN in
+ * the first operand of max gives the second, so NaN never enters. */
+static int argmax(const float *x, int n) {
+    wf tops = w_all(-INFINITY);
+    int i = 0;
+    for (; i + W <= n; i += W)
+        tops = w_max(w_load(x + i), tops);
+    float top = w_top(tops);
+    for (; i < n; i++)
+        top = x[i] > top ? x[i] : top;
+    const wf want = w_all(top);
+    for (i = 0; i + W <= n; i += W) {
+        const unsigned same = w_equal(w_load(x + i), want);
+        if (same)
+            return i + __builtin_ctz(same);
+    }
+    for (; i < n; i++)
+        if (x[i] == top)
+            return i;
+    return 0; /* all NaN */
+}
+
+/* The kernels above into their slots. */
+static void vector_serve(ag_kernels *k) {
+    k->rms_norm = rms_norm;
+    k->add = add;
+    k->scale = scale;
+    k->swiglu = swiglu;
+    k->geglu = geglu;
+    k->softcap = softcap;
+    k->rope_pairs = rope_pairs;
+    k->rope_half = rope_half;
+    k->argmax = argmax;
+}
+
+#endif
