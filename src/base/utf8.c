@@ -67,6 +67,14 @@ size_t ag_utf8_encode(uint32_t cp, char out[4]) {
 size_t ag_utf8_valid_prefix(ag_span s) {
     size_t at = 0;
     while (at < s.n) {
+        uint64_t eight;
+        for (; s.n - at >= 8; at += 8) { /* ASCII, eight bytes at once */
+            memcpy(&eight, s.p + at, 8);
+            if (eight & 0x8080808080808080u)
+                break;
+        }
+        if (at == s.n)
+            break;
         ag_utf8_step c = ag_utf8_next(ag_span_sub(s, at, s.n));
         if (c.kind != AG_UTF8_OK)
             break;

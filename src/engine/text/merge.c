@@ -5,11 +5,9 @@
  * Most words are one token. Whether merging a token's own text ends in that token is found out once
  * and kept in `reach`, so such words cost one look-up. Short words are merged in arrays on the
  * stack, where looking for the minimum beats any queue; long ones through a heap in O(n log n). */
-#include "base/hash.h"
 #include "text/unicode.h"
 #include "text/vocab.h"
 
-#define SHORT   40         /* symbols merged on the stack */
 #define NO_PAIR UINT32_MAX /* order of a pair that is no token */
 
 /* Order of the pair (left, right), which covers the bytes p[0, n), and the token it becomes. */
@@ -66,29 +64,24 @@ static ag_code emit(ag_merger *m, const uint8_t *p, size_t n, int32_t id, ag_err
     if (whole) {
         for (size_t i = 0; i < n && code == AG_OK; i++)
             code = ag_ids_add(m->out, t->byte_id[p[i]], err);
-    } else if (t->unk >= 0 && t->kind == AG_VOCAB_SPM) { /* neighbours share one unknown */
-        if (m->out->n == m->word_at || m->out->v[m->out->n - 1] != t->unk)
+    } else if (t->unk >= 0 && t->kind == AG_VOCAB_SPM) {
+        m->met_unk = true;
+        if (m->unk_end == 0 || m->out->n != m->unk_end) /* neighbours share one */
             code = ag_ids_add(m->out, t->unk, err);
+        m->unk_end = m->out->n;
     }
     return code;
 }
 
 /* ---- short words ----------------------------------------------------------------------------- */
 
-typedef struct short_word {
-    int32_t id[SHORT];
-    uint32_t at[SHORT + 1]; /* start of each symbol; at[n] is the end of the word */
-    uint32_t order[SHORT];  /* of the pair (i, i + 1) */
-    int32_t to[SHORT];      /* what it becomes */
-    size_t n;
-} short_word;
-
-static inline void update_pair(const ag_tokenizer *t, const uint8_t *p, short_word *w, size_t i) {
+static inline void update_pair(const ag_tokenizer *t, const uint8_t *p, ag_short_word *w,
+                               size_t i) {
     w->order[i] =
         pair_order(t, p + w->at[i], w->at[i + 2] - w->at[i], w->id[i], w->id[i + 1], &w->to[i]);
 }
 
-static void merge_short(const ag_tokenizer *t, const uint8_t *p, short_word *w) {
+static void merge_short(const ag_tokenizer *t, const uint8_t *p, ag_short_word *w) {
     for (size_t i = 0; i + 1 < w->n; i++)
         update_pair(t, p, w, i);
     while (w->n > 1) {
@@ -257,21 +250,20 @@ static ag_code merge_long(ag_merger *m, const uint8_t *p, size_t n, ag_err *err)
 /* ---- a word ---------------------------------------------------------------------------------- */
 
 static ag_code merge(ag_merger *m, const uint8_t *p, size_t n, ag_err *err) {
-    short_word w;
+    ag_short_word *w = &m->short_word;
     size_t at = 0;
-    m->word_at = m->out->n;
-    for (w.n = 0; at < n && w.n < SHORT;) {
-        w.at[w.n] = (uint32_t)at;
-        at += first_piece(m->t, p, at, &w.id[w.n]);
-        w.n += keeps_piece(m->t, w.id[w.n]);
+    for (w->n = 0; at < n && w->n < AG_SHORT_WORD;) {
+        w->at[w->n] = (uint32_t)at;
+        at += first_piece(m->t, p, at, &w->id[w->n]);
+        w->n += keeps_piece(m->t, w->id[w->n]);
     }
     if (at < n)
         return merge_long(m, p, n, err);
-    w.at[w.n] = (uint32_t)n;
-    merge_short(m->t, p, &w);
+    w->at[w->n] = (uint32_t)n;
+    merge_short(m->t, p, w);
     ag_code code = AG_OK;
-    for (size_t i = 0; i < w.n && code == AG_OK; i++)
-        code = emit(m, p + w.at[i], w.at[i + 1] - w.at[i], w.id[i], err);
+    for (size_t i = 0; i < w->n && code == AG_OK; i++)
+        code = emit(m, p + w->at[i], w->at[i + 1] - w->at[i], w->id[i], err);
     return code;
 }
 
@@ -283,11 +275,15 @@ typedef struct cached {
     int32_t ids[9];
 } cached;
 _Static_assert(sizeof(cached) == 64, "one cache line");
-#define N_CACHED 1024
 
 void ag_merger_expect(ag_merger *m, size_t text_bytes) {
-    if (text_bytes >= 2048 && !m->cache) /* below, clearing the table costs more than it saves */
-        m->cache = ag_calloc(AG_ROOM_TEXT, N_CACHED, sizeof(cached));
+    if (text_bytes < 2048 || m->cache) /* clearing the table would cost more than it saves */
+        return;
+    size_t n = 256;
+    while (n < 4096 && n * 16 < text_bytes)
+        n *= 2;
+    m->cache = ag_calloc(AG_ROOM_TEXT, n, sizeof(cached));
+    m->cache_mask = n - 1;
 }
 
 static ag_code merge_or_take(ag_merger *m, const uint8_t *word, size_t n, uint64_t hash,
@@ -320,19 +316,20 @@ ag_code ag_merge_word(ag_merger *m, const uint8_t *word, size_t n, ag_err *err) 
                        AG_MAX_WORD_BYTES);
     if (n > m->t->longest) /* not worth a hash */
         return merge(m, word, n, err);
-    uint64_t hash = ag_hash64(word, n, m->t->seed);
+    uint64_t hash = ag_key_hash(word, n, m->t->seed);
     if (m->cache && n <= sizeof c->text) {
-        c = (cached *)m->cache + (hash >> 32) % N_CACHED;
-        if (c->n == n && memcmp(c->text, word, n) == 0) {
+        c = (cached *)m->cache + ((hash >> 32) & m->cache_mask);
+        if (c->n == n && ag_key_eq(c->text, word, n)) {
             for (size_t i = 0; i < c->n_ids && code == AG_OK; i++)
                 code = ag_ids_add(m->out, c->ids[i], err);
             return code;
         }
     }
     size_t before = m->out->n;
+    m->met_unk = false;
     code = merge_or_take(m, word, n, hash, err);
     size_t n_ids = m->out->n - before;
-    if (code == AG_OK && c && n_ids <= sizeof c->ids / sizeof c->ids[0]) {
+    if (code == AG_OK && c && !m->met_unk && n_ids <= sizeof c->ids / sizeof c->ids[0]) {
         c->n = (uint8_t)n;
         c->n_ids = (uint8_t)n_ids;
         memcpy(c->text, word, n);

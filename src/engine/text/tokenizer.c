@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "text/nfc.h"
+#include "text/unicode.h"
 #include "text/vocab.h"
 
 #define SPACE_MARK "\xE2\x96\x81" /* ▁ stands for a space in SPM */
@@ -47,25 +48,23 @@ static ag_code encode_bpe(encoder *e, ag_span piece, ag_err *err) {
     return code == AG_OK ? ag_pre_split(e->t->pre, piece, on_word, &e->merger, err) : code;
 }
 
-static bool is_space_mark(const uint8_t *p, size_t at, size_t n) {
-    return n - at >= 3 && memcmp(p + at, SPACE_MARK, 3) == 0;
-}
-
-/* SPM merges over the whole piece. It may be cut where no token can reach over: before a ▁, unless
- * some token holds ▁ behind the byte in front of it. */
+/* SPM merges over the whole piece, but two characters that stand side by side in no token can be
+ * cut apart beforehand: nothing merges over the cut. Mostly that is before each ▁, and around line
+ * ends and punctuation. */
 static ag_code encode_chunks(encoder *e, ag_span text, ag_err *err) {
     const uint8_t *p = (const uint8_t *)text.p;
-    size_t from = 0, n = text.n;
-    bool behind_mark = true;
+    size_t from = 0, n = text.n, len;
+    uint8_t before = 0; /* the last byte of the character before, FF for ▁ */
     ag_code code = AG_OK;
-    for (size_t at = 0; at < n && code == AG_OK;) {
-        bool mark = p[at] == 0xE2 && is_space_mark(p, at, n);
-        if (mark && !behind_mark && at > 0 && !e->t->crosses[p[at - 1]]) {
+    for (size_t at = 0; at < n && code == AG_OK; at += len) {
+        ag_char_at(p + at, &len);
+        bool mark = len == 3 && memcmp(p + at, SPACE_MARK, 3) == 0;
+        uint8_t first = mark ? 0xFF : p[at];
+        if (at > 0 && !(e->t->joins[before][first / 8] >> first % 8 & 1)) {
             code = ag_merge_word(&e->merger, p + from, at - from, err);
             from = at;
         }
-        behind_mark = mark;
-        at += mark ? 3 : 1;
+        before = mark ? 0xFF : p[at + len - 1];
     }
     return code == AG_OK ? ag_merge_word(&e->merger, p + from, n - from, err) : code;
 }

@@ -1,9 +1,6 @@
 /* The index over tokens, and what the rest of the engine asks a vocabulary. */
 #include "text/vocab.h"
 
-#include "base/hash.h"
-#include "base/utf8.h"
-
 /* ---- stand-ins for bytes --------------------------------------------------------------------- */
 
 /* The byte that a code point stands for, or -1: 21-7E, A1-AC and AE-FF stand for themselves, the
@@ -48,7 +45,7 @@ static inline bool is_ordinary(const ag_tokenizer *t, int32_t id) {
 
 static void insert(ag_tokenizer *t, int32_t id) {
     ag_span key = ag_vocab_key(t, id);
-    uint64_t hash = ag_hash64(key.p, key.n, t->seed);
+    uint64_t hash = ag_key_hash(key.p, key.n, t->seed);
     uint32_t tag = (uint32_t)(hash >> 32);
     if (key.n > t->longest)
         t->longest = key.n;
@@ -82,20 +79,20 @@ int32_t ag_vocab_find_hashed(const ag_tokenizer *t, const void *key, size_t n, u
         if (t->slots[at].tag != tag || !is_ordinary(t, id))
             continue;
         ag_span k = ag_vocab_key(t, id);
-        if (k.n == n && memcmp(k.p, key, n) == 0)
+        if (k.n == n && ag_key_eq(k.p, key, n))
             return id;
     }
     return -1;
 }
 
 int32_t ag_vocab_find(const ag_tokenizer *t, const void *key, size_t n) {
-    return n <= t->longest ? ag_vocab_find_hashed(t, key, n, ag_hash64(key, n, t->seed)) : -1;
+    return n <= t->longest ? ag_vocab_find_hashed(t, key, n, ag_key_hash(key, n, t->seed)) : -1;
 }
 
 int32_t ag_vocab_find_key(const ag_tokenizer *t, ag_span key, size_t raw_n, bool any) {
     if (key.n > t->longest)
         return -1;
-    uint64_t hash = ag_hash64(key.p, key.n, t->seed);
+    uint64_t hash = ag_key_hash(key.p, key.n, t->seed);
     uint32_t tag = (uint32_t)(hash >> 32);
     for (size_t at = hash & t->slot_mask; t->slots[at].id >= 0; at = (at + 1) & t->slot_mask) {
         int32_t id = t->slots[at].id;

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "base/hash.h"
 #include "text/added.h"
 #include "text/pretokenize.h"
 #include "text/tokenizer.h"
@@ -46,11 +47,12 @@ struct ag_tokenizer {
     uint64_t seed;
     size_t longest; /* bytes of the longest key */
 
-    int32_t byte_id[256]; /* the token of a byte alone, or -1 */
-    ag_added added;       /* tokens found in the raw text */
-    const ag_pre *pre;    /* BPE */
-    uint8_t crosses[256]; /* SPM: 1 where a token holds ▁ behind this byte (▁ itself aside) */
-    bool space_prefix;    /* SPM */
+    int32_t byte_id[256];   /* the token of a byte alone, or -1 */
+    ag_added added;         /* tokens found in the raw text */
+    const ag_pre *pre;      /* BPE */
+    uint8_t joins[256][32]; /* SPM: bit (a, b) where a token holds a character that ends in byte a
+                               before one that begins with b; ▁ counts as the byte FF */
+    bool space_prefix;      /* SPM */
     bool adds_bos, adds_eos;
     int32_t bos, eos, unk;
     int32_t stops[AG_MAX_STOPS];
@@ -80,7 +82,7 @@ static inline bool ag_vocab_is_special(const ag_tokenizer *t, int32_t id) {
 ag_code ag_vocab_index(ag_tokenizer *t, ag_err *err) AG_MUST_USE;
 /* The ordinary token whose key is exactly these bytes, or -1: what merging may produce. */
 int32_t ag_vocab_find(const ag_tokenizer *t, const void *key, size_t n);
-/* The same with the key's ag_hash64() under t->seed. */
+/* The same with the key's ag_key_hash() under t->seed. */
 int32_t ag_vocab_find_hashed(const ag_tokenizer *t, const void *key, size_t n, uint64_t hash);
 /* The token with this key whose raw text has raw_n bytes, or -1; special and unused ones only with
  * `any`. In a byte-level BPE the length tells a token written in stand-ins from an added one with
@@ -91,14 +93,65 @@ int32_t ag_vocab_find_key(const ag_tokenizer *t, ag_span key, size_t raw_n, bool
  * the length, or SIZE_MAX when a character is no stand-in. */
 size_t ag_bytes_from_standins(ag_span raw, char *out);
 
+/* Hash and comparison of keys, which are short: no calls, at most two loads. */
+static inline uint64_t ag_load64(const void *p) {
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+static inline uint32_t ag_load32(const void *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static inline uint64_t ag_key_hash(const void *key, size_t n, uint64_t seed) {
+    const uint8_t *p = (const uint8_t *)key;
+    uint64_t a = 0, b = 0;
+    if (n > 16)
+        return ag_hash64(key, n, seed);
+    if (n >= 8) {
+        a = ag_load64(p);
+        b = ag_load64(p + n - 8);
+    } else if (n >= 4) {
+        a = ag_load32(p);
+        b = ag_load32(p + n - 4);
+    } else if (n > 0) {
+        a = (uint64_t)p[0] << 16 | (uint64_t)p[n / 2] << 8 | p[n - 1];
+    }
+    uint64_t h = ag_mix64(a ^ 0xe7037ed1a0b428dbull, b ^ seed);
+    return ag_mix64(h ^ seed, n ^ 0xa0761d6478bd642full);
+}
+static inline bool ag_key_eq(const void *x, const void *y, size_t n) {
+    const uint8_t *p = (const uint8_t *)x, *q = (const uint8_t *)y;
+    if (n > 16)
+        return memcmp(p, q, n) == 0;
+    if (n >= 8)
+        return ag_load64(p) == ag_load64(q) && ag_load64(p + n - 8) == ag_load64(q + n - 8);
+    if (n >= 4)
+        return ag_load32(p) == ag_load32(q) && ag_load32(p + n - 4) == ag_load32(q + n - 4);
+    return n == 0 || (p[0] == q[0] && p[n / 2] == q[n / 2] && p[n - 1] == q[n - 1]);
+}
+
 /* merge.c: cut a word into tokens. */
+#define AG_SHORT_WORD 40 /* symbols merged in arrays */
+typedef struct ag_short_word {
+    int32_t id[AG_SHORT_WORD];
+    uint32_t at[AG_SHORT_WORD + 1]; /* start of each symbol; at[n] is the end of the word */
+    uint32_t order[AG_SHORT_WORD];  /* of the pair (i, i + 1) */
+    int32_t to[AG_SHORT_WORD];      /* what it becomes */
+    size_t n;
+} ag_short_word;
+
 typedef struct ag_merger {
     const ag_tokenizer *t;
     ag_ids *out;
-    size_t word_at;    /* where the ids of the word begin in out */
+    size_t unk_end; /* SPM: ids in out when an unknown was last added, else 0 */
+    bool met_unk;   /* the word has an unknown, so its ids depend on the word before */
+    ag_short_word short_word;
     void *syms, *heap; /* owned scratch; for long words only */
     size_t syms_room, heap_room;
     void *cache; /* owned; words seen lately, or NULL */
+    size_t cache_mask;
 } ag_merger;
 /* A text of this size comes: long ones get a cache of words, if there is memory for it. */
 void ag_merger_expect(ag_merger *m, size_t text_bytes);

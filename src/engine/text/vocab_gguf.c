@@ -244,6 +244,21 @@ uint32_t ag_order_of_score(float score) {
     return order == UINT32_MAX ? order - 1 : order; /* the last value means: no pair */
 }
 
+/* Note which characters stand side by side in the token: see joins. */
+static void note_joins(ag_tokenizer *t, ag_span raw) {
+    const uint8_t *p = (const uint8_t *)raw.p;
+    uint8_t before = 0;
+    for (size_t at = 0, end; at < raw.n; at = end) {
+        for (end = at + 1; end < raw.n && (p[end] & 0xC0) == 0x80;)
+            end++;
+        bool mark = end - at == 3 && memcmp(p + at, "\xE2\x96\x81", 3) == 0;
+        uint8_t first = mark ? 0xFF : p[at];
+        if (at > 0)
+            t->joins[before][first / 8] |= (uint8_t)(1 << first % 8);
+        before = mark ? 0xFF : p[end - 1];
+    }
+}
+
 static ag_code get_spm(ag_tokenizer *t, const source *s, ag_err *err) {
     t->order = ag_alloc(AG_ROOM_TEXT, (size_t)t->n * sizeof *t->order);
     if (!t->order)
@@ -253,11 +268,8 @@ static ag_code get_spm(ag_tokenizer *t, const source *s, ag_err *err) {
         ag_span raw = ag_vocab_raw(t, id);
         if (t->type[id] == AG_TOKEN_BYTE && byte_of_name(raw) >= 0)
             t->byte_id[byte_of_name(raw)] = id;
-        if (t->type[id] != AG_TOKEN_NORMAL)
-            continue;
-        for (size_t at = 1; at + 3 <= raw.n; at++)
-            if (memcmp(raw.p + at, "\xE2\x96\x81", 3) == 0)
-                t->crosses[(uint8_t)raw.p[at - 1]] = 1;
+        if (t->type[id] == AG_TOKEN_NORMAL)
+            note_joins(t, raw);
     }
     return AG_OK;
 }
