@@ -17,6 +17,8 @@
 #define BAR_EVERY 100000 /* microseconds between two drawings */
 
 typedef struct progress {
+    bool plain;        /* lines instead of a bar */
+    uint64_t quarters; /* told so far, of plain progress */
     uint64_t began_at, drawn_at;
     bool drawn;
 } progress;
@@ -35,12 +37,24 @@ static void draw_bar(uint64_t done, uint64_t total) {
     (void)!write(STDERR_FILENO, line, (size_t)n);
 }
 
+static void tell_quarter(progress *p, uint64_t done, uint64_t total) {
+    char size[AG_CLI_SIZE_TEXT];
+    uint64_t quarters = total ? (uint64_t)((double)done / (double)total * 4.0) : 0;
+    if (quarters > p->quarters)
+        ag_cli_note("loading: %d%% of %s", (int)quarters * 25, ag_cli_size(total, size));
+    p->quarters = quarters;
+}
+
 /* Short loads finish before the first drawing and show nothing. */
 static bool on_progress(void *ctx, uint64_t done, uint64_t total) {
     progress *p = ctx;
     uint64_t now = ag_clock_us();
     if (now - p->began_at < 2 * BAR_EVERY || now - p->drawn_at < BAR_EVERY)
         return true;
+    if (p->plain) {
+        tell_quarter(p, done, total);
+        return true;
+    }
     p->drawn_at = now;
     p->drawn = true;
     draw_bar(done, total);
@@ -99,8 +113,9 @@ int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine 
     opts.batch_tokens = a->batch_tokens;
     opts.isa = tier;
     opts.chat_template = source;
+    bar.plain = a->verbose;
     opts.on_progress =
-        ag_cli_may_colour(STDERR_FILENO) && !a->quiet && !a->verbose ? on_progress : NULL;
+        a->verbose || (ag_cli_may_colour(STDERR_FILENO) && !a->quiet) ? on_progress : NULL;
     opts.progress_ctx = &bar;
     opts.on_log = on_log;
     opts.log_level = a->verbose ? AG_LOG_INFO : AG_LOG_WARN;

@@ -1,4 +1,5 @@
 /* Man pages and docs/cli.md from the table, for packaging and the documentation. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,7 +82,10 @@ static void man_common_end(ag_buf *b) {
 }
 
 static void man_command(ag_buf *b, const ag_cli_command *c) {
-    ag_buf_addf(b, ".TH AUTOGLM\\-%s 1 \"\" \"autoglm " VERSION "\" \"User Commands\"\n", c->name);
+    ag_buf_adds(b, ".TH AUTOGLM\\-");
+    for (const char *s = c->name; *s; s++)
+        ag_buf_addc(b, (char)toupper((unsigned char)*s));
+    ag_buf_adds(b, " 1 \"\" \"autoglm " VERSION "\" \"User Commands\"\n");
     ag_buf_addf(b, ".SH NAME\nautoglm\\-%s \\- ", c->name);
     roffs(b, c->summary);
     ag_buf_addf(b, "\n.SH SYNOPSIS\n\\fBautoglm %s\\fR ", c->name);

@@ -18,13 +18,24 @@ typedef struct run {
     ag_logit_bias bias[AG_CLI_MAX_LIST];
 } run;
 
+/* A message from a file or a pipe ends with its text, not with the line end behind it. */
+static void drop_line_end(ag_buf *b) {
+    if (b->n > 0 && b->p[b->n - 1] == '\n')
+        b->n--;
+    if (b->n > 0 && b->p[b->n - 1] == '\r')
+        b->n--;
+}
+
 /* Fill the prompt of *opts; *ids is set when the chat template made it. */
 static ag_code make_prompt(run *r, ag_request_opts *opts, int32_t **ids, ag_err *err) {
     const ag_cli_args *a = r->a;
+    bool plain = a->raw || (!r->info.has_chat_template && !a->chat_template);
+    if (!plain)
+        drop_line_end(&r->prompt);
     const char *text = ag_buf_cstr(&r->prompt);
     if (!text)
         return ag_fail(err, AG_E_NOMEM, "out of memory for the prompt");
-    if (a->raw || (!r->info.has_chat_template && !a->chat_template)) {
+    if (plain) {
         if (!a->raw && !a->quiet)
             ag_cli_note("the model has no chat template: continuing the prompt as plain text");
         opts->prompt = text;
@@ -116,6 +127,8 @@ int ag_cli_run(const ag_cli_args *a) {
     int status = ag_cli_sampling(a, r.bias, &sampling);
     if (!status)
         status = ag_cli_text(a, "prompt", &r.prompt);
+    if (!status && r.prompt.n == 0 && !a->raw)
+        status = ag_cli_usage("run: the prompt is empty");
     if (!status)
         status = ag_cli_engine_open(a, &(ag_cli_need){.sequences = 1}, &r.engine, &r.load_us);
     if (!status) {

@@ -169,6 +169,7 @@ class Run(Case):
         one = self.succeeds(*args, "Hello")
         self.assertEqual(one.err, "")
         self.assertEqual(self.succeeds(*args, stdin=b"Hello").raw, one.raw)
+        self.assertEqual(self.succeeds(*args, stdin=b"Hello\n").raw, one.raw)
         self.assertEqual(self.succeeds(*args, "-f", self.write("p", "Hello")).raw, one.raw)
         r = self.succeeds("run", *self.ARGS, "-q", "Hello", env={"AUTOGLM_MODEL": self.model(SMALL)})
         self.assertEqual(r.raw, one.raw)
@@ -234,6 +235,7 @@ class Run(Case):
                    hint="--memory-fraction")
         self.fails(1, "tokens", *m, "-c", "16", "word " * 100, hint="--ctx")
         self.fails(1, "zero byte", *m, stdin=b"a\0b")
+        self.fails(2, "the prompt is empty", *m)
 
     def test_a_closed_pipe_ends_the_answer_quietly(self):
         done = subprocess.run(["bash", "-c", '"$0" run -m "$1" --ignore-eos -q --temp 2 hi | head -c 20 >/dev/null; '
