@@ -232,6 +232,7 @@ static tpl_value slice_range(tpl_run *r, const tpl_range *g, const slice *s) {
     return (tpl_value){.kind = TPL_RANGE, .range = part};
 }
 
+/* Unlike a[b], a slice of something that has none is an error. */
 tpl_value ag_tpl_get_slice(tpl_run *r, tpl_value owner, tpl_value from, tpl_value to,
                            tpl_value step) {
     size_t n;
@@ -240,20 +241,14 @@ tpl_value ag_tpl_get_slice(tpl_run *r, tpl_value owner, tpl_value from, tpl_valu
         return tpl_undef();
     if (owner.kind == TPL_UNDEFINED)
         return ag_tpl_fail_undefined(r, owner);
-    if (tpl_is_int(step) && tpl_to_int(step) == 0 &&
-        (owner.kind == TPL_STR || owner.kind == TPL_LIST || owner.kind == TPL_TUPLE))
+    if (owner.kind != TPL_STR && owner.kind != TPL_LIST && owner.kind != TPL_TUPLE &&
+        owner.kind != TPL_RANGE)
+        return ag_tpl_fail(r, "'%s' object cannot be sliced", ag_tpl_type_name(owner));
+    if (tpl_is_int(step) && tpl_to_int(step) == 0)
         return ag_tpl_fail(r, "slice step cannot be zero");
     if (!ag_tpl_length(owner, &n) || !resolve(from, to, step, n, &s))
-        return ag_tpl_undef_attr(r, owner, tpl_none());
-    switch (owner.kind) {
-    case TPL_LIST:
-    case TPL_TUPLE:
-        return slice_list(r, owner, &s);
-    case TPL_STR:
+        return ag_tpl_fail(r, "slice indices must be integers or none");
+    if (owner.kind == TPL_STR)
         return slice_str(r, owner.s, &s);
-    case TPL_RANGE:
-        return slice_range(r, owner.range, &s);
-    default:
-        return ag_tpl_undef_attr(r, owner, tpl_none());
-    }
+    return owner.kind == TPL_RANGE ? slice_range(r, owner.range, &s) : slice_list(r, owner, &s);
 }

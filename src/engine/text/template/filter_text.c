@@ -154,9 +154,8 @@ static tpl_value filter_truncate(tpl_run *r, tpl_value v, const tpl_args *args) 
     tpl_value a[4];
     if (!ag_tpl_bind(r, "truncate", args, names, 0, a))
         return tpl_undef();
-    if (v.kind != TPL_STR)
-        return ag_tpl_fail(r, "truncate needs a string, not %s", ag_tpl_type_name(v));
-    const tpl_str *s = v.s, *end = ag_tpl_str_arg(r, "truncate", a[2], false);
+    size_t n = 0;
+    const tpl_str *end = ag_tpl_str_arg(r, "truncate", a[2], false);
     tpl_int length = ag_tpl_int_arg(r, "truncate", a[0], 255);
     tpl_int leeway = a[3].kind == TPL_NONE ? 5 : ag_tpl_int_arg(r, "truncate", a[3], 5);
     if (!end)
@@ -166,8 +165,12 @@ static tpl_value filter_truncate(tpl_run *r, tpl_value v, const tpl_args *args) 
     tpl_int end_length = (tpl_int)ag_tpl_str_length(end);
     if (length < end_length || leeway < 0)
         return ag_tpl_fail(r, "truncate: length and leeway are too small");
-    if ((tpl_int)ag_tpl_str_length(s) <= length + leeway)
+    bool sized = ag_tpl_length(v, &n);
+    if (sized && (tpl_int)n <= length + leeway)
         return v;
+    if (v.kind != TPL_STR)
+        return ag_tpl_fail(r, "truncate needs a string, not %s", ag_tpl_type_name(v));
+    const tpl_str *s = v.s;
     size_t cut = ag_tpl_offset(s, (size_t)(length - end_length)), space = cut;
     if (!ag_tpl_truth(a[1])) {
         while (space > 0 && s->p[space - 1] != ' ')

@@ -267,6 +267,11 @@ static void percent_field(percent *p, tpl_builder *b) {
     }
 }
 
+/* What Python takes for a mapping here need not be used up. */
+static bool is_mapping_like(tpl_kind kind) {
+    return kind == TPL_DICT || kind == TPL_LIST || kind == TPL_RANGE || kind == TPL_UNDEFINED;
+}
+
 tpl_value ag_tpl_percent(tpl_run *r, const tpl_str *format, tpl_value values) {
     percent p = {.r = r, .f = format, .values = values};
     tpl_builder b = tpl_builder_of(r);
@@ -278,9 +283,8 @@ tpl_value ag_tpl_percent(tpl_run *r, const tpl_str *format, tpl_value values) {
         if (next)
             percent_field(&p, &b);
     }
-    bool all_used = values.kind == TPL_TUPLE
-                        ? p.used == values.l->n
-                        : p.used || values.kind == TPL_DICT || values.kind == TPL_LIST;
+    bool all_used =
+        values.kind == TPL_TUPLE ? p.used == values.l->n : p.used || is_mapping_like(values.kind);
     if (!all_used)
         return ag_tpl_fail(r, "not all arguments converted during string formatting");
     return tpl_string(ag_tpl_str_as(r, ag_tpl_built(&b), format->markup));

@@ -42,7 +42,7 @@ static bool next_of_source(tpl_run *r, tpl_iter *it, tpl_value *out) {
         if (it->at >= v->s->n)
             return false;
         ag_tpl_cp(v->s, it->at, &n);
-        *out = tpl_string(ag_tpl_str_sub(r, v->s, it->at, it->at + n));
+        *out = tpl_string(ag_tpl_str_as(r, ag_tpl_str_sub(r, v->s, it->at, it->at + n), false));
         it->at += n;
         return !tpl_failed(r);
     case TPL_LIST:

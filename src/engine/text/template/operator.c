@@ -165,7 +165,7 @@ tpl_value ag_tpl_binary(tpl_run *r, tpl_token_kind op, tpl_value a, tpl_value b)
         return repeat(r, a, b);
     if (op == TOK_MUL && tpl_is_int(a) && repeats(b))
         return repeat(r, b, a);
-    if (op == TOK_MOD && a.kind == TPL_STR && b.kind != TPL_UNDEFINED)
+    if (op == TOK_MOD && a.kind == TPL_STR)
         return ag_tpl_percent(r, a.s, b);
     return unsupported(r, ag_tpl_token_name(op), a, b);
 }

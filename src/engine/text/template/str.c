@@ -252,10 +252,20 @@ size_t ag_tpl_str_find(tpl_run *r, const tpl_str *s, const tpl_str *needle, size
         return SIZE_MAX;
     if (needle->n == 0)
         return from;
-    /* memmem is linear; a hostile needle would make a naive search quadratic. */
-    const char *at = memmem(s->p + from, s->n - from, needle->p, needle->n);
-    size_t found = at ? (size_t)(at - s->p) : s->n;
-    return ag_tpl_spend(r, 1 + (found - from) / 64) && at ? found : SIZE_MAX;
+    /* memmem is linear; a hostile needle would make a naive search quadratic. The window grows, so
+     * that the cost is that of the distance even where memmem is checked over its whole range. */
+    size_t window = needle->n + 256, at = from;
+    for (;; window *= 2) {
+        size_t n = s->n - at < window ? s->n - at : window;
+        if (!ag_tpl_spend(r, 1 + n / 64))
+            return SIZE_MAX;
+        const char *found = memmem(s->p + at, n, needle->p, needle->n);
+        if (found)
+            return (size_t)(found - s->p);
+        if (at + n == s->n)
+            return SIZE_MAX;
+        at += n - needle->n + 1;
+    }
 }
 
 size_t ag_tpl_str_rfind(tpl_run *r, const tpl_str *s, const tpl_str *needle, size_t to) {
