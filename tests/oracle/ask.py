@@ -5,7 +5,8 @@ import subprocess
 
 class Oracle:
     def __init__(self, program, model, *options):
-        self.process = subprocess.Popen([program, model, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([program, model, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
 
     def ask(self, question):
         self.process.stdin.write(question + "\n")

@@ -2,6 +2,7 @@
 """Compare with llama.cpp on the same GGUF files: perplexity of a fixed text, greedy answers.
 
     llama_cpp.py --oracle PROGRAM --llama BIN_DIRECTORY MODEL.gguf... [--skip perplexity,greedy] [--port N]
+                 [--threads N]
 
 PROGRAM is tests/oracle/oracle of a build; BIN_DIRECTORY holds llama-perplexity and llama-server. Fails when a
 perplexity differs by more than 0.5 %, or when two greedy answers part at a step where both engines see a clear winner.
@@ -32,8 +33,8 @@ PROMPTS = [
 ]
 
 
-def llama_perplexity(binary, model):
-    out = subprocess.run([binary, "-m", model, "-f", TEXT, "-c", str(WINDOW)], stdout=subprocess.PIPE,
+def llama_perplexity(binary, model, threads):
+    out = subprocess.run([binary, "-m", model, "-f", TEXT, "-c", str(WINDOW), "-t", threads], stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, check=True).stdout
     return float(re.search(r"PPL = ([0-9.]+)", out)[1])
 
@@ -41,10 +42,10 @@ def llama_perplexity(binary, model):
 class Server:
     """llama-server on one model, one slot."""
 
-    def __init__(self, binary, model, port):
+    def __init__(self, binary, model, port, threads):
         self.url = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen([binary, "-m", model, "--port", str(port), "-np", "1", "-c", "2048", "--no-webui"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        args = ["-m", model, "--port", str(port), "-np", "1", "-c", "2048", "--no-webui", "-t", threads]
+        self.process = subprocess.Popen([binary, *args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(600):
             try:
                 urllib.request.urlopen(self.url + "/health", timeout=5).read()
@@ -54,7 +55,8 @@ class Server:
         raise SystemExit("llama-server does not come up")
 
     def post(self, path, body):
-        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        kind = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), kind)
         with urllib.request.urlopen(request, timeout=600) as f:
             return json.load(f)
 
@@ -62,10 +64,10 @@ class Server:
         return self.post("/tokenize", {"content": text, "add_special": True, "parse_special": False})["tokens"]
 
     def greedy(self, n, ids):
-        r = self.post("/completion", {"prompt": ids, "n_predict": n, "temperature": 0, "n_probs": 2, "cache_prompt": False,
-                                      "return_tokens": True})
-        margins = [p["top_logprobs"][0]["logprob"] - p["top_logprobs"][1]["logprob"] for p in r["completion_probabilities"]]
-        return {"ids": [p["id"] for p in r["completion_probabilities"]], "margins": margins}
+        body = {"prompt": ids, "n_predict": n, "temperature": 0, "n_probs": 2, "cache_prompt": False}
+        steps = self.post("/completion", body)["completion_probabilities"]
+        best = [p["top_logprobs"] for p in steps]
+        return {"ids": [p["id"] for p in steps], "margins": [t[0]["logprob"] - t[1]["logprob"] for t in best]}
 
     def close(self):
         self.process.terminate()
@@ -98,25 +100,26 @@ def main():
     ap.add_argument("--llama", required=True)
     ap.add_argument("--skip", default="")
     ap.add_argument("--port", type=int, default=18080)
+    ap.add_argument("--threads", default="2", help="of either engine")
     a = ap.parse_args()
     bad = 0
     for model in a.models:
-        oracle = ask.Oracle(a.oracle, model)
+        oracle = ask.Oracle(a.oracle, model, "--threads", a.threads)
         print(os.path.basename(model))
         if "perplexity" not in a.skip:
-            theirs = llama_perplexity(os.path.join(a.llama, "llama-perplexity"), model)
+            theirs = llama_perplexity(os.path.join(a.llama, "llama-perplexity"), model, a.threads)
             ours = oracle.perplexity(WINDOW, TEXT)
             change = ours / theirs - 1
             bad += abs(change) > PERPLEXITY_LIMIT
             print(f"  perplexity {ours:.4f}, llama.cpp {theirs:.4f}: {100 * change:+.3f} %")
         if "greedy" not in a.skip:
-            server = Server(os.path.join(a.llama, "llama-server"), model, a.port)
+            server = Server(os.path.join(a.llama, "llama-server"), model, a.port, a.threads)
             try:
                 equal, clear = compare_greedy(oracle, server)
             finally:
                 server.close()
             bad += clear
-            print(f"  greedy: {equal} of {len(PROMPTS)} answers of 64 tokens are equal, {clear} part without a near tie")
+            print(f"  greedy: {equal} of {len(PROMPTS)} answers of 64 tokens equal, {clear} part without a near tie")
         oracle.close()
     return 1 if bad else 0
 

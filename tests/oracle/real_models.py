@@ -21,8 +21,9 @@ LIMITS = {"exact": (2e-3, 1e-3, 0.01), "default": (2.0, 0.1, 0.5)}
 def compare(oracle, case, limits):
     """(largest difference of nll and logits, difference of the mean, step where greedy parts or None, its margin)."""
     got = oracle.nll(case["ids"])
+    top = dict(map(tuple, got["top"]))
     worst = max([abs(a - b) for a, b in zip(got["nll"], case["prompt_nll"] or [])]
-                + [abs(dict(map(tuple, got["top"]))[i] - v) for i, v in case["top10"] if i in dict(map(tuple, got["top"]))])
+                + [abs(top[i] - v) for i, v in case["top10"] if i in top])
     mean = abs(sum(got["nll"]) / len(got["nll"]) - case["mean_nll"]) if case["mean_nll"] is not None else 0.0
     out = oracle.greedy(len(case["greedy"]), case["ids"])["ids"]
     at = next((k for k, (x, y) in enumerate(zip(out, case["greedy"])) if x != y), None)
