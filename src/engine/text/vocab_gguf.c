@@ -198,6 +198,11 @@ static ag_code get_specials(ag_tokenizer *t, const source *s, ag_err *err) {
     t->unk = get_id(t, s->g, KEY("unknown_token_id"), spm ? 0 : -1);
     t->bos = get_id(t, s->g, KEY("bos_token_id"), spm ? 1 : -1);
     t->eos = get_id(t, s->g, KEY("eos_token_id"), spm ? 2 : -1);
+    /* Characters without a token become the unknown one: text must reach no control token by it. */
+    if (t->unk >= 0 && (t->unk == t->bos || t->unk == t->eos))
+        t->unk = -1;
+    if (t->unk >= 0 && t->type[t->unk] == AG_TOKEN_CONTROL)
+        t->type[t->unk] = AG_TOKEN_UNKNOWN;
     t->adds_bos = spm || t->pre->adds_bos;
     t->space_prefix = spm;
     ag_code code = ag_gguf_opt_bool(s->g, KEY("add_bos_token"), &t->adds_bos, err);

@@ -87,6 +87,30 @@ static void characters_without_a_token_become_bytes_or_unknown(void **state) {
     ag_buf_deinit(&b);
 }
 
+static void the_unknown_token_is_never_one_that_frames_text(void **state) {
+    (void)state;
+    static const piece as_control[] = {{"<unk>", 3, 0}, {"<s>", 3, 0}, {"</s>", 3, 0}};
+    static const char *const tokens[] = {"a", "<s>", "</s>"};
+    static const float scores[] = {-1, 0, 0};
+    const int32_t a[] = {0}, unknown[] = {0};
+    ag_buf b;
+    vocab v = spm_of(&b, as_control, 3, false);
+    assert_ids(v.t, ag_str("xy"), 0, unknown, 1);
+    assert_int_equal(ag_tokenizer_type(v.t, 0), AG_TOKEN_UNKNOWN);
+    close_vocab(&v);
+    ag_buf_deinit(&b);
+    begin_gguf(&b);
+    put_str_key(&b, "model", "llama");
+    put_strs_key(&b, "tokens", tokens, 3);
+    put_floats_key(&b, "scores", scores, 3);
+    put_bool_key(&b, "add_space_prefix", false);
+    put_u32_key(&b, "unknown_token_id", 2); /* also the end of the text */
+    assert_int_equal(vocab_of(&b, &v, NULL), AG_OK);
+    assert_ids(v.t, ag_str("xa"), 0, a, 1);
+    close_vocab(&v);
+    ag_buf_deinit(&b);
+}
+
 static void a_token_across_a_space_is_found(void **state) {
     (void)state;
     static const piece pieces[] = {{"<unk>", 2, 0},         {">", 1, -9},      {"<", 1, -9},
@@ -143,6 +167,7 @@ int main(void) {
         cmocka_unit_test(scores_order_as_floats_do),
         cmocka_unit_test(the_highest_score_merges_first),
         cmocka_unit_test(characters_without_a_token_become_bytes_or_unknown),
+        cmocka_unit_test(the_unknown_token_is_never_one_that_frames_text),
         cmocka_unit_test(a_token_across_a_space_is_found),
         cmocka_unit_test(the_prefix_stands_before_each_piece_but_no_empty_one),
         cmocka_unit_test(half_a_megabyte_without_a_space_is_encoded_in_seconds),
