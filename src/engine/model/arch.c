@@ -1,7 +1,7 @@
 #include "model/arch.h"
 
-/* Names of norms: one tensor name means different things in different families, see
- * docs/adding-a-model.md. */
+/* One tensor name means different norms in different families: post_attention_norm, where a family
+ * has it, stands after attention and before the sum. */
 static const ag_arch table[] = {
     {.name = "llama",
      .families = "Llama 2, Llama 3, SmolLM2, Mistral",
