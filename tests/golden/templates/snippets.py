@@ -37,7 +37,7 @@ METHODS = ["strip()", "lstrip()", "rstrip()", "strip('a ')", "upper()", "lower()
            "values() | list", "get('b')", "get('zz', 4)", "get('zz')", "items()", "keys()", "pop()", "append(1)", "copy()",
            "format(1, 'y')", "zfill(6)", "ljust(7, '.')", "rjust(7)", "center(8, '*')", "partition(',')", "rpartition('X')",
            "removeprefix('a')", "removesuffix('c')", "index(3)", "nosuch()", "find('l', 3)", "startswith('l', 2)",
-           "encode", "isnumeric()", "isdecimal()", "isprintable()"]
+           "isnumeric()", "isdecimal()", "isprintable()"]
 OPERATORS = ["+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or"]
 GETS = [".b", ".role", ".items", "[0]", "[-1]", "[9]", "['a']", "['items']", "[true]", ".missing", ".missing.x",
         "[missing]", "['get']('b')", "[1, 2]", ".0"]
@@ -130,7 +130,7 @@ def statement(rng, depth=0, loop=False):
     if kind < 0.9:
         return tag(rng, "with x = 1, y = x") + body() + "{{ x }}{{ y }}" + tag(rng, "endwith")
     if kind < 0.92:
-        return tag(rng, f"filter {rng.choice(['upper', 'trim', 'indent(2)', 'replace(1, 2)', 'length'])}") + body() + tag(rng, "endfilter")
+        return tag(rng, f"filter {rng.choice(['upper', 'trim', 'indent(2)', 'replace(1, 2)'])}") + body() + tag(rng, "endfilter")
     if kind < 0.94:
         return tag(rng, "macro w()") + "<{{ caller(7) }}>" + tag(rng, "endmacro") + tag(rng, "call(z) w()") + "{{ z }}" + body(False) + tag(rng, "endcall")
     if kind < 0.95:

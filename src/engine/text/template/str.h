@@ -43,7 +43,10 @@ void ag_tpl_adds(tpl_builder *b, const char *s); /* unmarked */
 void ag_tpl_add_cp(tpl_builder *b, uint32_t cp, bool marked);
 /* Bytes [from, to) of s, with their marks. */
 void ag_tpl_add_part(tpl_builder *b, const tpl_str *s, size_t from, size_t to);
-static inline void tpl_add_all(tpl_builder *b, const tpl_str *s) { ag_tpl_add_part(b, s, 0, s->n); }
+/* NULL adds nothing: a failure is on its way. */
+static inline void tpl_add_all(tpl_builder *b, const tpl_str *s) {
+    ag_tpl_add_part(b, s, 0, s ? s->n : 0);
+}
 /* What was collected, or NULL after a failure. The builder must not be used again. */
 const tpl_str *ag_tpl_built(tpl_builder *b);
 
