@@ -1,6 +1,6 @@
-/* Private to the kernels room: intrinsics for the AVX-512 files. A test compiles those files with
- * AG_SIMDE, which replaces the instructions by SIMDe's plain C, so that a machine without AVX-512
- * can check every result bit. */
+/* Private to the kernels room: intrinsics. A test compiles the AVX-512 files with AG_SIMDE, which
+ * replaces the instructions by SIMDe's plain C, so that a machine without AVX-512 can check every
+ * result bit. */
 #ifndef AG_KERNELS_X86_INTRIN_H
 #define AG_KERNELS_X86_INTRIN_H
 
@@ -9,9 +9,6 @@
 #include <simde/x86/avx512.h>
 #include <simde/x86/f16c.h>
 #define AG_IN_REGISTER(v) (void)0
-/* Inlining and unrolling the emulation would take the compiler minutes. */
-#define V_INLINE static inline
-#define UNROLL
 /* SIMDe 0.7.4 defines this name for the masked form. */
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
@@ -66,8 +63,16 @@ static inline void _mm512_mask_storeu_ps(void *p, __mmask16 m, __m512 a) {
 #include <immintrin.h>
 /* Makes the compiler finish a value where it stands. */
 #define AG_IN_REGISTER(v) __asm__("" : "+v"(v))
-#define V_INLINE          static inline __attribute__((always_inline))
-#define UNROLL            _Pragma("GCC unroll 8")
+#endif
+
+/* The templates count on every tile being inlined and unrolled with its shape as constants. Without
+ * the optimiser, with sanitizers or emulation that only costs minutes of compiling. */
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(AG_SIMDE)
+#define V_INLINE static inline __attribute__((always_inline))
+#define UNROLL   _Pragma("GCC unroll 8")
+#else
+#define V_INLINE static inline
+#define UNROLL
 #endif
 
 #endif

@@ -2,13 +2,10 @@
 #ifndef AG_KERNELS_X86_ISA_AVX2_H
 #define AG_KERNELS_X86_ISA_AVX2_H
 
-#include <immintrin.h>
 #include <string.h>
 
 #include "kernels/act.h"
-
-#define V_INLINE static inline __attribute__((always_inline))
-#define UNROLL   _Pragma("GCC unroll 8")
+#include "kernels/x86/intrin.h"
 
 #define V_ROWS 8
 #define V_TILE                                                                                     \
@@ -70,7 +67,7 @@ V_INLINE vdot dot_centre6(const ag_q8_block *x, int half) { return v_all4(x->c16
  * the end; the empty asm makes it add each product at once (2 times faster). */
 V_INLINE vdot dot_add(vdot acc, vi w, vi x) {
     acc = _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
-    __asm__("" : "+x"(acc));
+    AG_IN_REGISTER(acc);
     return acc;
 }
 V_INLINE vi dot_end(vdot acc) { return _mm256_madd_epi16(acc, _mm256_set1_epi16(1)); }
@@ -92,7 +89,7 @@ V_INLINE vi signed_weight(vi w) { return w; }
 V_INLINE vi signed_add(vi acc, vi w, vi x) {
     const vi pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-    __asm__("" : "+x"(acc));
+    AG_IN_REGISTER(acc);
     return acc;
 }
 

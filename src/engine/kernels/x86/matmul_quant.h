@@ -283,13 +283,10 @@ V_INLINE void slab_tokens(const ag_qformat *f, int np, const wblock *slab, int n
         slab_tile(f, np, V_TILE, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
     for (; t + 4 <= n_tok; t += 4)
         slab_tile(f, np, 4, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
-    const char *rest = (const char *)x + t * stride;
-    if (n_tok - t == 3)
-        slab_tile(f, np, 3, slab, n_groups, rest, stride, sums + t);
-    else if (n_tok - t == 2)
-        slab_tile(f, np, 2, slab, n_groups, rest, stride, sums + t);
-    else if (n_tok - t == 1)
-        slab_tile(f, np, 1, slab, n_groups, rest, stride, sums + t);
+    for (; t + 2 <= n_tok; t += 2)
+        slab_tile(f, np, 2, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
+    if (t < n_tok)
+        slab_tile(f, np, 1, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
 }
 
 /* Groups [g0, g0 + n) of a panel; both are multiples of a unit. */
