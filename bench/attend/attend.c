@@ -1,6 +1,6 @@
 /* Measures attention over paged KV on one core: decode in GB of KV read a second, cold (the cache
- * of many heads, larger than any processor cache) and warm (one head again and again), and prefill
- * in GFLOP/s (4 * d for each visible key of a row).
+ * of many heads, larger than any processor cache) and warm (one head again and again), prefill in
+ * GFLOP/s (4 * d for each visible key of a row), and writing one token.
  *
  *   bench_attend [tier] [d] [type]      default: the best tier, every head size (also 0), all types
  */
@@ -105,6 +105,29 @@ static double measure(const cache *c, int n_tok, int group, int ctx, int heads) 
     return best;
 }
 
+/* Nanoseconds to write K and V of one token and head, position after position. */
+static void writing(const ag_kernels *k, int type, int d) {
+    cache c;
+    if (!cache_init(&c, &k->kv[type], d, 512, 1))
+        return;
+    float x[512];
+    for (int i = 0; i < d; i++)
+        x[i] = (float)(i % 9) - 4.0f;
+    double best = 1e9;
+    for (int round = 0; round < 20; round++) {
+        double from = now();
+        for (int p = 0; p < 512; p++) {
+            uint8_t *block = (uint8_t *)c.blocks[p / AG_KV_BLOCK];
+            c.ops->store_k(block, d, p % AG_KV_BLOCK, x);
+            c.ops->store_v(block + c.ops->k_bytes(d), d, p % AG_KV_BLOCK, x);
+        }
+        double each = (now() - from) / 512;
+        best = each < best ? each : best;
+    }
+    printf("store    %-5s d %3d: %.0f ns\n", types[type], d, best * 1e9);
+    ag_free_pages(AG_ROOM_TEST, c.pool, c.bytes);
+}
+
 static void decode(const ag_kernels *k, int type, int d, int group) {
     static const int contexts[] = {512, 2048, 8192};
     for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++) {
@@ -148,6 +171,7 @@ int main(int argc, char **argv) {
         for (int type = 0; type < AG_KV_TYPES; type++) {
             if ((only && dims[i] != only) || (type_only && strcmp(type_only, types[type]) != 0))
                 continue;
+            writing(k, type, dims[i]);
             for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
                 decode(k, type, dims[i], groups[g]);
             prefill(k, type, dims[i], 1);

@@ -4,7 +4,7 @@
 
 #include "kernels/x86/attend_loops.h"
 
-/* Sizes, writers and scratch stay the plain ones. */
+/* Sizes and scratch stay the plain ones, the writers those of AVX2. */
 void ag_k_attend_fill_avx512(ag_kernels *k) {
     attend_serve(&k->kv[AG_KV_F32], "attend_f32_avx512", attend_f32);
     attend_serve(&k->kv[AG_KV_F16], "attend_f16_avx512", attend_f16);
