@@ -14,7 +14,9 @@
 
 /* Loops over R and NV vanish; without this gcc keeps the larger ones, and with them the sums in
  * memory. */
-#ifdef __clang__
+#ifndef __OPTIMIZE__ /* gcc refuses the annotation */
+#define W_UNROLL
+#elif defined(__clang__)
 #define W_UNROLL _Pragma("unroll")
 #else
 #define W_UNROLL _Pragma("GCC unroll 8")
