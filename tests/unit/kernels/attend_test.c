@@ -202,6 +202,10 @@ static void every_tier_stores_the_same_bytes(void **state) {
         check_fill(s.v, s.d, by[check_below(5)]);
         if (round % 5 == 3) /* every type in turn */
             s.k[check_below(s.d)] = round % 2 ? -NAN : -INFINITY;
+        /* Rounded as numbers, these NaN would become zero, infinity, or another NaN. */
+        static const uint32_t nans[] = {0x7fffffffu, 0x7f800001u, 0xffffffffu, 0x7fa12345u};
+        if (round % 5 == 1)
+            memcpy(s.v + check_below(s.d), nans + check_below(4), sizeof *s.v);
         if (round % 7 == 3)
             memset(s.v, 0, s.d * sizeof *s.v);
         const ag_kv_ops *ref = &tier[0]->kv[s.type];
