@@ -51,11 +51,6 @@ ag_code ag_budget_plan(ag_budget *b, const ag_model *m, const ag_core_opts *o, a
                                   .d = c->d_head}};
     bool explicit = o->max_context > 0;
     b->max_context = explicit ? o->max_context : c->n_ctx;
-    if (b->max_context > c->n_ctx)
-        ag_log(o->log, AG_LOG_WARN, "memory",
-               "a context of %d tokens was asked for, but the model was made for %d: answers may "
-               "get worse beyond that",
-               b->max_context, c->n_ctx);
     b->batch_tokens = min_int(o->batch_tokens, b->max_context);
     if (b->batch_tokens < o->max_sequences)
         b->batch_tokens = o->max_sequences; /* every running sequence must find a row */
@@ -97,6 +92,11 @@ ag_code ag_budget_plan(ag_budget *b, const ag_model *m, const ag_core_opts *o, a
             b->kv_blocks = useful;
     }
     b->kv_bytes = (uint64_t)b->kv_blocks * block;
+    if (b->max_context > c->n_ctx)
+        ag_log(o->log, AG_LOG_WARN, "memory",
+               "a context of %d tokens was asked for, but the model was made for %d: answers may "
+               "get worse beyond that",
+               b->max_context, c->n_ctx);
     char text[300];
     describe(m, b, o, text, sizeof text);
     ag_log(o->log, AG_LOG_INFO, "memory", "%s", text);
