@@ -27,6 +27,12 @@ struct ag_gguf {
  * was there before (the caller closes it). */
 ag_code ag_gguf_parse_part(ag_gguf *g, size_t i, ag_err *err) AG_MUST_USE;
 
+/* Bytes of a scalar in the file; 0 for strings, arrays and unknown kinds. */
+static inline size_t ag_gguf_scalar_bytes(uint32_t kind) {
+    static const uint8_t bytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+    return kind < sizeof bytes ? bytes[kind] : 0;
+}
+
 /* Name of a value's kind for messages: "an array of strings". */
 const char *ag_gguf_kind_name(ag_gguf_kind kind);
 

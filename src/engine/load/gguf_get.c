@@ -155,9 +155,8 @@ ag_span ag_gguf_array_next_str(const ag_gguf_value *array, size_t *at) {
 }
 
 int64_t ag_gguf_array_int(const ag_gguf_value *array, uint64_t i) {
-    static const uint8_t bytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    const uint8_t *p = (const uint8_t *)array->a.bytes.p + i * bytes[array->a.kind];
-    ag_cursor c = ag_cursor_of(p, bytes[array->a.kind]);
+    size_t each = ag_gguf_scalar_bytes((uint32_t)array->a.kind);
+    ag_cursor c = ag_cursor_of(array->a.bytes.p + i * each, each);
     switch (array->a.kind) {
     case AG_GGUF_U8:
     case AG_GGUF_BOOL:

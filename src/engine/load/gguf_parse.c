@@ -29,12 +29,6 @@ static ag_span take_string(ag_cursor *c) {
     return s ? ag_span_of(s, (size_t)n) : (ag_span){0};
 }
 
-/* Bytes of a scalar; 0 for strings, arrays and unknown kinds. */
-static size_t scalar_bytes(uint32_t kind) {
-    static const uint8_t bytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    return kind < sizeof bytes ? bytes[kind] : 0;
-}
-
 static void take_scalar(ag_cursor *c, ag_gguf_value *v) {
     switch (v->kind) {
     case AG_GGUF_U8:
@@ -86,7 +80,7 @@ static ag_code take_array(parser *p, ag_span key, ag_gguf_value *v, ag_err *err)
         return cut_short(p, "an array", err);
     v->a.kind = (ag_gguf_kind)kind;
     v->a.n = n;
-    size_t from = p->c.at, each = scalar_bytes(kind);
+    size_t from = p->c.at, each = ag_gguf_scalar_bytes(kind);
     if (each) {
         if (n > SIZE_MAX / each)
             n = SIZE_MAX / each;
@@ -114,7 +108,7 @@ static ag_code take_value(parser *p, ag_span key, ag_gguf_value *v, ag_err *err)
         v->s = take_string(&p->c);
     else if (kind == AG_GGUF_ARRAY)
         return take_array(p, key, v, err);
-    else if (scalar_bytes(kind))
+    else if (ag_gguf_scalar_bytes(kind))
         take_scalar(&p->c, v);
     else
         return ag_fail(err, AG_E_FORMAT,

@@ -3,10 +3,7 @@
 #include "base/mem.h"
 #include "model/forward.h"
 
-static size_t max3(size_t a, size_t b, size_t c) {
-    size_t m = a > b ? a : b;
-    return m > c ? m : c;
-}
+static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 
 /* Hands out 64-byte aligned pieces; with memory NULL it only adds up. */
 static void *carve(uint8_t *memory, size_t *at, size_t bytes) {
@@ -21,11 +18,11 @@ static size_t plan(ag_scratch *s, uint8_t *memory, const ag_model *m, const ag_k
     size_t t = (size_t)s->max_rows, e = (size_t)c->n_embd, f = (size_t)c->n_ff;
     size_t qd = (size_t)c->n_heads * (size_t)c->d_head;
     size_t kd = (size_t)c->n_kv_heads * (size_t)c->d_head, half = (size_t)c->rot / 2;
-    int widest = (int)max3(e, qd, f), group = c->n_heads / c->n_kv_heads;
+    int widest = (int)max_size(e, max_size(qd, f)), group = c->n_heads / c->n_kv_heads;
     size_t at = 0;
     s->x_stride = ((size_t)widest + 15) / 16 * 16;
     s->x8_stride = ag_act_q8_bytes((widest + 31) / 32 * 32);
-    s->wide_stride = (max3(qd + 2 * kd, 2 * f, 0) + 15) / 16 * 16;
+    s->wide_stride = (max_size(qd + 2 * kd, 2 * f) + 15) / 16 * 16;
     s->attend_stride = (kv->attend_scratch(AG_ATTEND_TILE, group, c->d_head) + 15) / 16 * 16;
     s->h = carve(memory, &at, t * e * sizeof(float));
     s->x = carve(memory, &at, t * s->x_stride * sizeof(float));
