@@ -225,15 +225,15 @@ static void show_row(const bench *b, const row *r) {
 static int read_facts(bench *b) {
     static const char *const kv[AG_KV_TYPES] = {
         [AG_KV_F32] = "f32", [AG_KV_F16] = "f16", [AG_KV_BF16] = "bf16", [AG_KV_Q8_0] = "q8_0"};
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_err err = {0};
     const char *path = ag_cli_model_path(b->a);
     if (!path)
         return AG_CLI_USAGE;
-    if (ag_gguf_open(path, &g, &err))
+    if (ag_source_open(path, &g, &err))
         return ag_cli_fail(&err);
     ag_cli_facts_read(g, &b->facts);
-    ag_gguf_close(&g);
+    ag_source_close(&g);
     b->kv_type = AG_KV_F16;
     for (int t = 0; t < AG_KV_TYPES; t++)
         if (b->a->kv_type && strcmp(b->a->kv_type, kv[t]) == 0)

@@ -4,42 +4,42 @@
 
 #include "base/limits.h"
 
-static const ag_gguf_value *find(const ag_gguf *g, ag_span arch, const char *key) {
+static const ag_value *find(const ag_source *g, ag_span arch, const char *key) {
     char full[192];
     if (arch.n == 0 || arch.n > 100)
         return NULL;
     snprintf(full, sizeof full, "%.*s.%s", AG_SPAN(arch), key);
-    return ag_gguf_find(g, full);
+    return ag_source_find(g, full);
 }
 
 static uint32_t clamp(uint64_t v) { return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v; }
 
-static uint32_t number_of(const ag_gguf_value *v) {
+static uint32_t number_of(const ag_value *v) {
     if (!v)
         return 0;
     switch (v->kind) {
-    case AG_GGUF_U8:
-    case AG_GGUF_U16:
-    case AG_GGUF_U32:
-    case AG_GGUF_U64:
+    case AG_VALUE_U8:
+    case AG_VALUE_U16:
+    case AG_VALUE_U32:
+    case AG_VALUE_U64:
         return clamp(v->u);
-    case AG_GGUF_I8:
-    case AG_GGUF_I16:
-    case AG_GGUF_I32:
-    case AG_GGUF_I64:
+    case AG_VALUE_I8:
+    case AG_VALUE_I16:
+    case AG_VALUE_I32:
+    case AG_VALUE_I64:
         return v->i < 0 ? 0 : clamp((uint64_t)v->i);
     default:
         return 0;
     }
 }
 
-static bool is_number_array(const ag_gguf_value *v) {
-    return v && v->kind == AG_GGUF_ARRAY && v->a.kind != AG_GGUF_STRING && v->a.n > 0 &&
+static bool is_number_array(const ag_value *v) {
+    return v && v->kind == AG_VALUE_ARRAY && v->a.kind != AG_VALUE_STRING && v->a.n > 0 &&
            v->a.n <= AG_MAX_LAYERS;
 }
 
 /* A number, or the largest of an array with one number per layer; *sum adds up the layers. */
-static uint32_t per_layer(const ag_gguf_value *v, uint32_t layers, uint64_t *sum) {
+static uint32_t per_layer(const ag_value *v, uint32_t layers, uint64_t *sum) {
     if (!is_number_array(v)) {
         uint32_t n = number_of(v);
         *sum = (uint64_t)n * layers;
@@ -48,7 +48,7 @@ static uint32_t per_layer(const ag_gguf_value *v, uint32_t layers, uint64_t *sum
     uint64_t most = 0;
     *sum = 0;
     for (uint64_t i = 0; i < v->a.n; i++) {
-        int64_t n = ag_gguf_array_int(v, i);
+        int64_t n = ag_value_int(v, i);
         uint64_t u = n < 0 || n > UINT32_MAX ? 0 : (uint64_t)n;
         *sum += u;
         most = u > most ? u : most;
@@ -56,12 +56,12 @@ static uint32_t per_layer(const ag_gguf_value *v, uint32_t layers, uint64_t *sum
     return clamp(most);
 }
 
-static ag_span text_of(const ag_gguf *g, const char *key) {
-    const ag_gguf_value *v = ag_gguf_find(g, key);
-    return v && v->kind == AG_GGUF_STRING ? v->s : (ag_span){0};
+static ag_span text_of(const ag_source *g, const char *key) {
+    const ag_value *v = ag_source_find(g, key);
+    return v && v->kind == AG_VALUE_STRING ? v->s : (ag_span){0};
 }
 
-static void read_shape(const ag_gguf *g, ag_cli_facts *f) {
+static void read_shape(const ag_source *g, ag_cli_facts *f) {
     uint64_t sum = 0;
     f->layers = number_of(find(g, f->arch, "block_count"));
     f->embd = number_of(find(g, f->arch, "embedding_length"));
@@ -83,19 +83,19 @@ static void read_shape(const ag_gguf *g, ag_cli_facts *f) {
         f->value_len = f->key_len;
     f->experts = number_of(find(g, f->arch, "expert_count"));
     f->experts_used = number_of(find(g, f->arch, "expert_used_count"));
-    const ag_gguf_value *tokens = ag_gguf_find(g, "tokenizer.ggml.tokens");
-    f->vocab = tokens && tokens->kind == AG_GGUF_ARRAY ? tokens->a.n : 0;
+    const ag_value *tokens = ag_source_find(g, "tokenizer.ggml.tokens");
+    f->vocab = tokens && tokens->kind == AG_VALUE_ARRAY ? tokens->a.n : 0;
 }
 
 /* Of bytes or parameters in an expert tensor, the part that one token uses. */
-static uint64_t used_share(const ag_cli_facts *f, const ag_gguf_tensor *t, uint64_t n) {
+static uint64_t used_share(const ag_cli_facts *f, const ag_tensor *t, uint64_t n) {
     bool is_expert = ag_span_find(t->name, ag_str("_exps."), 0) != SIZE_MAX;
     if (!is_expert || f->experts == 0 || f->experts_used >= f->experts)
         return n;
     return (uint64_t)((double)n * f->experts_used / f->experts);
 }
 
-static void add_tensor(ag_cli_facts *f, const ag_gguf_tensor *t) {
+static void add_tensor(ag_cli_facts *f, const ag_tensor *t) {
     uint64_t n = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
     ag_cli_type_sum *sum = &f->by_type[t->type];
     sum->tensors++;
@@ -103,15 +103,15 @@ static void add_tensor(ag_cli_facts *f, const ag_gguf_tensor *t) {
     sum->bytes += t->bytes;
     f->params += n;
     f->tensor_bytes += t->bytes;
-    if ((uint32_t)t->split + 1 > f->n_files)
-        f->n_files = (uint32_t)t->split + 1;
+    if ((uint32_t)t->file + 1 > f->n_files)
+        f->n_files = (uint32_t)t->file + 1;
     if (!(f->has_output && ag_span_is(t->name, "token_embd.weight")))
         f->decode_bytes += used_share(f, t, t->bytes);
     if (t->n_dims >= 2 && ag_span_starts(t->name, ag_str("blk.")))
         f->prefill_params += used_share(f, t, n);
 }
 
-void ag_cli_facts_read(const ag_gguf *g, ag_cli_facts *f) {
+void ag_cli_facts_read(const ag_source *g, ag_cli_facts *f) {
     *f = (ag_cli_facts){.file_type = UINT32_MAX, .n_files = 1};
     f->arch = text_of(g, "general.architecture");
     f->name = text_of(g, "general.name");
@@ -119,13 +119,13 @@ void ag_cli_facts_read(const ag_gguf *g, ag_cli_facts *f) {
     f->tokenizer = text_of(g, "tokenizer.ggml.model");
     f->pre = text_of(g, "tokenizer.ggml.pre");
     f->chat_template = text_of(g, "tokenizer.chat_template");
-    const ag_gguf_value *type = ag_gguf_find(g, "general.file_type");
+    const ag_value *type = ag_source_find(g, "general.file_type");
     if (type)
         f->file_type = number_of(type);
     read_shape(g, f);
-    f->has_output = ag_gguf_find_tensor(g, "output.weight") != NULL;
-    for (size_t i = 0; i < ag_gguf_n_tensors(g); i++)
-        add_tensor(f, ag_gguf_tensor_at(g, i));
+    f->has_output = ag_source_find_tensor(g, "output.weight") != NULL;
+    for (size_t i = 0; i < ag_source_n_tensors(g); i++)
+        add_tensor(f, ag_source_tensor_at(g, i));
     f->main_type = AG_T_F32;
     for (int t = 0; t < AG_T_LIMIT; t++)
         if (f->by_type[t].params > f->by_type[f->main_type].params)

@@ -4,7 +4,7 @@
 #define AG_CLI_FACTS_H
 
 #include "kernels/kernels.h"
-#include "load/gguf.h"
+#include "load/source.h"
 
 typedef struct ag_cli_type_sum {
     uint32_t tensors;
@@ -30,7 +30,7 @@ typedef struct ag_cli_facts {
     bool has_output; /* an output matrix of its own */
 } ag_cli_facts;
 
-void ag_cli_facts_read(const ag_gguf *g, ag_cli_facts *f);
+void ag_cli_facts_read(const ag_source *g, ag_cli_facts *f);
 /* "Q4_K_M": the mixture that general.file_type names; NULL when absent or unknown. */
 const char *ag_cli_mixture(const ag_cli_facts *f);
 /* Bytes of KV for n tokens of one sequence, as the kernels lay it out; 0 when unknown. */

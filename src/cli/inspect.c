@@ -1,4 +1,4 @@
-/* autoglm inspect: what a GGUF file holds. Nothing but the header is read. */
+/* autoglm inspect: what a model file or folder holds. Only headers are read. */
 #include <stdio.h>
 
 #include "base/utf8.h"
@@ -14,7 +14,7 @@ static const char *const kv_names[AG_KV_TYPES] = {
     [AG_KV_F32] = "f32", [AG_KV_F16] = "f16", [AG_KV_BF16] = "bf16", [AG_KV_Q8_0] = "q8_0"};
 
 /* Can this build run the model? If not, err says why. */
-static bool can_run(const ag_gguf *g, const ag_cli_facts *f, ag_err *err) {
+static bool can_run(const ag_source *g, const ag_cli_facts *f, ag_err *err) {
     ag_model_config config;
     ag_tokenizer *tokenizer = NULL;
     if (ag_model_config_read(g, &config, err))
@@ -27,7 +27,7 @@ static bool can_run(const ag_gguf *g, const ag_cli_facts *f, ag_err *err) {
             return false;
         }
     }
-    if (ag_tokenizer_from_gguf(g, &tokenizer, err))
+    if (ag_tokenizer_from_source(g, &tokenizer, err))
         return false;
     ag_tokenizer_free(&tokenizer);
     return true;
@@ -107,47 +107,47 @@ static void print_memory(const ag_cli_facts *f) {
     }
 }
 
-static void print_value(const ag_gguf_value *v);
+static void print_value(const ag_value *v);
 
-static void print_array(const ag_gguf_value *v) {
+static void print_array(const ag_value *v) {
     uint64_t n = v->a.n < SHOWN_ELEMENTS ? v->a.n : SHOWN_ELEMENTS;
     size_t at = 0;
     ag_cli_out("[");
     for (uint64_t i = 0; i < n; i++) {
         ag_cli_out(i ? ", " : "");
-        if (v->a.kind == AG_GGUF_STRING) {
+        if (v->a.kind == AG_VALUE_STRING) {
             ag_cli_out("\"");
-            ag_cli_out_name(ag_span_sub(ag_gguf_array_next_str(v, &at), 0, 60));
+            ag_cli_out_name(ag_span_sub(ag_value_next_str(v, &at), 0, 60));
             ag_cli_out("\"");
-        } else if (v->a.kind == AG_GGUF_F32 || v->a.kind == AG_GGUF_F64) {
-            ag_cli_out("%g", ag_gguf_array_num(v, i));
+        } else if (v->a.kind == AG_VALUE_F32 || v->a.kind == AG_VALUE_F64) {
+            ag_cli_out("%g", ag_value_num(v, i));
         } else {
-            ag_cli_out("%lld", (long long)ag_gguf_array_int(v, i));
+            ag_cli_out("%lld", (long long)ag_value_int(v, i));
         }
     }
     ag_cli_out(v->a.n > n ? ", ... %llu in all]" : "]", (unsigned long long)v->a.n);
 }
 
-static void print_value(const ag_gguf_value *v) {
+static void print_value(const ag_value *v) {
     switch (v->kind) {
-    case AG_GGUF_STRING:
+    case AG_VALUE_STRING:
         ag_cli_out_name(ag_span_sub(v->s, 0, 200));
         ag_cli_out(v->s.n > 200 ? "... (%zu bytes)" : "", v->s.n);
         break;
-    case AG_GGUF_ARRAY:
+    case AG_VALUE_ARRAY:
         print_array(v);
         break;
-    case AG_GGUF_F32:
-    case AG_GGUF_F64:
+    case AG_VALUE_F32:
+    case AG_VALUE_F64:
         ag_cli_out("%.9g", v->f);
         break;
-    case AG_GGUF_BOOL:
+    case AG_VALUE_BOOL:
         ag_cli_out(v->u ? "true" : "false");
         break;
-    case AG_GGUF_I8:
-    case AG_GGUF_I16:
-    case AG_GGUF_I32:
-    case AG_GGUF_I64:
+    case AG_VALUE_I8:
+    case AG_VALUE_I16:
+    case AG_VALUE_I32:
+    case AG_VALUE_I64:
         ag_cli_out("%lld", (long long)v->i);
         break;
     default:
@@ -156,10 +156,10 @@ static void print_value(const ag_gguf_value *v) {
     }
 }
 
-static void print_keys(const ag_gguf *g) {
+static void print_keys(const ag_source *g) {
     ag_cli_out("\n  Keys\n");
-    for (size_t i = 0; i < ag_gguf_n_keys(g); i++) {
-        const ag_gguf_key *k = ag_gguf_key_at(g, i);
+    for (size_t i = 0; i < ag_source_n_keys(g); i++) {
+        const ag_source_key *k = ag_source_key_at(g, i);
         ag_cli_out("    ");
         ag_cli_out_name(k->name);
         ag_cli_out(" = ");
@@ -168,10 +168,10 @@ static void print_keys(const ag_gguf *g) {
     }
 }
 
-static void print_tensors(const ag_gguf *g) {
+static void print_tensors(const ag_source *g) {
     ag_cli_out("\n  Tensors\n");
-    for (size_t i = 0; i < ag_gguf_n_tensors(g); i++) {
-        const ag_gguf_tensor *t = ag_gguf_tensor_at(g, i);
+    for (size_t i = 0; i < ag_source_n_tensors(g); i++) {
+        const ag_tensor *t = ag_source_tensor_at(g, i);
         const ag_type_info *info = ag_type_find((uint32_t)t->type);
         ag_cli_out("    %-7s ", info ? info->name : "?");
         ag_cli_out_name(t->name);
@@ -182,7 +182,7 @@ static void print_tensors(const ag_gguf *g) {
     }
 }
 
-static void print_identity(const ag_gguf *g, const ag_cli_facts *f) {
+static void print_identity(const ag_source *g, const ag_cli_facts *f) {
     char text[32], size[AG_CLI_SIZE_TEXT];
     const ag_arch *arch = ag_arch_find(f->arch);
     ag_err err = {0};
@@ -208,7 +208,7 @@ static void print_identity(const ag_gguf *g, const ag_cli_facts *f) {
                mixture ? mixture : ag_type_find((uint32_t)f->main_type)->name,
                f->params ? 8.0 * (double)f->tensor_bytes / (double)f->params : 0.0);
     row("file");
-    ag_cli_out("%s, GGUF version %u", ag_cli_size(ag_gguf_file_bytes(g), size), ag_gguf_version(g));
+    ag_cli_out("%s, %s", ag_cli_size(ag_source_file_bytes(g), size), ag_source_format(g));
     ag_cli_out(f->n_files > 1 ? ", %u files\n" : "\n", f->n_files);
 }
 
@@ -250,7 +250,7 @@ static void print_shape(const ag_cli_facts *f) {
     }
 }
 
-static void print_all(const ag_cli_args *a, const ag_gguf *g, const ag_cli_facts *f) {
+static void print_all(const ag_cli_args *a, const ag_source *g, const ag_cli_facts *f) {
     ag_cli_out_name(ag_str(a->pos[0]));
     ag_cli_out("\n");
     print_identity(g, f);
@@ -302,23 +302,23 @@ static json_t *json_memory(const ag_cli_facts *f) {
     return list;
 }
 
-static json_t *json_value(const ag_gguf_value *v) {
+static json_t *json_value(const ag_value *v) {
     switch (v->kind) {
-    case AG_GGUF_STRING:
+    case AG_VALUE_STRING:
         return ag_cli_json_text(v->s);
-    case AG_GGUF_F32:
-    case AG_GGUF_F64: {
+    case AG_VALUE_F32:
+    case AG_VALUE_F64: {
         json_t *real = json_real(v->f);
         return real ? real : json_null();
     }
-    case AG_GGUF_BOOL:
+    case AG_VALUE_BOOL:
         return json_boolean(v->u);
-    case AG_GGUF_I8:
-    case AG_GGUF_I16:
-    case AG_GGUF_I32:
-    case AG_GGUF_I64:
+    case AG_VALUE_I8:
+    case AG_VALUE_I16:
+    case AG_VALUE_I32:
+    case AG_VALUE_I64:
         return json_integer(v->i);
-    case AG_GGUF_ARRAY:
+    case AG_VALUE_ARRAY:
         break;
     default:
         return json_u64(v->u);
@@ -327,31 +327,31 @@ static json_t *json_value(const ag_gguf_value *v) {
     size_t at = 0;
     for (uint64_t i = 0; i < v->a.n && i < SHOWN_ELEMENTS; i++) {
         json_t *one = NULL;
-        if (v->a.kind == AG_GGUF_STRING)
-            one = ag_cli_json_text(ag_gguf_array_next_str(v, &at));
-        else if (v->a.kind == AG_GGUF_F32 || v->a.kind == AG_GGUF_F64)
-            one = json_real(ag_gguf_array_num(v, i));
+        if (v->a.kind == AG_VALUE_STRING)
+            one = ag_cli_json_text(ag_value_next_str(v, &at));
+        else if (v->a.kind == AG_VALUE_F32 || v->a.kind == AG_VALUE_F64)
+            one = json_real(ag_value_num(v, i));
         else
-            one = json_integer(ag_gguf_array_int(v, i));
+            one = json_integer(ag_value_int(v, i));
         json_array_append_new(list, one ? one : json_null());
     }
     return json_pack("{s:o, s:o}", "n", json_u64(v->a.n), "first", list);
 }
 
-static json_t *json_keys(const ag_gguf *g) {
+static json_t *json_keys(const ag_source *g) {
     json_t *list = json_array();
-    for (size_t i = 0; i < ag_gguf_n_keys(g); i++) {
-        const ag_gguf_key *k = ag_gguf_key_at(g, i);
+    for (size_t i = 0; i < ag_source_n_keys(g); i++) {
+        const ag_source_key *k = ag_source_key_at(g, i);
         json_array_append_new(list, json_pack("{s:o, s:o}", "key", ag_cli_json_text(k->name),
                                               "value", json_value(&k->value)));
     }
     return list;
 }
 
-static json_t *json_tensors(const ag_gguf *g) {
+static json_t *json_tensors(const ag_source *g) {
     json_t *list = json_array();
-    for (size_t i = 0; i < ag_gguf_n_tensors(g); i++) {
-        const ag_gguf_tensor *t = ag_gguf_tensor_at(g, i);
+    for (size_t i = 0; i < ag_source_n_tensors(g); i++) {
+        const ag_tensor *t = ag_source_tensor_at(g, i);
         const ag_type_info *info = ag_type_find((uint32_t)t->type);
         json_t *dims = json_array();
         for (int d = 0; d < t->n_dims; d++)
@@ -371,7 +371,7 @@ static void add_text(json_t *o, const char *key, ag_span s) {
     json_object_set_new(o, key, s.n ? ag_cli_json_text(s) : json_null());
 }
 
-static json_t *json_all(const ag_cli_args *a, const ag_gguf *g, const ag_cli_facts *f) {
+static json_t *json_all(const ag_cli_args *a, const ag_source *g, const ag_cli_facts *f) {
     const char *mixture = ag_cli_mixture(f);
     ag_err err = {0};
     json_t *o = json_object();
@@ -385,10 +385,10 @@ static json_t *json_all(const ag_cli_args *a, const ag_gguf *g, const ag_cli_fac
     add_number(o, "parameters", f->params);
     add_text(o, "quantisation",
              ag_str(mixture ? mixture : ag_type_find((uint32_t)f->main_type)->name));
-    add_number(o, "file_bytes", ag_gguf_file_bytes(g));
+    add_number(o, "file_bytes", ag_source_file_bytes(g));
     add_number(o, "tensor_bytes", f->tensor_bytes);
     add_number(o, "files", f->n_files);
-    add_number(o, "gguf_version", ag_gguf_version(g));
+    add_text(o, "format", ag_str(ag_source_format(g)));
     add_number(o, "context_length", f->ctx);
     add_number(o, "sliding_window", f->window);
     add_number(o, "layers", f->layers);
@@ -415,11 +415,11 @@ static json_t *json_all(const ag_cli_args *a, const ag_gguf *g, const ag_cli_fac
 }
 
 int ag_cli_inspect(const ag_cli_args *a) {
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_err err = {0};
     int status = AG_CLI_DONE;
     ag_cli_facts f;
-    if (ag_gguf_open(a->pos[0], &g, &err))
+    if (ag_source_open(a->pos[0], &g, &err))
         return ag_cli_fail(&err);
     ag_cli_facts_read(g, &f);
     if (a->json) {
@@ -433,6 +433,6 @@ int ag_cli_inspect(const ag_cli_args *a) {
         ag_cli_note("%s: the model has no chat template", a->pos[0]);
         status = AG_CLI_FAILED;
     }
-    ag_gguf_close(&g);
+    ag_source_close(&g);
     return status;
 }

@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "cli/input.h"
 #include "cli/out.h"
-#include "load/gguf.h"
+#include "load/source.h"
 
 static const char *type_name(ag_token_type t) {
     switch (t) {
@@ -108,7 +108,7 @@ static int decode(const ag_cli_args *a, const ag_tokenizer *t) {
 }
 
 int ag_cli_tokenize(const ag_cli_args *a) {
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_tokenizer *t = NULL;
     ag_err err = {0};
     if (a->decode && (a->n_pos > 0 || a->file))
@@ -117,11 +117,11 @@ int ag_cli_tokenize(const ag_cli_args *a) {
     if (!path)
         return AG_CLI_USAGE;
     int status = AG_CLI_DONE;
-    if (ag_gguf_open(path, &g, &err) || ag_tokenizer_from_gguf(g, &t, &err))
+    if (ag_source_open(path, &g, &err) || ag_tokenizer_from_source(g, &t, &err))
         status = ag_cli_fail(&err);
     else
         status = a->decode ? decode(a, t) : encode(a, t);
     ag_tokenizer_free(&t);
-    ag_gguf_close(&g);
+    ag_source_close(&g);
     return status;
 }

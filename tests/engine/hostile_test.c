@@ -84,14 +84,14 @@ static bool try_path(const char *path) {
 }
 
 static void try_bytes(const uint8_t *p, size_t n, bool engine_too) {
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_err err = {0};
     uint8_t *copy = malloc(n ? n : 1); /* exactly sized: reading past its end is seen */
     memcpy(copy, p, n);
     ag_code code = ag_gguf_open_bytes(copy, n, &g, &err);
     if (code)
         check_error(code, &err);
-    ag_gguf_close(&g);
+    ag_source_close(&g);
     free(copy);
     if (!engine_too)
         return;
@@ -108,18 +108,18 @@ static void try_bytes(const uint8_t *p, size_t n, bool engine_too) {
 
 /* Where tensor data begins: the last offset at which parsing still fails when cut. */
 static size_t header_bytes(const uint8_t *p, size_t n) {
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_err err = {0};
     if (ag_gguf_open_bytes(p, n, &g, &err)) {
         complain("undamaged file", err.msg);
         return 0;
     }
     size_t first = n;
-    for (size_t i = 0; i < ag_gguf_n_tensors(g); i++) {
-        size_t at = (size_t)ag_gguf_tensor_at(g, i)->file_at;
+    for (size_t i = 0; i < ag_source_n_tensors(g); i++) {
+        size_t at = (size_t)ag_source_tensor_at(g, i)->file_at;
         first = at < first ? at : first;
     }
-    ag_gguf_close(&g);
+    ag_source_close(&g);
     return first;
 }
 

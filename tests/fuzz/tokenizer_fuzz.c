@@ -50,15 +50,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
         text = ag_span_sub(all, cut + sizeof marker - 1, n);
         all.n = cut;
     }
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_tokenizer *t = NULL;
     if (ag_gguf_open_bytes(all.p, all.n, &g, NULL) == AG_OK &&
-        ag_tokenizer_from_gguf(g, &t, NULL) == AG_OK) {
+        ag_tokenizer_from_source(g, &t, NULL) == AG_OK) {
         check_tokens(t);
         for (unsigned flags = 0; flags < 4; flags++)
             check_text(t, ag_span_sub(text, 0, MAX_TEXT), flags);
     }
     ag_tokenizer_free(&t);
-    ag_gguf_close(&g);
+    ag_source_close(&g);
     return 0;
 }

@@ -89,13 +89,13 @@ static int measure(const ag_tokenizer *t, const char *path) {
 
 int main(int argc, char **argv) {
     ag_err err = {0};
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_tokenizer *t = NULL;
     if (argc < 2 || ag_gguf_open(argv[1], &g, &err) != AG_OK)
         return fail(&err);
     uint64_t at = ag_clock_us();
     int rc = 1;
-    if (ag_tokenizer_from_gguf(g, &t, &err) != AG_OK)
+    if (ag_tokenizer_from_source(g, &t, &err) != AG_OK)
         fail(&err);
     else {
         fprintf(stderr, "built %d tokens in %.1f ms\n", ag_tokenizer_n(t),
@@ -103,6 +103,6 @@ int main(int argc, char **argv) {
         rc = argc > 2 ? measure(t, argv[2]) : serve(t);
     }
     ag_tokenizer_free(&t);
-    ag_gguf_close(&g);
+    ag_source_close(&g);
     return rc;
 }

@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
-ag_code ag_engine_open_chat(ag_engine *e, const ag_gguf *file, const char *override, ag_err *err) {
+ag_code ag_engine_open_chat(ag_engine *e, const ag_source *file, const char *override,
+                            ag_err *err) {
     ag_span text = ag_str(override);
     ag_code code = ag_chat_from_gguf(file, e->tokenizer, text, &e->chat, &e->no_chat);
     if (!code || (!override && code != AG_E_NOMEM))

@@ -108,7 +108,7 @@ static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_
 static ag_code take_name(ag_engine *e, const char *path, ag_err *err) {
     const char *slash = strrchr(path, '/');
     ag_span name = ag_str(slash ? slash + 1 : path);
-    ag_code code = ag_gguf_opt_str(e->core.file, "general.name", &name, err);
+    ag_code code = ag_source_opt_str(e->core.file, "general.name", &name, err);
     if (code)
         return code;
     ag_buf buf;
@@ -122,14 +122,14 @@ static ag_code take_name(ag_engine *e, const char *path, ag_err *err) {
 
 static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
     ag_core_opts co;
-    ag_gguf *file = NULL;
+    ag_source *file = NULL;
     ag_code code;
-    if ((code = read_opts(o, &e->log, &co, err)) || (code = ag_gguf_open(o->model, &file, err)))
+    if ((code = read_opts(o, &e->log, &co, err)) || (code = ag_source_open(o->model, &file, err)))
         return code;
     /* The tokenizer first: it is quick, and a file without one is refused before the long work. */
-    if ((code = ag_tokenizer_from_gguf(file, &e->tokenizer, err)) ||
+    if ((code = ag_tokenizer_from_source(file, &e->tokenizer, err)) ||
         (code = ag_engine_open_chat(e, file, o->chat_template, err))) {
-        ag_gguf_close(&file);
+        ag_source_close(&file);
         return code;
     }
     if ((code = ag_core_open(&e->core, file, &co, err)) || (code = take_name(e, o->model, err)) ||

@@ -20,7 +20,7 @@ struct ag_engine {
 
 /* Find the model's chat template, or use `override` (Jinja source; NULL: none). A model without a
  * usable one opens all the same. AG_E_TEMPLATE for the override, AG_E_NOMEM. */
-ag_code ag_engine_open_chat(ag_engine *e, const ag_gguf *file, const char *override,
+ag_code ag_engine_open_chat(ag_engine *e, const ag_source *file, const char *override,
                             ag_err *err) AG_MUST_USE;
 
 /* A handle is the job itself, under a name that hides it. */

@@ -21,7 +21,7 @@ static ag_code open_buffers(ag_core *core, const ag_core_opts *o, const ag_budge
     return code;
 }
 
-ag_code ag_core_open(ag_core *core, ag_gguf *file, const ag_core_opts *o, ag_err *err) {
+ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *o, ag_err *err) {
     *core = (ag_core){.file = file};
     ag_model_opts mo = {.kernels = o->kernels,
                         .dtype = o->dtype,
@@ -51,7 +51,7 @@ void ag_core_close(ag_core *core) {
     ag_free(core->logit_rows);
     ag_pool_free(&core->pool);
     ag_model_close(&core->model);
-    ag_gguf_close(&core->file);
+    ag_source_close(&core->file);
     *core = (ag_core){0};
 }
 

@@ -27,7 +27,7 @@ typedef struct ag_core_opts {
 } ag_core_opts;
 
 typedef struct ag_core {
-    ag_gguf *file; /* owned: embeddings are read from its mapping */
+    ag_source *file; /* owned: embeddings are read from its mapping */
     ag_model model;
     ag_pool *pool;
     ag_kv kv;
@@ -42,7 +42,7 @@ typedef struct ag_core {
 
 /* Takes ownership of `file` in every case. AG_E_BUDGET (the message shows the arithmetic), and what
  * binding and loading give. */
-ag_code ag_core_open(ag_core *core, ag_gguf *file, const ag_core_opts *opts,
+ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *opts,
                      ag_err *err) AG_MUST_USE;
 void ag_core_close(ag_core *core);
 

@@ -52,5 +52,7 @@ size_t ag_type_bytes(ag_type type, size_t n);
 /* Decode n elements (a multiple of the block) to float32, bit-equal to the reference formulas:
  * rounding happens where the reference rounds. Defined for every `decoded` type. */
 void ag_type_decode(ag_type type, const void *src, float *dst, size_t n);
+/* Encode n float32 (a multiple of the block), rounding to nearest. Defined for F32, F16, BF16. */
+void ag_type_encode(ag_type type, const float *src, void *dst, size_t n);
 
 #endif

@@ -1,60 +1,10 @@
-/* Opening and closing GGUF files, and finding the parts of a split set. */
+/* Opening GGUF files, and finding the parts of a split set. */
 #include "load/gguf.h"
 
 #include <stdio.h>
 
 #include "base/limits.h"
-#include "load/gguf_file.h"
-
-void ag_gguf_close(ag_gguf **gp) {
-    ag_gguf *g = *gp;
-    if (!g)
-        return;
-    for (size_t i = 0; i < g->n_parts; i++) {
-        ag_file_map_close(&g->parts[i].map);
-        ag_free(g->parts[i].path);
-    }
-    ag_free(g->parts);
-    ag_free(g->keys);
-    ag_free(g->tensors);
-    ag_map_deinit(&g->key_index);
-    ag_map_deinit(&g->tensor_index);
-    ag_free(g);
-    *gp = NULL;
-}
-
-/* Parts are counted in only once they hold something to close. */
-static ag_code add_part(ag_gguf *g, const char *path, ag_span bytes, ag_err *err) {
-    ag_gguf_part *parts = ag_realloc(AG_ROOM_LOAD, g->parts, g->n_parts + 1, sizeof *parts);
-    if (!parts)
-        return ag_fail(err, AG_E_NOMEM, "out of memory while opening a model file");
-    g->parts = parts;
-    ag_gguf_part *part = &parts[g->n_parts];
-    *part = (ag_gguf_part){.bytes = bytes, .map = {.fd = -1}};
-    g->n_parts++;
-    if (!path)
-        return AG_OK;
-    part->path = ag_strndup(AG_ROOM_LOAD, path, strlen(path));
-    if (!part->path)
-        return ag_fail(err, AG_E_NOMEM, "out of memory while opening %s", path);
-    ag_code code = ag_file_map_open(&part->map, path, err);
-    if (!code)
-        part->bytes = ag_span_of(part->map.p, part->map.n);
-    return code;
-}
-
-static ag_code new_gguf(ag_gguf **out, ag_err *err) {
-    ag_gguf *g = ag_calloc(AG_ROOM_LOAD, 1, sizeof *g);
-    if (!g)
-        return ag_fail(err, AG_E_NOMEM, "out of memory while opening a model file");
-    ag_code code = ag_map_init(&g->tensor_index, AG_ROOM_LOAD, 512, err);
-    if (code) {
-        ag_free(g);
-        return code;
-    }
-    *out = g;
-    return AG_OK;
-}
+#include "load/source_parts.h"
 
 #define SPLIT_TAIL_BYTES 20 /* "-00001-of-00003.gguf" */
 
@@ -74,7 +24,7 @@ static bool is_split_name(const char *path, size_t *prefix, uint32_t *no, uint32
     return a >= 1 && a <= b && b <= AG_MAX_GGUF_SPLITS;
 }
 
-static ag_code open_split(ag_gguf *g, const char *path, size_t prefix, uint32_t count,
+static ag_code open_split(ag_source *g, const char *path, size_t prefix, uint32_t count,
                           ag_err *err) {
     ag_buf name;
     ag_buf_init(&name, AG_ROOM_LOAD, 4096 + 32);
@@ -87,7 +37,7 @@ static ag_code open_split(ag_gguf *g, const char *path, size_t prefix, uint32_t 
         if (!code && !s)
             code = ag_fail(err, AG_E_NOMEM, "out of memory while opening %s", path);
         if (!code)
-            code = add_part(g, s, (ag_span){0}, err);
+            code = ag_source_add_file(g, s, (ag_span){0}, err);
         if (code == AG_E_NOT_FOUND)
             ag_err_wrap(err, code, "part %u of %u of a split model is missing", i, count);
         if (!code)
@@ -96,7 +46,7 @@ static ag_code open_split(ag_gguf *g, const char *path, size_t prefix, uint32_t 
     ag_buf_deinit(&name);
     uint32_t want = (uint32_t)g->n_tensors;
     if (!code)
-        code = ag_gguf_opt_u32(g, "split.tensors.count", &want, err);
+        code = ag_source_opt_u32(g, "split.tensors.count", &want, err);
     if (!code && want != g->n_tensors)
         code = ag_fail(err, AG_E_FORMAT,
                        "%s: the split set should hold %u tensors, but its %u parts hold %zu", path,
@@ -104,13 +54,13 @@ static ag_code open_split(ag_gguf *g, const char *path, size_t prefix, uint32_t 
     return code;
 }
 
-static ag_code open_single(ag_gguf *g, const char *path, ag_err *err) {
-    ag_code code = add_part(g, path, (ag_span){0}, err);
+static ag_code open_single(ag_source *g, const char *path, ag_err *err) {
+    ag_code code = ag_source_add_file(g, path, (ag_span){0}, err);
     if (!code)
         code = ag_gguf_parse_part(g, 0, err);
     uint32_t count = 1;
     if (!code)
-        code = ag_gguf_opt_u32(g, "split.count", &count, err);
+        code = ag_source_opt_u32(g, "split.count", &count, err);
     if (!code && count > 1)
         code = ag_fail(err, AG_E_FORMAT,
                        "%s: is one part of %u, but is not named NAME-00001-of-%05u.gguf, so the "
@@ -119,10 +69,10 @@ static ag_code open_single(ag_gguf *g, const char *path, ag_err *err) {
     return code;
 }
 
-ag_code ag_gguf_open(const char *path, ag_gguf **out, ag_err *err) {
+ag_code ag_gguf_open(const char *path, ag_source **out, ag_err *err) {
     *out = NULL;
-    ag_gguf *g;
-    ag_code code = new_gguf(&g, err);
+    ag_source *g;
+    ag_code code = ag_source_new(path, "GGUF", &g, err);
     if (code)
         return code;
     size_t prefix;
@@ -132,44 +82,26 @@ ag_code ag_gguf_open(const char *path, ag_gguf **out, ag_err *err) {
     else
         code = open_single(g, path, err);
     if (code) {
-        ag_gguf_close(&g);
+        ag_source_close(&g);
         return code;
     }
     *out = g;
     return AG_OK;
 }
 
-ag_code ag_gguf_open_bytes(const void *p, size_t n, ag_gguf **out, ag_err *err) {
+ag_code ag_gguf_open_bytes(const void *p, size_t n, ag_source **out, ag_err *err) {
     *out = NULL;
-    ag_gguf *g;
-    ag_code code = new_gguf(&g, err);
+    ag_source *g;
+    ag_code code = ag_source_new(NULL, "GGUF", &g, err);
     if (code)
         return code;
-    code = add_part(g, NULL, ag_span_of(p, n), err);
+    code = ag_source_add_file(g, NULL, ag_span_of(p, n), err);
     if (!code)
         code = ag_gguf_parse_part(g, 0, err);
     if (code) {
-        ag_gguf_close(&g);
+        ag_source_close(&g);
         return code;
     }
     *out = g;
     return AG_OK;
-}
-
-const char *ag_gguf_path(const ag_gguf *g) { return g->parts[0].path ? g->parts[0].path : ""; }
-uint32_t ag_gguf_version(const ag_gguf *g) { return g->version; }
-
-uint64_t ag_gguf_file_bytes(const ag_gguf *g) {
-    uint64_t n = 0;
-    for (size_t i = 0; i < g->n_parts; i++)
-        n += g->parts[i].bytes.n;
-    return n;
-}
-
-void ag_gguf_want(const ag_gguf *g, const ag_gguf_tensor *t) {
-    ag_file_map_want(&g->parts[t->split].map, (size_t)t->file_at, t->bytes);
-}
-
-void ag_gguf_drop(const ag_gguf *g, const ag_gguf_tensor *t) {
-    ag_file_map_drop(&g->parts[t->split].map, (size_t)t->file_at, t->bytes);
 }

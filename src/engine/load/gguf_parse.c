@@ -5,10 +5,10 @@
  * names are unique. */
 #include "base/cursor.h"
 #include "base/limits.h"
-#include "load/gguf_file.h"
+#include "load/source_parts.h"
 
 typedef struct parser {
-    ag_gguf *g;
+    ag_source *g;
     size_t part;
     const char *path;
     ag_cursor c;
@@ -29,86 +29,86 @@ static ag_span take_string(ag_cursor *c) {
     return s ? ag_span_of(s, (size_t)n) : (ag_span){0};
 }
 
-static void take_scalar(ag_cursor *c, ag_gguf_value *v) {
+static void take_scalar(ag_cursor *c, ag_value *v) {
     switch (v->kind) {
-    case AG_GGUF_U8:
+    case AG_VALUE_U8:
         v->u = ag_cursor_u8(c);
         break;
-    case AG_GGUF_BOOL:
+    case AG_VALUE_BOOL:
         v->u = ag_cursor_u8(c) != 0;
         break;
-    case AG_GGUF_I8:
+    case AG_VALUE_I8:
         v->i = (int8_t)ag_cursor_u8(c);
         break;
-    case AG_GGUF_U16:
+    case AG_VALUE_U16:
         v->u = ag_cursor_u16(c);
         break;
-    case AG_GGUF_I16:
+    case AG_VALUE_I16:
         v->i = (int16_t)ag_cursor_u16(c);
         break;
-    case AG_GGUF_U32:
+    case AG_VALUE_U32:
         v->u = ag_cursor_u32(c);
         break;
-    case AG_GGUF_I32:
+    case AG_VALUE_I32:
         v->i = (int32_t)ag_cursor_u32(c);
         break;
-    case AG_GGUF_F32:
+    case AG_VALUE_F32:
         v->f = (double)ag_cursor_f32(c);
         break;
-    case AG_GGUF_U64:
+    case AG_VALUE_U64:
         v->u = ag_cursor_u64(c);
         break;
-    case AG_GGUF_I64:
+    case AG_VALUE_I64:
         v->i = (int64_t)ag_cursor_u64(c);
         break;
-    case AG_GGUF_F64: {
+    case AG_VALUE_F64: {
         uint64_t u = ag_cursor_u64(c);
         memcpy(&v->f, &u, sizeof v->f);
         break;
     }
-    case AG_GGUF_STRING:
-    case AG_GGUF_ARRAY:
+    case AG_VALUE_STRING:
+    case AG_VALUE_ARRAY:
         AG_NEVER();
     }
 }
 
-static ag_code take_array(parser *p, ag_span key, ag_gguf_value *v, ag_err *err) {
+static ag_code take_array(parser *p, ag_span key, ag_value *v, ag_err *err) {
     size_t at = p->c.at;
     uint32_t kind = ag_cursor_u32(&p->c);
     uint64_t n = ag_cursor_u64(&p->c);
     if (p->c.failed)
         return cut_short(p, "an array", err);
-    v->a.kind = (ag_gguf_kind)kind;
+    v->a.kind = (ag_value_kind)kind;
     v->a.n = n;
-    size_t from = p->c.at, each = ag_gguf_scalar_bytes(kind);
+    size_t from = p->c.at, each = ag_value_bytes(kind);
     if (each) {
         if (n > SIZE_MAX / each)
             n = SIZE_MAX / each;
         ag_cursor_take(&p->c, (size_t)n * each);
-    } else if (kind == AG_GGUF_STRING) {
+    } else if (kind == AG_VALUE_STRING) {
         for (uint64_t i = 0; i < n && !p->c.failed; i++)
             take_string(&p->c);
     } else {
         return ag_fail(err, AG_E_FORMAT, "%s: key %.*s is an array of kind %u (at byte %zu), %s",
                        p->path, AG_SPAN(key), kind, at,
-                       kind == AG_GGUF_ARRAY ? "and nested arrays are not supported"
-                                             : "which does not exist");
+                       kind == AG_VALUE_ARRAY ? "and nested arrays are not supported"
+                                              : "which does not exist");
     }
     v->a.bytes = ag_span_of(p->c.p + from, p->c.at - from);
     return AG_OK;
 }
 
-static ag_code take_value(parser *p, ag_span key, ag_gguf_value *v, ag_err *err) {
+static ag_code take_value(parser *p, ag_span key, ag_value *v, ag_err *err) {
     size_t at = p->c.at;
     uint32_t kind = ag_cursor_u32(&p->c);
     if (p->c.failed)
         return cut_short(p, "the keys", err);
-    v->kind = (ag_gguf_kind)kind;
-    if (kind == AG_GGUF_STRING)
+    v->kind = (ag_value_kind)kind;
+    if (kind == AG_VALUE_STRING)
         v->s = take_string(&p->c);
-    else if (kind == AG_GGUF_ARRAY)
+    else if (kind == AG_VALUE_ARRAY)
         return take_array(p, key, v, err);
-    else if (ag_gguf_scalar_bytes(kind))
+    else if (ag_value_bytes(kind))
         take_scalar(&p->c, v);
     else
         return ag_fail(err, AG_E_FORMAT,
@@ -119,36 +119,22 @@ static ag_code take_value(parser *p, ag_span key, ag_gguf_value *v, ag_err *err)
 
 /* Keys of parts after the first say only which part they are: read over, not kept. */
 static ag_code parse_keys(parser *p, uint64_t n, ag_err *err) {
-    ag_gguf *g = p->g;
+    ag_source *g = p->g;
     bool keep = p->part == 0;
-    if (keep) {
-        g->keys = ag_calloc(AG_ROOM_LOAD, (size_t)n, sizeof *g->keys);
-        if (!g->keys)
-            return ag_fail(err, AG_E_NOMEM, "%s: out of memory for %llu keys", p->path,
-                           (unsigned long long)n);
-        ag_code code = ag_map_init(&g->key_index, AG_ROOM_LOAD, (size_t)n, err);
-        if (code)
-            return code;
-    }
     for (uint64_t i = 0; i < n; i++) {
-        ag_gguf_key key = {.name = take_string(&p->c)};
+        ag_source_key key = {.name = take_string(&p->c)};
         ag_code code = take_value(p, key.name, &key.value, err);
         if (!code && p->c.failed)
             code = cut_short(p, "the keys", err);
         if (code)
             return code;
-        if (ag_span_is(key.name, "general.alignment") && key.value.kind == AG_GGUF_U32)
+        if (ag_span_is(key.name, "general.alignment") && key.value.kind == AG_VALUE_U32)
             p->alignment = key.value.u;
         if (!keep)
             continue;
-        bool fresh;
-        code = ag_map_add(&g->key_index, key.name, g->n_keys, &fresh, err);
+        code = ag_source_add_key(g, key.name, key.value, err);
         if (code)
             return code;
-        if (!fresh)
-            return ag_fail(err, AG_E_FORMAT, "%s: key %.*s occurs twice", p->path,
-                           AG_SPAN(key.name));
-        g->keys[g->n_keys++] = key;
     }
     if (p->alignment == 0 || p->alignment > 65536 || (p->alignment & (p->alignment - 1)))
         return ag_fail(err, AG_E_FORMAT,
@@ -158,13 +144,13 @@ static ag_code parse_keys(parser *p, uint64_t n, ag_err *err) {
 }
 
 /* Elements → bytes, with every factor checked. */
-static ag_code measure(const parser *p, ag_gguf_tensor *t, uint32_t type, ag_err *err) {
+static ag_code measure(const parser *p, ag_tensor *t, uint32_t type, ag_err *err) {
     const ag_type_info *info = ag_type_find(type);
     if (!info)
         return ag_fail(err, AG_E_UNSUPPORTED,
                        "%s: tensor %.*s has type %u, which this build does not know; supported: %s",
                        p->path, AG_SPAN(t->name), type, ag_type_supported());
-    t->type = (ag_type)type;
+    t->type = t->keep = (ag_type)type;
     uint64_t elements = 1;
     for (int d = 0; d < t->n_dims; d++) {
         if (t->dim[d] == 0 || t->dim[d] > AG_MAX_DIM ||
@@ -182,8 +168,8 @@ static ag_code measure(const parser *p, ag_gguf_tensor *t, uint32_t type, ag_err
     return AG_OK;
 }
 
-static ag_code parse_tensor(parser *p, ag_gguf_tensor *t, ag_err *err) {
-    *t = (ag_gguf_tensor){.split = (int)p->part, .dim = {1, 1, 1, 1}};
+static ag_code parse_tensor(parser *p, ag_tensor *t, ag_err *err) {
+    *t = (ag_tensor){.file = (int)p->part, .dim = {1, 1, 1, 1}};
     t->name = take_string(&p->c);
     uint32_t n_dims = ag_cursor_u32(&p->c);
     if (!p->c.failed && (n_dims < 1 || n_dims > 4))
@@ -201,10 +187,10 @@ static ag_code parse_tensor(parser *p, ag_gguf_tensor *t, ag_err *err) {
 
 /* Offsets become addresses once the start of the data section is known. */
 static ag_code place_tensors(parser *p, size_t first, ag_err *err) {
-    ag_gguf *g = p->g;
+    ag_source *g = p->g;
     uint64_t base = (p->c.at + p->alignment - 1) / p->alignment * p->alignment;
     for (size_t i = first; i < g->n_tensors; i++) {
-        ag_gguf_tensor *t = &g->tensors[i];
+        ag_tensor *t = &g->tensors[i];
         uint64_t rel = t->file_at;
         if (rel % p->alignment)
             return ag_fail(err, AG_E_FORMAT,
@@ -219,31 +205,20 @@ static ag_code place_tensors(parser *p, size_t first, ag_err *err) {
                            (unsigned long long)(base + rel + t->bytes), p->c.n);
         t->file_at = base + rel;
         t->data = p->c.p + t->file_at;
-        bool fresh;
-        ag_code code = ag_map_add(&g->tensor_index, t->name, i, &fresh, err);
-        if (code)
-            return code;
-        if (!fresh)
-            return ag_fail(err, AG_E_FORMAT, "%s: tensor %.*s occurs twice", p->path,
-                           AG_SPAN(t->name));
     }
     return AG_OK;
 }
 
 static ag_code parse_tensors(parser *p, uint64_t n, ag_err *err) {
-    ag_gguf *g = p->g;
+    ag_source *g = p->g;
     size_t first = g->n_tensors;
-    ag_gguf_tensor *all =
-        ag_realloc(AG_ROOM_LOAD, g->tensors, first + (size_t)n + 1, sizeof *g->tensors);
-    if (!all)
-        return ag_fail(err, AG_E_NOMEM, "%s: out of memory for %llu tensors", p->path,
-                       (unsigned long long)n);
-    g->tensors = all;
     for (uint64_t i = 0; i < n; i++) {
-        ag_code code = parse_tensor(p, &g->tensors[g->n_tensors], err);
+        ag_tensor t;
+        ag_code code = parse_tensor(p, &t, err);
+        if (!code)
+            code = ag_source_add_tensor(g, &t, err);
         if (code)
             return code;
-        g->n_tensors++;
     }
     return place_tensors(p, first, err);
 }
@@ -273,12 +248,12 @@ static ag_code parse_head(parser *p, uint64_t *n_tensors, uint64_t *n_keys, ag_e
                        "%s: the header claims %llu tensors, more than can be there", p->path,
                        (unsigned long long)*n_tensors);
     if (p->part == 0)
-        p->g->version = version;
+        p->g->format = version == 2 ? "GGUF 2" : "GGUF 3";
     return AG_OK;
 }
 
-ag_code ag_gguf_parse_part(ag_gguf *g, size_t i, ag_err *err) {
-    const ag_gguf_part *part = &g->parts[i];
+ag_code ag_gguf_parse_part(ag_source *g, size_t i, ag_err *err) {
+    const ag_source_file *part = &g->files[i];
     parser p = {
         .g = g,
         .part = i,

@@ -22,7 +22,7 @@ void ag_binding_free(ag_binding **pp) {
 }
 
 typedef struct binder {
-    const ag_gguf *g;
+    const ag_source *src;
     const ag_model_opts *opts;
     ag_model *m;
     ag_binding *plan;
@@ -39,17 +39,17 @@ static const char *named(binder *b, int layer, const char *what, const char *suf
     return b->name;
 }
 
-static const ag_gguf_tensor *find(binder *b, int layer, const char *what, const char *suffix) {
-    return ag_gguf_find_tensor(b->g, named(b, layer, what, suffix));
+static const ag_tensor *find(binder *b, int layer, const char *what, const char *suffix) {
+    return ag_source_find_tensor(b->src, named(b, layer, what, suffix));
 }
 
 static void missing(binder *b, int layer, const char *what, const char *suffix) {
     if (!b->code)
-        b->code = ag_fail(b->err, AG_E_FORMAT, "%s: tensor %s is missing", ag_gguf_path(b->g),
+        b->code = ag_fail(b->err, AG_E_FORMAT, "%s: tensor %s is missing", ag_source_path(b->src),
                           named(b, layer, what, suffix));
 }
 
-static void wrong_shape(binder *b, const ag_gguf_tensor *t, uint64_t cols, uint64_t rows) {
+static void wrong_shape(binder *b, const ag_tensor *t, uint64_t cols, uint64_t rows) {
     char want[64], found[128];
     if (rows)
         snprintf(want, sizeof want, "[%llu, %llu]", (unsigned long long)cols,
@@ -61,16 +61,18 @@ static void wrong_shape(binder *b, const ag_gguf_tensor *t, uint64_t cols, uint6
         n += snprintf(found + n, sizeof found - (size_t)n, ", %llu", (unsigned long long)t->dim[d]);
     b->code =
         ag_fail(b->err, AG_E_FORMAT, "%.*s: expected %s, found %s] (%s, tensor data at byte %llu)",
-                AG_SPAN(t->name), want, found, ag_gguf_path(b->g), (unsigned long long)t->file_at);
+                AG_SPAN(t->name), want, found, ag_source_file_path(b->src, t),
+                (unsigned long long)t->file_at);
 }
 
-static bool decodable(binder *b, const ag_gguf_tensor *t) {
+static bool decodable(binder *b, const ag_tensor *t) {
     const ag_type_info *info = ag_type_find(t->type);
     if (!info->decoded)
-        b->code = ag_fail(b->err, AG_E_UNSUPPORTED,
-                          "%s: tensor %.*s has type %s, which this build cannot compute with; "
-                          "supported: %s",
-                          ag_gguf_path(b->g), AG_SPAN(t->name), info->name, ag_type_supported());
+        b->code =
+            ag_fail(b->err, AG_E_UNSUPPORTED,
+                    "%s: tensor %.*s has type %s, which this build cannot compute with; "
+                    "supported: %s",
+                    ag_source_path(b->src), AG_SPAN(t->name), info->name, ag_type_supported());
     return !b->code;
 }
 
@@ -90,7 +92,7 @@ static void *grow(binder *b, void **array, size_t *n, size_t *room, size_t size)
 }
 
 /* Norm or bias of n elements, starting at element `from` of a tensor of `total`. */
-static void bind_vector(binder *b, const ag_gguf_tensor *t, uint64_t total, uint64_t from, int n,
+static void bind_vector(binder *b, const ag_tensor *t, uint64_t total, uint64_t from, int n,
                         const float **field) {
     if (b->code || !decodable(b, t))
         return;
@@ -103,19 +105,19 @@ static void bind_vector(binder *b, const ag_gguf_tensor *t, uint64_t total, uint
         b->code =
             ag_fail(b->err, AG_E_UNSUPPORTED,
                     "%s: %.*s is of type %s; norms and biases are expected as F32, F16 or BF16",
-                    ag_gguf_path(b->g), AG_SPAN(t->name), info->name);
+                    ag_source_path(b->src), AG_SPAN(t->name), info->name);
         return;
     }
     ag_plan_vector *v =
         grow(b, (void **)&b->plan->vectors, &b->plan->n_vectors, &b->plan->vectors_room, sizeof *v);
     if (!v)
         return;
-    *v = (ag_plan_vector){field, t->type, t->data + from * info->bytes, n, b->plan->n_floats};
+    *v = (ag_plan_vector){field, t, from, n, b->plan->n_floats};
     b->plan->n_floats += ((size_t)n + 15) / 16 * 16;
 }
 
 static void need_norm(binder *b, int layer, const char *what, int n, const float **field) {
-    const ag_gguf_tensor *t = find(b, layer, what, "weight");
+    const ag_tensor *t = find(b, layer, what, "weight");
     if (t)
         bind_vector(b, t, (uint64_t)n, 0, n, field);
     else
@@ -128,15 +130,15 @@ static void maybe_norm(binder *b, int layer, const char *what, int n, const floa
 }
 
 /* Rows [row0, row0 + rows) of a tensor of total_rows × cols become one packed matrix. */
-static void bind_rows(binder *b, const ag_gguf_tensor *t, uint64_t total_rows, uint64_t row0,
-                      int rows, int cols, ag_matrix *field) {
+static void bind_rows(binder *b, const ag_tensor *t, uint64_t total_rows, uint64_t row0, int rows,
+                      int cols, ag_matrix *field) {
     if (b->code || !decodable(b, t))
         return;
     if (t->n_dims != 2 || t->dim[0] != (uint64_t)cols || t->dim[1] != total_rows) {
         wrong_shape(b, t, (uint64_t)cols, total_rows);
         return;
     }
-    ag_type as = b->opts->dtype == AG_DTYPE_KEEP ? t->type : (ag_type)b->opts->dtype;
+    ag_type as = b->opts->dtype == AG_DTYPE_KEEP ? t->keep : (ag_type)b->opts->dtype;
     const ag_matmul_ops *ops = &b->opts->kernels->matmul[as];
     AG_ASSERT(ops->run);
     *field = (ag_matrix){.ops = ops,
@@ -148,16 +150,14 @@ static void bind_rows(binder *b, const ag_gguf_tensor *t, uint64_t total_rows, u
                              &b->plan->matrices_room, sizeof *e);
     if (!e)
         return;
-    size_t row_bytes = ag_type_bytes(t->type, (size_t)cols);
-    *e = (ag_plan_matrix){
-        field, t, as, t->data + row0 * row_bytes, row_bytes, b->plan->weight_bytes};
+    *e = (ag_plan_matrix){field, t, row0, as, b->plan->weight_bytes};
     b->plan->weight_bytes += (size_t)field->n_panels * field->panel_bytes;
 }
 
 /* A whole tensor with its bias, if the file has one. */
 static void bind_matrix(binder *b, int layer, const char *what, int rows, int cols,
                         ag_matrix *field) {
-    const ag_gguf_tensor *t = find(b, layer, what, "weight");
+    const ag_tensor *t = find(b, layer, what, "weight");
     if (!t) {
         missing(b, layer, what, "weight");
         return;
@@ -171,7 +171,7 @@ static void bind_matrix(binder *b, int layer, const char *what, int rows, int co
 /* Several matrices stacked in one tensor. */
 static void bind_stack(binder *b, int layer, const char *what, int cols, int n,
                        ag_matrix *const fields[], const int rows[]) {
-    const ag_gguf_tensor *t = find(b, layer, what, "weight");
+    const ag_tensor *t = find(b, layer, what, "weight");
     uint64_t total = 0, at = 0;
     for (int i = 0; i < n; i++)
         total += (uint64_t)rows[i];
@@ -223,7 +223,7 @@ static void bind_layer(binder *b, int i) {
 
 static void bind_ends(binder *b) {
     ag_model *m = b->m;
-    const ag_gguf_tensor *t = find(b, -1, "token_embd", "weight");
+    const ag_tensor *t = find(b, -1, "token_embd", "weight");
     if (!t) {
         missing(b, -1, "token_embd", "weight");
         return;
@@ -232,6 +232,11 @@ static void bind_ends(binder *b) {
         return;
     if (t->n_dims != 2 || t->dim[0] != (uint64_t)m->config.n_embd || t->dim[1] > AG_MAX_VOCAB) {
         wrong_shape(b, t, (uint64_t)m->config.n_embd, t->n_dims > 1 ? t->dim[1] : 1);
+        return;
+    }
+    if (t->view) {
+        b->code = ag_fail(b->err, AG_E_UNSUPPORTED, "%s: the embedding %.*s must be stored plainly",
+                          ag_source_path(b->src), AG_SPAN(t->name));
         return;
     }
     m->config.n_vocab = (int)t->dim[1];
@@ -244,14 +249,14 @@ static void bind_ends(binder *b) {
                 &m->output);
 }
 
-ag_code ag_model_bind(const ag_gguf *g, const ag_model_opts *opts, ag_model *m, ag_binding **plan,
-                      ag_err *err) {
+ag_code ag_model_bind(const ag_source *src, const ag_model_opts *opts, ag_model *m,
+                      ag_binding **plan, ag_err *err) {
     *m = (ag_model){.kernels = opts->kernels};
     *plan = NULL;
     ag_code code;
-    if ((code = ag_model_config_read(g, &m->config, err)) ||
-        (code = ag_rope_full(g, &m->config, &m->rope_full, err)) ||
-        (code = ag_rope_local(g, &m->config, &m->rope_full, &m->rope_local, err)))
+    if ((code = ag_model_config_read(src, &m->config, err)) ||
+        (code = ag_rope_full(src, &m->config, &m->rope_full, err)) ||
+        (code = ag_rope_local(src, &m->config, &m->rope_full, &m->rope_local, err)))
         goto out;
     m->layers = ag_calloc(AG_ROOM_MODEL, (size_t)m->config.n_layers, sizeof *m->layers);
     *plan = ag_calloc(AG_ROOM_MODEL, 1, sizeof **plan);
@@ -259,13 +264,13 @@ ag_code ag_model_bind(const ag_gguf *g, const ag_model_opts *opts, ag_model *m, 
         code = ag_fail(err, AG_E_NOMEM, "out of memory while binding tensors");
         goto out;
     }
-    binder b = {.g = g, .opts = opts, .m = m, .plan = *plan, .err = err};
+    binder b = {.src = src, .opts = opts, .m = m, .plan = *plan, .err = err};
     bind_ends(&b);
     for (int i = 0; i < m->config.n_layers && !b.code; i++)
         bind_layer(&b, i);
     code = b.code;
-    for (size_t i = 0; i < ag_gguf_n_tensors(g); i++) {
-        const uint64_t *d = ag_gguf_tensor_at(g, i)->dim;
+    for (size_t i = 0; i < ag_source_n_tensors(src); i++) {
+        const uint64_t *d = ag_source_tensor_at(src, i)->dim;
         m->n_params += d[0] * d[1] * d[2] * d[3];
     }
     m->weight_bytes = (*plan)->weight_bytes;

@@ -5,18 +5,17 @@
 #include "model/model.h"
 
 typedef struct ag_plan_matrix {
-    ag_matrix *field;        /* to receive its panels */
-    const ag_gguf_tensor *t; /* where the rows come from */
-    ag_type as;              /* the type they are packed as */
-    const uint8_t *src;      /* first row in the file */
-    size_t row_bytes;        /* of a row in the file */
-    size_t at;               /* offset of the panels in the weight memory */
+    ag_matrix *field;   /* to receive its panels */
+    const ag_tensor *t; /* where the rows come from */
+    uint64_t row0;      /* the first of them */
+    ag_type as;         /* the type they are packed as */
+    size_t at;          /* offset of the panels in the weight memory */
 } ag_plan_matrix;
 
 typedef struct ag_plan_vector {
     const float **field;
-    ag_type type;
-    const uint8_t *src;
+    const ag_tensor *t;
+    uint64_t from; /* first element */
     int n;
     size_t at; /* floats from the start of the vector memory */
 } ag_plan_vector;

@@ -9,110 +9,112 @@ static void full_key(const ag_arch *a, const char *key, char out[128]) {
     snprintf(out, 128, "%s.%s", a->name, key);
 }
 
-ag_code ag_arch_key_u32(const ag_gguf *g, const ag_arch *a, const char *key, bool required,
+ag_code ag_arch_key_u32(const ag_source *src, const ag_arch *a, const char *key, bool required,
                         uint32_t *out, ag_err *err) {
     char name[128];
     full_key(a, key, name);
-    return required ? ag_gguf_get_u32(g, name, out, err) : ag_gguf_opt_u32(g, name, out, err);
+    return required ? ag_source_get_u32(src, name, out, err)
+                    : ag_source_opt_u32(src, name, out, err);
 }
 
-ag_code ag_arch_key_f32(const ag_gguf *g, const ag_arch *a, const char *key, bool required,
+ag_code ag_arch_key_f32(const ag_source *src, const ag_arch *a, const char *key, bool required,
                         float *out, ag_err *err) {
     char name[128];
     full_key(a, key, name);
-    return required ? ag_gguf_get_f32(g, name, out, err) : ag_gguf_opt_f32(g, name, out, err);
+    return required ? ag_source_get_f32(src, name, out, err)
+                    : ag_source_opt_f32(src, name, out, err);
 }
 
 /* Head counts and layer sizes are scalars in these families; newer files may repeat them per layer
  * in an array, which is fine as long as all agree. */
-static ag_code key_size(const ag_gguf *g, const ag_arch *a, const char *key, bool required,
+static ag_code key_size(const ag_source *src, const ag_arch *a, const char *key, bool required,
                         uint32_t max, int *out, ag_err *err) {
     char name[128];
     full_key(a, key, name);
-    const ag_gguf_value *v = ag_gguf_find(g, name);
+    const ag_value *v = ag_source_find(src, name);
     uint32_t x = (uint32_t)*out;
-    if (v && v->kind == AG_GGUF_ARRAY && v->a.kind != AG_GGUF_STRING && v->a.n > 0) {
-        int64_t first = ag_gguf_array_int(v, 0);
+    if (v && v->kind == AG_VALUE_ARRAY && v->a.kind != AG_VALUE_STRING && v->a.n > 0) {
+        int64_t first = ag_value_int(v, 0);
         for (uint64_t i = 1; i < v->a.n; i++)
-            if (ag_gguf_array_int(v, i) != first)
+            if (ag_value_int(v, i) != first)
                 return ag_fail(err, AG_E_UNSUPPORTED,
                                "%s: %s differs between layers, which is not supported",
-                               ag_gguf_path(g), name);
+                               ag_source_path(src), name);
         x = first < 0 || first > UINT32_MAX ? UINT32_MAX : (uint32_t)first;
     } else {
-        ag_code code = ag_arch_key_u32(g, a, key, required, &x, err);
+        ag_code code = ag_arch_key_u32(src, a, key, required, &x, err);
         if (code)
             return code;
     }
     if (x < 1 || x > max)
-        return ag_fail(err, AG_E_FORMAT, "%s: %s is %u, expected 1 to %u", ag_gguf_path(g), name, x,
-                       max);
+        return ag_fail(err, AG_E_FORMAT, "%s: %s is %u, expected 1 to %u", ag_source_path(src),
+                       name, x, max);
     *out = (int)x;
     return AG_OK;
 }
 
-static ag_code read_sizes(const ag_gguf *g, ag_model_config *c, ag_err *err) {
+static ag_code read_sizes(const ag_source *src, ag_model_config *c, ag_err *err) {
     const ag_arch *a = c->arch;
     ag_code code;
-    if ((code = key_size(g, a, "block_count", true, AG_MAX_LAYERS, &c->n_layers, err)) ||
-        (code = key_size(g, a, "embedding_length", true, 1 << 20, &c->n_embd, err)) ||
-        (code = key_size(g, a, "feed_forward_length", true, 1 << 22, &c->n_ff, err)) ||
-        (code = key_size(g, a, "attention.head_count", true, AG_MAX_HEADS, &c->n_heads, err)))
+    if ((code = key_size(src, a, "block_count", true, AG_MAX_LAYERS, &c->n_layers, err)) ||
+        (code = key_size(src, a, "embedding_length", true, 1 << 20, &c->n_embd, err)) ||
+        (code = key_size(src, a, "feed_forward_length", true, 1 << 22, &c->n_ff, err)) ||
+        (code = key_size(src, a, "attention.head_count", true, AG_MAX_HEADS, &c->n_heads, err)))
         return code;
     c->n_kv_heads = c->n_heads;
     c->d_head = c->n_embd / c->n_heads;
     c->n_ctx = 2048;
-    if ((code =
-             key_size(g, a, "attention.head_count_kv", false, AG_MAX_HEADS, &c->n_kv_heads, err)) ||
-        (code = key_size(g, a, "attention.key_length", false, 4096, &c->d_head, err)) ||
-        (code = key_size(g, a, "context_length", false, AG_MAX_CONTEXT, &c->n_ctx, err)))
+    if ((code = key_size(src, a, "attention.head_count_kv", false, AG_MAX_HEADS, &c->n_kv_heads,
+                         err)) ||
+        (code = key_size(src, a, "attention.key_length", false, 4096, &c->d_head, err)) ||
+        (code = key_size(src, a, "context_length", false, AG_MAX_CONTEXT, &c->n_ctx, err)))
         return code;
     int d_value = c->d_head;
-    if ((code = key_size(g, a, "attention.value_length", false, 4096, &d_value, err)))
+    if ((code = key_size(src, a, "attention.value_length", false, 4096, &d_value, err)))
         return code;
     uint32_t nextn = 0;
-    if ((code = ag_arch_key_u32(g, a, "nextn_predict_layers", false, &nextn, err)))
+    if ((code = ag_arch_key_u32(src, a, "nextn_predict_layers", false, &nextn, err)))
         return code;
     if (nextn >= (uint32_t)c->n_layers)
         return ag_fail(err, AG_E_FORMAT, "%s: nextn_predict_layers is %u of %d blocks",
-                       ag_gguf_path(g), nextn, c->n_layers);
+                       ag_source_path(src), nextn, c->n_layers);
     c->n_layers -= (int)nextn; /* the last blocks only predict further tokens */
     if (c->n_heads % c->n_kv_heads)
         return ag_fail(err, AG_E_FORMAT, "%s: %d query heads cannot share %d kv heads",
-                       ag_gguf_path(g), c->n_heads, c->n_kv_heads);
+                       ag_source_path(src), c->n_heads, c->n_kv_heads);
     if (d_value != c->d_head)
         return ag_fail(err, AG_E_UNSUPPORTED, "%s: keys of %d and values of %d per head differ",
-                       ag_gguf_path(g), c->d_head, d_value);
+                       ag_source_path(src), c->d_head, d_value);
     if (c->d_head < 16 || c->d_head % 16)
         return ag_fail(err, AG_E_UNSUPPORTED,
                        "%s: head size %d is not a multiple of 16, which the kernels need",
-                       ag_gguf_path(g), c->d_head);
+                       ag_source_path(src), c->d_head);
     return AG_OK;
 }
 
-static ag_code read_window(const ag_gguf *g, ag_model_config *c, ag_err *err) {
+static ag_code read_window(const ag_source *src, ag_model_config *c, ag_err *err) {
     const ag_arch *a = c->arch;
     if (a->window == AG_WINDOW_NONE)
         return AG_OK;
     uint32_t window = 0, pattern = a->window_pattern;
-    ag_code code = ag_arch_key_u32(g, a, "attention.sliding_window", false, &window, err);
+    ag_code code = ag_arch_key_u32(src, a, "attention.sliding_window", false, &window, err);
     char name[128];
     full_key(a, "attention.sliding_window_pattern", name);
-    const ag_gguf_value *v = ag_gguf_find(g, name);
-    if (!code && v && v->kind != AG_GGUF_ARRAY)
-        code = ag_gguf_get_u32(g, name, &pattern, err);
+    const ag_value *v = ag_source_find(src, name);
+    if (!code && v && v->kind != AG_VALUE_ARRAY)
+        code = ag_source_get_u32(src, name, &pattern, err);
     if (code)
         return code;
-    if (v && v->kind == AG_GGUF_ARRAY) { /* one flag a layer: must be a period; all set: 0 */
+    if (v && v->kind == AG_VALUE_ARRAY) { /* one flag a layer: must be a period; all set: 0 */
         pattern = 0;
-        for (uint64_t i = 0; i < v->a.n && v->a.kind != AG_GGUF_STRING; i++)
-            if (!ag_gguf_array_int(v, i)) {
+        for (uint64_t i = 0; i < v->a.n && v->a.kind != AG_VALUE_STRING; i++)
+            if (!ag_value_int(v, i)) {
                 pattern = (uint32_t)i + 1;
                 break;
             }
-        for (uint64_t i = 0; i < v->a.n && v->a.kind != AG_GGUF_STRING; i++)
-            if ((ag_gguf_array_int(v, i) != 0) != (pattern == 0 || (i + 1) % pattern != 0))
-                return ag_fail(err, AG_E_UNSUPPORTED, "%s: %s is not periodic", ag_gguf_path(g),
+        for (uint64_t i = 0; i < v->a.n && v->a.kind != AG_VALUE_STRING; i++)
+            if ((ag_value_int(v, i) != 0) != (pattern == 0 || (i + 1) % pattern != 0))
+                return ag_fail(err, AG_E_UNSUPPORTED, "%s: %s is not periodic", ag_source_path(src),
                                name);
     }
     c->window = window > AG_MAX_CONTEXT ? 0 : (int)window;
@@ -120,24 +122,24 @@ static ag_code read_window(const ag_gguf *g, ag_model_config *c, ag_err *err) {
     return AG_OK;
 }
 
-static ag_code read_rotation(const ag_gguf *g, ag_model_config *c, ag_err *err) {
+static ag_code read_rotation(const ag_source *src, ag_model_config *c, ag_err *err) {
     const ag_arch *a = c->arch;
     uint32_t rot = (uint32_t)c->d_head;
-    ag_code code = ag_arch_key_u32(g, a, "rope.dimension_count", false, &rot, err);
+    ag_code code = ag_arch_key_u32(src, a, "rope.dimension_count", false, &rot, err);
     if (code)
         return code;
     if (rot < 2 || rot % 2 || rot > (uint32_t)c->d_head)
         return ag_fail(err, AG_E_FORMAT, "%s: %s.rope.dimension_count is %u of a head of %d",
-                       ag_gguf_path(g), a->name, rot, c->d_head);
+                       ag_source_path(src), a->name, rot, c->d_head);
     c->rot = (int)rot;
     char name[128];
     full_key(a, "rope.dimension_sections", name);
-    c->half_pairs =
-        a->pairing == AG_PAIR_HALF || (a->pairing == AG_PAIR_GLM4 && ag_gguf_find(g, name) != NULL);
+    c->half_pairs = a->pairing == AG_PAIR_HALF ||
+                    (a->pairing == AG_PAIR_GLM4 && ag_source_find(src, name) != NULL);
     return AG_OK;
 }
 
-static ag_code read_scales(const ag_gguf *g, ag_model_config *c, ag_err *err) {
+static ag_code read_scales(const ag_source *src, ag_model_config *c, ag_err *err) {
     const ag_arch *a = c->arch;
     c->rms_eps = 1e-5f;
     /* Gemma 3 27B, told by its 62 layers, scales by hidden size over heads. */
@@ -146,33 +148,33 @@ static ag_code read_scales(const ag_gguf *g, ag_model_config *c, ag_err *err) {
     c->attn_scale = 1.0f / sqrtf((float)base);
     ag_code code;
     if ((code =
-             ag_arch_key_f32(g, a, "attention.layer_norm_rms_epsilon", true, &c->rms_eps, err)) ||
-        (code = ag_arch_key_f32(g, a, "attention.scale", false, &c->attn_scale, err)) ||
-        (code = ag_arch_key_f32(g, a, "final_logit_softcapping", false, &c->logit_softcap, err)))
+             ag_arch_key_f32(src, a, "attention.layer_norm_rms_epsilon", true, &c->rms_eps, err)) ||
+        (code = ag_arch_key_f32(src, a, "attention.scale", false, &c->attn_scale, err)) ||
+        (code = ag_arch_key_f32(src, a, "final_logit_softcapping", false, &c->logit_softcap, err)))
         return code;
     if (!(c->rms_eps >= 0 && c->rms_eps < 1) || !isfinite(c->attn_scale) ||
         !(c->logit_softcap >= 0 && c->logit_softcap < 1e6f))
         return ag_fail(err, AG_E_FORMAT,
                        "%s: epsilon %g, attention scale %g or soft cap %g is out of "
                        "range",
-                       ag_gguf_path(g), (double)c->rms_eps, (double)c->attn_scale,
+                       ag_source_path(src), (double)c->rms_eps, (double)c->attn_scale,
                        (double)c->logit_softcap);
     return AG_OK;
 }
 
-ag_code ag_model_config_read(const ag_gguf *g, ag_model_config *c, ag_err *err) {
+ag_code ag_model_config_read(const ag_source *src, ag_model_config *c, ag_err *err) {
     *c = (ag_model_config){0};
     ag_span name;
-    ag_code code = ag_gguf_get_str(g, "general.architecture", &name, err);
+    ag_code code = ag_source_get_str(src, "general.architecture", &name, err);
     if (code)
         return code;
     c->arch = ag_arch_find(name);
     if (!c->arch)
         return ag_fail(err, AG_E_UNSUPPORTED,
-                       "%s: architecture \"%.*s\" is not supported; supported: %s", ag_gguf_path(g),
-                       AG_SPAN(ag_span_sub(name, 0, 64)), ag_arch_supported());
-    if ((code = read_sizes(g, c, err)) || (code = read_window(g, c, err)) ||
-        (code = read_rotation(g, c, err)) || (code = read_scales(g, c, err)))
+                       "%s: architecture \"%.*s\" is not supported; supported: %s",
+                       ag_source_path(src), AG_SPAN(ag_span_sub(name, 0, 64)), ag_arch_supported());
+    if ((code = read_sizes(src, c, err)) || (code = read_window(src, c, err)) ||
+        (code = read_rotation(src, c, err)) || (code = read_scales(src, c, err)))
         return code;
     return AG_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef AG_MODEL_CONFIG_H
 #define AG_MODEL_CONFIG_H
 
-#include "load/gguf.h"
+#include "load/source.h"
 #include "model/arch.h"
 
 typedef struct ag_model_config {
@@ -27,7 +27,7 @@ typedef struct ag_model_config {
 
 /* AG_E_UNSUPPORTED (architecture; the message lists the supported ones), AG_E_FORMAT,
  * AG_E_NOT_FOUND (a key is missing). */
-ag_code ag_model_config_read(const ag_gguf *g, ag_model_config *c, ag_err *err) AG_MUST_USE;
+ag_code ag_model_config_read(const ag_source *src, ag_model_config *c, ag_err *err) AG_MUST_USE;
 
 /* Does this layer see only the latest `window` keys? */
 static inline bool ag_layer_slides(const ag_model_config *c, int layer) {
@@ -35,9 +35,9 @@ static inline bool ag_layer_slides(const ag_model_config *c, int layer) {
 }
 
 /* Typed keys below the architecture's prefix: "block_count" → "llama.block_count". */
-ag_code ag_arch_key_u32(const ag_gguf *g, const ag_arch *a, const char *key, bool required,
+ag_code ag_arch_key_u32(const ag_source *src, const ag_arch *a, const char *key, bool required,
                         uint32_t *out, ag_err *err) AG_MUST_USE;
-ag_code ag_arch_key_f32(const ag_gguf *g, const ag_arch *a, const char *key, bool required,
+ag_code ag_arch_key_f32(const ag_source *src, const ag_arch *a, const char *key, bool required,
                         float *out, ag_err *err) AG_MUST_USE;
 
 #endif

@@ -1,31 +1,54 @@
 /* Filling the plan: packing matrices on all threads, widening vectors, dropping the file's pages.
  */
 #include "base/mem.h"
-#include "kernels/half.h"
 #include "model/bind.h"
 
 /* One matrix being packed; chunk = one panel. */
 typedef struct packing {
     const ag_plan_matrix *e;
     uint8_t *panels;
-    float *wide;     /* [threads, panel, cols] when the type changes */
-    uint8_t *narrow; /* the same rows in the new type */
+    uint8_t *temp; /* [threads, temp_bytes] */
+    size_t temp_bytes;
 } packing;
 
-/* Rows of any type → rows of F32, F16 or BF16, in file format. */
-static const void *re_encode(const packing *p, const uint8_t *src, int rows, int worker) {
+/* Working memory of a thread for one panel: its rows as the source gives them, as float32, and
+ * re-encoded; each part begins at a multiple of 64 bytes. */
+typedef struct panel_room {
+    size_t wide, narrow, end; /* offsets; the rows themselves are at 0 */
+} panel_room;
+
+static size_t round64(size_t n) { return (n + 63) & ~(size_t)63; }
+
+static bool changes_type(const ag_plan_matrix *e) {
+    return e->as != e->t->type && e->as != e->t->keep;
+}
+
+static panel_room room_of(const ag_plan_matrix *e) {
+    size_t n = (size_t)e->field->ops->panel * (size_t)e->field->cols;
+    panel_room r = {0};
+    if (e->t->view)
+        r.wide = round64(ag_type_bytes(changes_type(e) ? e->t->type : e->as, n));
+    r.narrow = r.end = r.wide;
+    if (changes_type(e)) {
+        r.narrow = r.wide + round64(n * sizeof(float));
+        r.end = r.narrow + round64(ag_type_bytes(e->as, n));
+    }
+    return r;
+}
+
+/* Rows [row, row + rows) of the matrix in the format they are packed from. */
+static const void *rows_to_pack(const packing *p, int row, int rows, uint8_t *temp) {
     const ag_plan_matrix *e = p->e;
-    size_t cols = (size_t)e->field->cols, slot = (size_t)worker * (size_t)e->field->ops->panel;
-    float *wide = p->wide + slot * cols;
-    for (int r = 0; r < rows; r++)
-        ag_type_decode(e->t->type, src + (size_t)r * e->row_bytes, wide + (size_t)r * cols, cols);
-    if (e->as == AG_T_F32)
-        return wide;
-    uint16_t *narrow = (uint16_t *)(void *)p->narrow + slot * cols;
-    size_t n = (size_t)rows * cols;
-    for (size_t i = 0; i < n; i++)
-        narrow[i] = e->as == AG_T_F16 ? ag_f32_to_f16(wide[i]) : ag_f32_to_bf16(wide[i]);
-    return narrow;
+    uint64_t at = e->row0 + (uint64_t)row;
+    if (!changes_type(e))
+        return ag_tensor_read(e->t, at, (size_t)rows, e->as, temp);
+    panel_room r = room_of(e);
+    size_t n = (size_t)rows * (size_t)e->field->cols;
+    float *wide = (float *)(void *)(temp + r.wide);
+    const void *src = ag_tensor_read(e->t, at, (size_t)rows, e->t->type, temp);
+    ag_type_decode(e->t->type, src, wide, n);
+    ag_type_encode(e->as, wide, temp + r.narrow, n);
+    return temp + r.narrow;
 }
 
 static void pack_panel(void *ctx, int panel, int worker) {
@@ -34,30 +57,26 @@ static void pack_panel(void *ctx, int panel, int worker) {
     int row = panel * m->ops->panel, rows = m->rows - row;
     if (rows > m->ops->panel)
         rows = m->ops->panel;
-    const void *src = p->e->src + (size_t)row * p->e->row_bytes;
-    if (p->e->as != p->e->t->type)
-        src = re_encode(p, src, rows, worker);
+    const void *src = rows_to_pack(p, row, rows, p->temp + (size_t)worker * p->temp_bytes);
     m->ops->pack(src, rows, m->cols, p->panels + (size_t)panel * m->panel_bytes);
 }
 
-/* Room to re-encode one panel of the widest matrix on each thread; 0 when no type changes. */
-static size_t wide_floats(const ag_binding *plan, int threads) {
+/* What the most demanding matrix needs. */
+static size_t temp_bytes_of(const ag_binding *plan) {
     size_t most = 0;
     for (size_t i = 0; i < plan->n_matrices; i++) {
-        const ag_plan_matrix *e = &plan->matrices[i];
-        size_t n = (size_t)e->field->ops->panel * (size_t)e->field->cols * (size_t)threads;
-        if (e->as != e->t->type && n > most)
-            most = n;
+        size_t bytes = room_of(&plan->matrices[i]).end;
+        if (bytes > most)
+            most = bytes;
     }
     return most;
 }
 
-static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_gguf *g,
+static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_source *src,
                         const ag_model_opts *opts, ag_pool *pool, ag_err *err) {
-    size_t n_wide = wide_floats(plan, ag_pool_threads(pool));
-    size_t temp_bytes = n_wide * (sizeof(float) + sizeof(uint16_t));
-    float *wide = n_wide ? ag_alloc_pages(AG_ROOM_LOAD, temp_bytes) : NULL;
-    if (n_wide && !wide)
+    size_t each = temp_bytes_of(plan), temp_bytes = each * (size_t)ag_pool_threads(pool);
+    uint8_t *temp = temp_bytes ? ag_alloc_pages(AG_ROOM_LOAD, temp_bytes) : NULL;
+    if (temp_bytes && !temp)
         return ag_fail(err, AG_E_NOMEM, "out of memory for re-encoding weights");
     ag_code code = AG_OK;
     for (size_t i = 0; i < plan->n_matrices && !code; i++) {
@@ -67,40 +86,49 @@ static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_gguf *g,
         if (code)
             break;
         if (i + 1 < plan->n_matrices)
-            ag_gguf_want(g, plan->matrices[i + 1].t);
-        packing p = {.e = e,
-                     .panels = m->weights + e->at,
-                     .wide = wide,
-                     .narrow = (uint8_t *)(wide + n_wide)};
+            ag_source_want(src, plan->matrices[i + 1].t);
+        packing p = {.e = e, .panels = m->weights + e->at, .temp = temp, .temp_bytes = each};
         e->field->panels = p.panels;
         ag_pool_run(pool, e->field->n_panels, pack_panel, &p);
         if (e->t->data != m->embd) /* embeddings are read from the file while running */
-            ag_gguf_drop(g, e->t);
+            ag_source_drop(src, e->t);
     }
     if (!code && opts->on_progress &&
         !opts->on_progress(opts->progress_ctx, plan->weight_bytes, plan->weight_bytes))
         code = ag_fail(err, AG_E_CANCELLED, "loading was cancelled");
-    if (wide)
-        ag_free_pages(AG_ROOM_LOAD, wide, temp_bytes);
+    if (temp)
+        ag_free_pages(AG_ROOM_LOAD, temp, temp_bytes);
     return code;
 }
 
-ag_code ag_model_load(ag_model *m, ag_binding **plan_p, const ag_gguf *g, const ag_model_opts *opts,
-                      ag_pool *pool, ag_err *err) {
+/* Norms and biases as float32. A view gives whole rows only, so it needs `room` for one. */
+static ag_code widen_all(ag_model *m, const ag_binding *plan, ag_err *err) {
+    for (size_t i = 0; i < plan->n_vectors; i++) {
+        const ag_plan_vector *v = &plan->vectors[i];
+        void *room = v->t->view ? ag_alloc(AG_ROOM_LOAD, v->t->bytes) : NULL;
+        if (v->t->view && !room)
+            return ag_fail(err, AG_E_NOMEM, "out of memory for %.*s", AG_SPAN(v->t->name));
+        const uint8_t *row = ag_tensor_read(v->t, 0, 1, v->t->type, room);
+        ag_type_decode(v->t->type, row + ag_type_bytes(v->t->type, (size_t)v->from),
+                       m->vectors + v->at, (size_t)v->n);
+        ag_free(room);
+        *v->field = m->vectors + v->at;
+    }
+    return AG_OK;
+}
+
+ag_code ag_model_load(ag_model *m, ag_binding **plan_p, const ag_source *src,
+                      const ag_model_opts *opts, ag_pool *pool, ag_err *err) {
     ag_binding *plan = *plan_p;
     ag_code code;
     m->weights = ag_alloc_pages(AG_ROOM_WEIGHTS, m->weight_bytes);
     m->vectors = m->weights ? ag_alloc_pages(AG_ROOM_WEIGHTS, m->vector_bytes) : NULL;
-    if (!m->vectors) {
+    if (!m->vectors)
         code = ag_fail(err, AG_E_NOMEM, "out of memory for %zu bytes of weights", m->weight_bytes);
-    } else {
-        for (size_t i = 0; i < plan->n_vectors; i++) {
-            const ag_plan_vector *v = &plan->vectors[i];
-            ag_type_decode(v->type, v->src, m->vectors + v->at, (size_t)v->n);
-            *v->field = m->vectors + v->at;
-        }
-        code = pack_all(m, plan, g, opts, pool, err);
-    }
+    else
+        code = widen_all(m, plan, err);
+    if (!code)
+        code = pack_all(m, plan, src, opts, pool, err);
     ag_binding_free(plan_p);
     return code;
 }

@@ -64,16 +64,16 @@ typedef struct ag_model_opts {
 } ag_model_opts;
 
 /* Check and plan without packing: fills everything but the weights' contents; weight_bytes and
- * vector_bytes say what ag_model_load() will take. `g` must stay open as long as the model.
+ * vector_bytes say what ag_model_load() will take. `src` must stay open as long as the model.
  * AG_E_UNSUPPORTED, AG_E_FORMAT ("blk.3.attn_q.weight: expected [2048, 2048], found ..."),
  * AG_E_NOMEM. */
 typedef struct ag_binding ag_binding;
-ag_code ag_model_bind(const ag_gguf *g, const ag_model_opts *opts, ag_model *m, ag_binding **plan,
-                      ag_err *err) AG_MUST_USE;
+ag_code ag_model_bind(const ag_source *src, const ag_model_opts *opts, ag_model *m,
+                      ag_binding **plan, ag_err *err) AG_MUST_USE;
 /* Allocate, pack on all threads of the pool, and drop the file's pages. Consumes *plan in every
  * case. AG_E_NOMEM, AG_E_CANCELLED. On error the model must still be closed. */
-ag_code ag_model_load(ag_model *m, ag_binding **plan, const ag_gguf *g, const ag_model_opts *opts,
-                      ag_pool *pool, ag_err *err) AG_MUST_USE;
+ag_code ag_model_load(ag_model *m, ag_binding **plan, const ag_source *src,
+                      const ag_model_opts *opts, ag_pool *pool, ag_err *err) AG_MUST_USE;
 void ag_binding_free(ag_binding **plan);
 void ag_model_close(ag_model *m);
 

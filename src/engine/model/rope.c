@@ -12,7 +12,8 @@ typedef struct scaling {
     float beta_fast, beta_slow, attn_factor;
 } scaling;
 
-static ag_code read_scaling(const ag_gguf *g, const ag_model_config *c, scaling *s, ag_err *err) {
+static ag_code read_scaling(const ag_source *src, const ag_model_config *c, scaling *s,
+                            ag_err *err) {
     const ag_arch *a = c->arch;
     char name[128];
     snprintf(name, sizeof name, "%s.rope.scaling.type", a->name);
@@ -20,26 +21,27 @@ static ag_code read_scaling(const ag_gguf *g, const ag_model_config *c, scaling 
     *s = (scaling){.factor = 1, .beta_fast = 32, .beta_slow = 1, .attn_factor = 1};
     s->old_ctx = (uint32_t)c->n_ctx;
     ag_code code;
-    if ((code = ag_gguf_opt_str(g, name, &type, err)) ||
-        (code = ag_arch_key_f32(g, a, "rope.scale_linear", false, &s->factor, err)))
+    if ((code = ag_source_opt_str(src, name, &type, err)) ||
+        (code = ag_arch_key_f32(src, a, "rope.scale_linear", false, &s->factor, err)))
         return code;
     s->linear = s->factor != 1.0f && ag_span_is(type, "none"); /* the old key alone */
-    if ((code = ag_arch_key_f32(g, a, "rope.scaling.factor", false, &s->factor, err)) ||
-        (code = ag_arch_key_u32(g, a, "rope.scaling.original_context_length", false, &s->old_ctx,
+    if ((code = ag_arch_key_f32(src, a, "rope.scaling.factor", false, &s->factor, err)) ||
+        (code = ag_arch_key_u32(src, a, "rope.scaling.original_context_length", false, &s->old_ctx,
                                 err)) ||
-        (code = ag_arch_key_f32(g, a, "rope.scaling.attn_factor", false, &s->attn_factor, err)) ||
-        (code = ag_arch_key_f32(g, a, "rope.scaling.yarn_beta_fast", false, &s->beta_fast, err)) ||
-        (code = ag_arch_key_f32(g, a, "rope.scaling.yarn_beta_slow", false, &s->beta_slow, err)))
+        (code = ag_arch_key_f32(src, a, "rope.scaling.attn_factor", false, &s->attn_factor, err)) ||
+        (code =
+             ag_arch_key_f32(src, a, "rope.scaling.yarn_beta_fast", false, &s->beta_fast, err)) ||
+        (code = ag_arch_key_f32(src, a, "rope.scaling.yarn_beta_slow", false, &s->beta_slow, err)))
         return code;
     s->yarn = ag_span_is(type, "yarn");
     s->linear = s->linear || ag_span_is(type, "linear");
     if (!s->yarn && !s->linear && !ag_span_is(type, "none"))
         return ag_fail(err, AG_E_UNSUPPORTED,
                        "%s: rope scaling \"%.*s\" is not supported; supported: none, linear, yarn",
-                       ag_gguf_path(g), AG_SPAN(ag_span_sub(type, 0, 32)));
+                       ag_source_path(src), AG_SPAN(ag_span_sub(type, 0, 32)));
     if ((s->yarn || s->linear) && !(s->factor >= 1e-3f && s->factor <= 1e6f))
         return ag_fail(err, AG_E_FORMAT, "%s: rope scaling factor %g is out of range",
-                       ag_gguf_path(g), (double)s->factor);
+                       ag_source_path(src), (double)s->factor);
     return AG_OK;
 }
 
@@ -76,54 +78,55 @@ static void apply_yarn(const scaling *s, int rot, float theta, ag_rope *r) {
 }
 
 /* Llama 3's scaling comes as one divisor a frequency. */
-static ag_code apply_divisors(const ag_gguf *g, ag_rope *r, ag_err *err) {
-    const ag_gguf_tensor *t = ag_gguf_find_tensor(g, "rope_freqs.weight");
+static ag_code apply_divisors(const ag_source *src, ag_rope *r, ag_err *err) {
+    const ag_tensor *t = ag_source_find_tensor(src, "rope_freqs.weight");
     if (!t)
         return AG_OK;
     if (t->type != AG_T_F32 || t->n_dims != 1 || t->dim[0] != (uint64_t)r->half)
         return ag_fail(err, AG_E_FORMAT,
                        "%s: rope_freqs.weight: expected [%d] of F32, found [%llu] of type %s",
-                       ag_gguf_path(g), r->half, (unsigned long long)t->dim[0],
+                       ag_source_path(src), r->half, (unsigned long long)t->dim[0],
                        ag_type_find(t->type)->name);
     for (int f = 0; f < r->half; f++) {
         float by;
         memcpy(&by, t->data + 4 * (size_t)f, sizeof by);
         if (!(by > 0 && by < 1e9f))
-            return ag_fail(err, AG_E_FORMAT, "%s: rope_freqs.weight[%d] is %g", ag_gguf_path(g), f,
-                           (double)by);
+            return ag_fail(err, AG_E_FORMAT, "%s: rope_freqs.weight[%d] is %g", ag_source_path(src),
+                           f, (double)by);
         r->inv[f] /= by;
     }
     return AG_OK;
 }
 
-ag_code ag_rope_full(const ag_gguf *g, const ag_model_config *c, ag_rope *r, ag_err *err) {
+ag_code ag_rope_full(const ag_source *src, const ag_model_config *c, ag_rope *r, ag_err *err) {
     *r = (ag_rope){0};
     float theta = 10000.0f;
     scaling s;
     ag_code code;
-    if ((code = ag_arch_key_f32(g, c->arch, "rope.freq_base", false, &theta, err)) ||
-        (code = read_scaling(g, c, &s, err)) || (code = plain(c, theta, ag_gguf_path(g), r, err)))
+    if ((code = ag_arch_key_f32(src, c->arch, "rope.freq_base", false, &theta, err)) ||
+        (code = read_scaling(src, c, &s, err)) ||
+        (code = plain(c, theta, ag_source_path(src), r, err)))
         return code;
     if (s.yarn)
         apply_yarn(&s, c->rot, theta, r);
     else if (s.linear)
         for (int f = 0; f < r->half; f++)
             r->inv[f] /= s.factor;
-    code = apply_divisors(g, r, err);
+    code = apply_divisors(src, r, err);
     if (code)
         ag_rope_deinit(r);
     return code;
 }
 
-ag_code ag_rope_local(const ag_gguf *g, const ag_model_config *c, const ag_rope *full, ag_rope *r,
-                      ag_err *err) {
+ag_code ag_rope_local(const ag_source *src, const ag_model_config *c, const ag_rope *full,
+                      ag_rope *r, ag_err *err) {
     *r = (ag_rope){0};
     float theta = c->arch->theta_local;
     if (theta > 0) {
-        ag_code code = ag_arch_key_f32(g, c->arch, "rope.freq_base_swa", false, &theta, err);
-        return code ? code : plain(c, theta, ag_gguf_path(g), r, err);
+        ag_code code = ag_arch_key_f32(src, c->arch, "rope.freq_base_swa", false, &theta, err);
+        return code ? code : plain(c, theta, ag_source_path(src), r, err);
     }
-    ag_code code = plain(c, 10000.0f, ag_gguf_path(g), r, err);
+    ag_code code = plain(c, 10000.0f, ag_source_path(src), r, err);
     if (code)
         return code;
     memcpy(r->inv, full->inv, (size_t)r->half * sizeof *r->inv);

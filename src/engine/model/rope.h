@@ -12,12 +12,12 @@ typedef struct ag_rope {
 
 /* Frequencies of the layers that see everything: keys rope.freq_base and rope.scaling.*, tensor
  * rope_freqs.weight (Llama 3). AG_E_FORMAT, AG_E_UNSUPPORTED (scaling type), AG_E_NOMEM. */
-ag_code ag_rope_full(const ag_gguf *g, const ag_model_config *c, ag_rope *out,
+ag_code ag_rope_full(const ag_source *src, const ag_model_config *c, ag_rope *out,
                      ag_err *err) AG_MUST_USE;
 /* Frequencies of sliding layers: their own base and no scaling where the architecture says so, else
  * the same as full. */
-ag_code ag_rope_local(const ag_gguf *g, const ag_model_config *c, const ag_rope *full, ag_rope *out,
-                      ag_err *err) AG_MUST_USE;
+ag_code ag_rope_local(const ag_source *src, const ag_model_config *c, const ag_rope *full,
+                      ag_rope *out, ag_err *err) AG_MUST_USE;
 void ag_rope_deinit(ag_rope *r);
 
 /* cos[half], sin[half] of one position. Reentrant. */

@@ -58,7 +58,7 @@ static void find_bytes(ag_tokenizer *t) {
     }
 }
 
-ag_code ag_bpe_rules(ag_tokenizer *t, const ag_gguf_value *merges, ag_err *err) {
+ag_code ag_bpe_rules(ag_tokenizer *t, const ag_value *merges, ag_err *err) {
     uint64_t n = merges->a.n;
     if (n > AG_MAX_VOCAB)
         return ag_fail(err, AG_E_LIMIT, "%llu merge rules are too many; up to %u are taken",
@@ -77,7 +77,7 @@ ag_code ag_bpe_rules(ag_tokenizer *t, const ag_gguf_value *merges, ag_err *err) 
     int32_t last = -1;
     rule r;
     for (uint32_t rank = 0; rank < n; rank++) {
-        if (!parse_rule(ag_gguf_array_next_str(merges, &at), &r))
+        if (!parse_rule(ag_value_next_str(merges, &at), &r))
             continue;
         int32_t left = ag_vocab_find_key(t, ag_span_of(r.bytes, r.n_left), r.raw_left_n, false);
         int32_t right =

@@ -2,7 +2,7 @@
 
 #include "base/limits.h"
 #include "base/utf8.h"
-#include "load/gguf.h"
+#include "load/source.h"
 #include "text/chat_form.h"
 #include "text/template/template.h"
 
@@ -107,12 +107,12 @@ void ag_chat_free(ag_chat **c) {
 
 /* ---- from a file ----------------------------------------------------------------------------- */
 
-static ag_code find_templates(const ag_gguf *g, ag_chat_source *source, ag_err *err) {
-    ag_code code = ag_gguf_opt_str(g, "tokenizer.chat_template", &source->text, err);
+static ag_code find_templates(const ag_source *g, ag_chat_source *source, ag_err *err) {
+    ag_code code = ag_source_opt_str(g, "tokenizer.chat_template", &source->text, err);
     if (code == AG_OK && !source->text.p)
-        code = ag_gguf_opt_str(g, "tokenizer.chat_template.default", &source->text, err);
+        code = ag_source_opt_str(g, "tokenizer.chat_template.default", &source->text, err);
     if (code == AG_OK)
-        code = ag_gguf_opt_str(g, "tokenizer.chat_template.tool_use", &source->tool_text, err);
+        code = ag_source_opt_str(g, "tokenizer.chat_template.tool_use", &source->tool_text, err);
     return code;
 }
 
@@ -121,16 +121,16 @@ static ag_span token_text(const ag_tokenizer *t, int32_t id) {
     return text.n ? text : (ag_span){0};
 }
 
-static ag_code token_of_key(const ag_gguf *g, const ag_tokenizer *t, const char *key, ag_span *out,
-                            ag_err *err) {
+static ag_code token_of_key(const ag_source *g, const ag_tokenizer *t, const char *key,
+                            ag_span *out, ag_err *err) {
     uint32_t id = UINT32_MAX;
-    ag_code code = ag_gguf_opt_u32(g, key, &id, err);
+    ag_code code = ag_source_opt_u32(g, key, &id, err);
     *out = token_text(t, id <= INT32_MAX ? (int32_t)id : -1);
     return code;
 }
 
-ag_code ag_chat_from_gguf(const ag_gguf *g, const ag_tokenizer *t, ag_span override, ag_chat **out,
-                          ag_err *err) {
+ag_code ag_chat_from_gguf(const ag_source *g, const ag_tokenizer *t, ag_span override,
+                          ag_chat **out, ag_err *err) {
     ag_chat_source source = {.text = override,
                              .bos = token_text(t, ag_tokenizer_bos(t)),
                              .eos = token_text(t, ag_tokenizer_eos(t))};

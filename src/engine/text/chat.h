@@ -27,12 +27,12 @@ typedef struct ag_chat_source {
 ag_code ag_chat_new(const ag_chat_source *source, ag_chat **out, ag_err *err) AG_MUST_USE;
 void ag_chat_free(ag_chat **c);
 
-struct ag_gguf;
+struct ag_source;
 /* From a model's file: tokenizer.chat_template and its named variants "default" and "tool_use".
  * `override` (absent: p == NULL) takes their place. A model without a template whose vocabulary has
  * <|im_start|> and <|im_end|> gets ChatML; another one AG_E_UNSUPPORTED, with the advice to pass
  * --chat-template. Otherwise as ag_chat_new(), and AG_E_FORMAT for keys of the wrong type. */
-ag_code ag_chat_from_gguf(const struct ag_gguf *g, const ag_tokenizer *t, ag_span override,
+ag_code ag_chat_from_gguf(const struct ag_source *g, const ag_tokenizer *t, ag_span override,
                           ag_chat **out, ag_err *err) AG_MUST_USE;
 
 /* One prompt. All JSON is borrowed for the call and not changed. */

@@ -36,12 +36,12 @@ typedef struct ag_ids {
 void ag_ids_deinit(ag_ids *ids);
 ag_code ag_ids_add(ag_ids *ids, int32_t id, ag_err *err) AG_MUST_USE;
 
-struct ag_gguf;
+struct ag_source;
 /* Build from the tokenizer.* keys of a GGUF file, whose mapping must outlive the tokenizer.
  * AG_E_FORMAT, AG_E_UNSUPPORTED (model or pre-tokenizer; the message lists the supported ones),
  * AG_E_NOT_FOUND (no tokenizer in the file), AG_E_NOMEM. */
-ag_code ag_tokenizer_from_gguf(const struct ag_gguf *g, ag_tokenizer **out,
-                               ag_err *err) AG_MUST_USE;
+ag_code ag_tokenizer_from_source(const struct ag_source *g, ag_tokenizer **out,
+                                 ag_err *err) AG_MUST_USE;
 void ag_tokenizer_free(ag_tokenizer **t);
 
 /* Append the ids of `text` (invalid UTF-8 counts as U+FFFD, one per maximal ill-formed piece).

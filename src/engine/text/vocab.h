@@ -1,7 +1,7 @@
 /* Inside of a tokenizer: the vocabulary and its indices. Private to this room.
  *
- * Built once by vocab_gguf.c, constant afterwards but for `reach`, a cache of facts that any thread
- * may fill in (relaxed atomics: a lost update is found out again). */
+ * Built once by vocab_source.c, constant afterwards but for `reach`, a cache of facts that any
+ * thread may fill in (relaxed atomics: a lost update is found out again). */
 #ifndef AG_TEXT_VOCAB_H
 #define AG_TEXT_VOCAB_H
 

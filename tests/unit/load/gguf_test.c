@@ -24,12 +24,12 @@ static void put_str(writer *w, const char *s) {
 }
 static void key_u32(writer *w, const char *name, uint32_t x) {
     put_str(w, name);
-    put32(w, AG_GGUF_U32);
+    put32(w, AG_VALUE_U32);
     put32(w, x);
 }
 static void key_str(writer *w, const char *name, const char *x) {
     put_str(w, name);
-    put32(w, AG_GGUF_STRING);
+    put32(w, AG_VALUE_STRING);
     put_str(w, x);
 }
 static void head(writer *w, uint64_t n_tensors, uint64_t n_keys) {
@@ -57,7 +57,7 @@ static void pad_to(writer *w, size_t multiple, size_t extra) {
 
 /* Opens what was written, expects `code` and, when it is an error, `text` in the message. */
 static void expect(writer *w, ag_code code, const char *text) {
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_err err = {0};
     assert_int_equal(ag_gguf_open_bytes(w->b.p, w->b.n, &g, &err), code);
     if (code) {
@@ -65,7 +65,7 @@ static void expect(writer *w, ag_code code, const char *text) {
         if (!strstr(err.msg, text))
             fail_msg("\"%s\" does not contain \"%s\"", err.msg, text);
     }
-    ag_gguf_close(&g);
+    ag_source_close(&g);
     ag_buf_deinit(&w->b);
 }
 
@@ -74,14 +74,14 @@ static void write_good(writer *w) {
     key_str(w, "general.architecture", "llama");
     key_u32(w, "llama.block_count", 7);
     put_str(w, "list");
-    put32(w, AG_GGUF_ARRAY);
-    put32(w, AG_GGUF_STRING);
+    put32(w, AG_VALUE_ARRAY);
+    put32(w, AG_VALUE_STRING);
     put64(w, 3);
     put_str(w, "a");
     put_str(w, "");
     put_str(w, "ccc");
     put_str(w, "numbers");
-    put32(w, AG_GGUF_ARRAY);
+    put32(w, AG_VALUE_ARRAY);
     put32(w, 1); /* i8 */
     put64(w, 2);
     put(w, "\xff\x05", 2);
@@ -97,27 +97,27 @@ static void a_good_file_gives_its_keys_and_tensors(void **state) {
     (void)state;
     writer w;
     write_good(&w);
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_err err;
     assert_int_equal(ag_gguf_open_bytes(w.b.p, w.b.n, &g, &err), AG_OK);
-    assert_int_equal(ag_gguf_version(g), 3);
-    assert_int_equal(ag_gguf_n_keys(g), 4);
+    assert_string_equal(ag_source_format(g), "GGUF 3");
+    assert_int_equal(ag_source_n_keys(g), 4);
     uint32_t n = 0;
-    assert_int_equal(ag_gguf_get_u32(g, "llama.block_count", &n, &err), AG_OK);
+    assert_int_equal(ag_source_get_u32(g, "llama.block_count", &n, &err), AG_OK);
     assert_int_equal(n, 7);
-    const ag_gguf_value *list = ag_gguf_find(g, "list");
+    const ag_value *list = ag_source_find(g, "list");
     size_t at = 0;
-    assert_true(ag_span_is(ag_gguf_array_next_str(list, &at), "a"));
-    assert_true(ag_span_is(ag_gguf_array_next_str(list, &at), ""));
-    assert_true(ag_span_is(ag_gguf_array_next_str(list, &at), "ccc"));
-    const ag_gguf_value *numbers = ag_gguf_find(g, "numbers");
-    assert_int_equal(ag_gguf_array_int(numbers, 0), -1);
-    assert_int_equal(ag_gguf_array_int(numbers, 1), 5);
-    const ag_gguf_tensor *x = ag_gguf_find_tensor(g, "x"), *y = ag_gguf_find_tensor(g, "y");
+    assert_true(ag_span_is(ag_value_next_str(list, &at), "a"));
+    assert_true(ag_span_is(ag_value_next_str(list, &at), ""));
+    assert_true(ag_span_is(ag_value_next_str(list, &at), "ccc"));
+    const ag_value *numbers = ag_source_find(g, "numbers");
+    assert_int_equal(ag_value_int(numbers, 0), -1);
+    assert_int_equal(ag_value_int(numbers, 1), 5);
+    const ag_tensor *x = ag_source_find_tensor(g, "x"), *y = ag_source_find_tensor(g, "y");
     assert_int_equal(x->bytes, 68);
     assert_int_equal(y->data - x->data, 96);
-    assert_null(ag_gguf_find_tensor(g, "z"));
-    ag_gguf_close(&g);
+    assert_null(ag_source_find_tensor(g, "z"));
+    ag_source_close(&g);
     ag_buf_deinit(&w.b);
 }
 
@@ -125,18 +125,18 @@ static void wrong_kinds_of_keys_are_named(void **state) {
     (void)state;
     writer w;
     write_good(&w);
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     ag_err err;
     assert_int_equal(ag_gguf_open_bytes(w.b.p, w.b.n, &g, &err), AG_OK);
     uint32_t n = 99;
     ag_span s;
-    assert_int_equal(ag_gguf_get_u32(g, "general.architecture", &n, &err), AG_E_FORMAT);
+    assert_int_equal(ag_source_get_u32(g, "general.architecture", &n, &err), AG_E_FORMAT);
     assert_non_null(strstr(err.msg, "expected an unsigned integer, found a string"));
-    assert_int_equal(ag_gguf_get_str(g, "list", &s, &err), AG_E_FORMAT);
-    assert_int_equal(ag_gguf_get_u32(g, "absent", &n, &err), AG_E_NOT_FOUND);
-    assert_int_equal(ag_gguf_opt_u32(g, "absent", &n, &err), AG_OK);
+    assert_int_equal(ag_source_get_str(g, "list", &s, &err), AG_E_FORMAT);
+    assert_int_equal(ag_source_get_u32(g, "absent", &n, &err), AG_E_NOT_FOUND);
+    assert_int_equal(ag_source_opt_u32(g, "absent", &n, &err), AG_OK);
     assert_int_equal(n, 99);
-    ag_gguf_close(&g);
+    ag_source_close(&g);
     ag_buf_deinit(&w.b);
 }
 
@@ -160,13 +160,13 @@ static void counts_that_cannot_be_there_are_refused(void **state) {
     expect(&w, AG_E_FORMAT, "tensors, more than can be there");
     head(&w, 0, 1);
     put_str(&w, "k");
-    put32(&w, AG_GGUF_ARRAY);
-    put32(&w, AG_GGUF_F64);
+    put32(&w, AG_VALUE_ARRAY);
+    put32(&w, AG_VALUE_F64);
     put64(&w, UINT64_MAX / 8 + 1);
     expect(&w, AG_E_FORMAT, "ends inside the keys");
     head(&w, 0, 1);
     put_str(&w, "k");
-    put32(&w, AG_GGUF_STRING);
+    put32(&w, AG_VALUE_STRING);
     put64(&w, UINT64_MAX);
     expect(&w, AG_E_FORMAT, "ends inside the keys");
 }
@@ -184,8 +184,8 @@ static void doubled_names_and_strange_kinds_are_refused(void **state) {
     expect(&w, AG_E_FORMAT, "kind 77");
     head(&w, 0, 1);
     put_str(&w, "k");
-    put32(&w, AG_GGUF_ARRAY);
-    put32(&w, AG_GGUF_ARRAY);
+    put32(&w, AG_VALUE_ARRAY);
+    put32(&w, AG_VALUE_ARRAY);
     put64(&w, 1);
     expect(&w, AG_E_FORMAT, "nested arrays");
     head(&w, 0, 1);
@@ -229,7 +229,7 @@ static void every_truncation_is_an_error_without_a_crash(void **state) {
     for (size_t n = 0; n < w.b.n; n++) {
         char *exact = malloc(n ? n : 1); /* so that ASan sees a read past the end */
         memcpy(exact, w.b.p, n);
-        ag_gguf *g = NULL;
+        ag_source *g = NULL;
         ag_err err = {0};
         ag_code code = ag_gguf_open_bytes(exact, n, &g, &err);
         assert_int_equal(code, AG_E_FORMAT);
@@ -273,13 +273,13 @@ static void a_split_set_opens_from_any_of_its_parts(void **state) {
     for (int no = 1; no <= 3; no++)
         write_part(dir, no, 3, 3);
     ag_err err;
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     snprintf(path, sizeof path, "%s/m-00002-of-00003.gguf", dir);
     assert_int_equal(ag_gguf_open(path, &g, &err), AG_OK);
-    assert_int_equal(ag_gguf_n_tensors(g), 3);
-    assert_non_null(ag_gguf_find(g, "general.architecture"));
-    assert_int_equal(ag_gguf_find_tensor(g, "t3")->split, 2);
-    ag_gguf_close(&g);
+    assert_int_equal(ag_source_n_tensors(g), 3);
+    assert_non_null(ag_source_find(g, "general.architecture"));
+    assert_int_equal(ag_source_find_tensor(g, "t3")->file, 2);
+    ag_source_close(&g);
 
     write_part(dir, 1, 3, 4);
     assert_int_equal(ag_gguf_open(path, &g, &err), AG_E_FORMAT);
@@ -295,7 +295,7 @@ static void a_split_set_opens_from_any_of_its_parts(void **state) {
 static void missing_files_and_folders_are_told_apart(void **state) {
     (void)state;
     ag_err err;
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     assert_int_equal(ag_gguf_open("/nonexistent/m.gguf", &g, &err), AG_E_NOT_FOUND);
     assert_int_equal(ag_gguf_open("/tmp", &g, &err), AG_E_IO);
     assert_non_null(strstr(err.msg, "is a directory"));
@@ -313,12 +313,12 @@ static void every_fault_while_opening_leaves_nothing_behind(void **state) {
     for (int kind = AG_FAULT_ALLOC; kind <= AG_FAULT_MMAP; kind++)
         for (long n = 1;; n++) {
             ag_err err;
-            ag_gguf *g = NULL;
+            ag_source *g = NULL;
             ag_fault_arm((ag_fault)kind, n, false);
             ag_code code = ag_gguf_open(path, &g, &err);
             bool fired = ag_fault_fired((ag_fault)kind);
             ag_fault_arm((ag_fault)kind, 0, false);
-            ag_gguf_close(&g);
+            ag_source_close(&g);
             assert_int_equal(ag_mem_bytes(AG_ROOM_LOAD), before);
             assert_int_equal(code != AG_OK, fired);
             if (!fired)

@@ -4,12 +4,12 @@
 #include "unit/text/golden.h"
 
 /* The whole life of a tokenizer; false when something failed. */
-static bool live(const ag_gguf *g, ag_span text, ag_code *code) {
+static bool live(const ag_source *g, ag_span text, ag_code *code) {
     ag_tokenizer *t = NULL;
     ag_ids ids = {0};
     ag_buf out;
     ag_buf_init(&out, AG_ROOM_TEXT, 1 << 20);
-    *code = ag_tokenizer_from_gguf(g, &t, NULL);
+    *code = ag_tokenizer_from_source(g, &t, NULL);
     if (*code == AG_OK)
         *code = ag_tokenizer_encode(t, text, AG_ENCODE_BOS | AG_ENCODE_SPECIAL, &ids, NULL);
     if (*code == AG_OK) {
@@ -28,7 +28,7 @@ static bool live(const ag_gguf *g, ag_span text, ag_code *code) {
 }
 
 static void check_faults(const char *path) {
-    ag_gguf *g = NULL;
+    ag_source *g = NULL;
     assert_int_equal(ag_gguf_open(path, &g, NULL), AG_OK);
     ag_buf text; /* long words, accents to compose, invalid bytes, special tokens */
     ag_buf_init(&text, AG_ROOM_TEST, 1 << 16);
@@ -51,7 +51,7 @@ static void check_faults(const char *path) {
     }
     assert_true(nth > 10);
     ag_buf_deinit(&text);
-    ag_gguf_close(&g);
+    ag_source_close(&g);
 }
 
 static void no_failed_allocation_leaks_in_byte_level_bpe(void **state) {

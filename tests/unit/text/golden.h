@@ -60,20 +60,21 @@ static UNUSED ag_span from_hex(const char *hex, ag_buf *b) {
 /* ---- tokenizers ------------------------------------------------------------------------------ */
 
 typedef struct vocab {
-    ag_gguf *g;
+    ag_source *g;
     ag_tokenizer *t;
 } vocab;
 
 static UNUSED vocab open_vocab(const char *path) {
     vocab v = {0};
     ag_err err = {0};
-    if (ag_gguf_open(path, &v.g, &err) != AG_OK || ag_tokenizer_from_gguf(v.g, &v.t, &err) != AG_OK)
+    if (ag_gguf_open(path, &v.g, &err) != AG_OK ||
+        ag_tokenizer_from_source(v.g, &v.t, &err) != AG_OK)
         fail_msg("%s: %s", path, err.msg);
     return v;
 }
 static UNUSED void close_vocab(vocab *v) {
     ag_tokenizer_free(&v->t);
-    ag_gguf_close(&v->g);
+    ag_source_close(&v->g);
 }
 
 static UNUSED ag_ids encode(const ag_tokenizer *t, ag_span text, unsigned flags) {
@@ -199,7 +200,7 @@ static UNUSED void begin_gguf(ag_buf *b) {
     put_int(b, 0, 8);
     put_int(b, 0, 8); /* keys, counted by put_key */
 }
-static UNUSED void put_key(ag_buf *b, const char *name, ag_gguf_kind kind) {
+static UNUSED void put_key(ag_buf *b, const char *name, ag_value_kind kind) {
     char full[64];
     snprintf(full, sizeof full, "tokenizer.ggml.%s", name);
     b->p[16]++;
@@ -207,34 +208,34 @@ static UNUSED void put_key(ag_buf *b, const char *name, ag_gguf_kind kind) {
     put_int(b, kind, 4);
 }
 static UNUSED void put_str_key(ag_buf *b, const char *name, const char *value) {
-    put_key(b, name, AG_GGUF_STRING);
+    put_key(b, name, AG_VALUE_STRING);
     put_str(b, ag_str(value));
 }
 static UNUSED void put_u32_key(ag_buf *b, const char *name, uint32_t value) {
-    put_key(b, name, AG_GGUF_U32);
+    put_key(b, name, AG_VALUE_U32);
     put_int(b, value, 4);
 }
 static UNUSED void put_bool_key(ag_buf *b, const char *name, bool value) {
-    put_key(b, name, AG_GGUF_BOOL);
+    put_key(b, name, AG_VALUE_BOOL);
     put_int(b, value, 1);
 }
-static UNUSED void put_array_key(ag_buf *b, const char *name, ag_gguf_kind kind, size_t n) {
-    put_key(b, name, AG_GGUF_ARRAY);
+static UNUSED void put_array_key(ag_buf *b, const char *name, ag_value_kind kind, size_t n) {
+    put_key(b, name, AG_VALUE_ARRAY);
     put_int(b, kind, 4);
     put_int(b, n, 8);
 }
 static UNUSED void put_strs_key(ag_buf *b, const char *name, const char *const *v, size_t n) {
-    put_array_key(b, name, AG_GGUF_STRING, n);
+    put_array_key(b, name, AG_VALUE_STRING, n);
     for (size_t i = 0; i < n; i++)
         put_str(b, ag_str(v[i]));
 }
 static UNUSED void put_ints_key(ag_buf *b, const char *name, const int *v, size_t n) {
-    put_array_key(b, name, AG_GGUF_I32, n);
+    put_array_key(b, name, AG_VALUE_I32, n);
     for (size_t i = 0; i < n; i++)
         put_int(b, (uint64_t)(int64_t)v[i], 4);
 }
 static UNUSED void put_floats_key(ag_buf *b, const char *name, const float *v, size_t n) {
-    put_array_key(b, name, AG_GGUF_F32, n);
+    put_array_key(b, name, AG_VALUE_F32, n);
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &v[i], 4);
@@ -248,9 +249,9 @@ static UNUSED ag_code vocab_of(ag_buf *b, vocab *v, ag_err *err) {
         ag_buf_addc(b, 0);
     ag_code code = ag_gguf_open_bytes(b->p, b->n, &v->g, err);
     if (code == AG_OK)
-        code = ag_tokenizer_from_gguf(v->g, &v->t, err);
+        code = ag_tokenizer_from_source(v->g, &v->t, err);
     if (code != AG_OK)
-        ag_gguf_close(&v->g);
+        ag_source_close(&v->g);
     return code;
 }
 

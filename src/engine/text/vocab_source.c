@@ -1,27 +1,27 @@
 /* A tokenizer from the tokenizer.* keys of a GGUF file. Every count and id in them is hostile. */
 #include "base/limits.h"
 #include "base/random.h"
-#include "load/gguf.h"
+#include "load/source.h"
 #include "text/bpe.h"
 #include "text/vocab.h"
 
 #define KEY(name) "tokenizer.ggml." name
 
 typedef struct source {
-    const ag_gguf *g;
-    const ag_gguf_value *tokens, *types, *scores, *merges; /* arrays; types, scores may be NULL */
+    const ag_source *g;
+    const ag_value *tokens, *types, *scores, *merges; /* arrays; types, scores may be NULL */
     ag_span model, pre;
 } source;
 
 /* An optional array of numbers or strings: NULL when absent. With `n` > 0 it must have n elements.
  */
-static ag_code get_array(const ag_gguf *g, const char *key, bool strings, uint64_t n,
-                         const ag_gguf_value **out, ag_err *err) {
-    *out = ag_gguf_find(g, key);
+static ag_code get_array(const ag_source *g, const char *key, bool strings, uint64_t n,
+                         const ag_value **out, ag_err *err) {
+    *out = ag_source_find(g, key);
     if (!*out)
         return AG_OK;
     const char *want = strings ? "strings" : "numbers";
-    if ((*out)->kind != AG_GGUF_ARRAY || ((*out)->a.kind == AG_GGUF_STRING) != strings)
+    if ((*out)->kind != AG_VALUE_ARRAY || ((*out)->a.kind == AG_VALUE_STRING) != strings)
         return ag_fail(err, AG_E_FORMAT, "key %s: expected an array of %s", key, want);
     if (n > 0 && (*out)->a.n != n)
         return ag_fail(err, AG_E_FORMAT, "key %s: expected %llu elements, one a token, found %llu",
@@ -29,11 +29,11 @@ static ag_code get_array(const ag_gguf *g, const char *key, bool strings, uint64
     return AG_OK;
 }
 
-static ag_code get_source(const ag_gguf *g, source *s, ag_err *err) {
+static ag_code get_source(const ag_source *g, source *s, ag_err *err) {
     *s = (source){.g = g, .pre = ag_str("default")};
-    ag_code code = ag_gguf_get_str(g, KEY("model"), &s->model, err);
+    ag_code code = ag_source_get_str(g, KEY("model"), &s->model, err);
     if (code == AG_OK)
-        code = ag_gguf_opt_str(g, KEY("pre"), &s->pre, err);
+        code = ag_source_opt_str(g, KEY("pre"), &s->pre, err);
     if (code == AG_OK)
         code = get_array(g, KEY("tokens"), true, 0, &s->tokens, err);
     if (code != AG_OK)
@@ -125,7 +125,7 @@ static size_t decode_token(const ag_tokenizer *t, int32_t id, ag_span raw, char 
 static uint8_t type_of(const ag_tokenizer *t, const source *s, int32_t id, ag_span raw) {
     if (!s->types) /* old files */
         return t->kind == AG_VOCAB_SPM && byte_of_name(raw) >= 0 ? AG_TOKEN_BYTE : AG_TOKEN_NORMAL;
-    int64_t type = ag_gguf_array_int(s->types, (uint64_t)id);
+    int64_t type = ag_value_int(s->types, (uint64_t)id);
     if (type < AG_TOKEN_NORMAL || type > AG_TOKEN_BYTE)
         return AG_TOKEN_NORMAL;
     if (type == AG_TOKEN_BYTE && t->kind == AG_VOCAB_BPE)
@@ -155,7 +155,7 @@ static ag_code get_tokens(ag_tokenizer *t, const source *s, ag_err *err) {
         return ag_fail(err, AG_E_NOMEM, "out of memory for a vocabulary of %zu tokens", n);
     size_t at = 0, used = 0;
     for (int32_t id = 0; id < t->n; id++) {
-        ag_span raw = ag_gguf_array_next_str(s->tokens, &at);
+        ag_span raw = ag_value_next_str(s->tokens, &at);
         t->raw_at[id] = (uint32_t)(raw.p - all.p);
         t->type[id] = type_of(t, s, id, raw);
         t->bytes_at[id] = (uint32_t)used;
@@ -169,22 +169,22 @@ static ag_code get_tokens(ag_tokenizer *t, const source *s, ag_err *err) {
 /* ---- special ids ----------------------------------------------------------------------------- */
 
 /* An id that the file names; -1 when it is absent or no token (some files write -1). */
-static int32_t get_id(const ag_tokenizer *t, const ag_gguf *g, const char *key, int32_t missing) {
-    const ag_gguf_value *v = ag_gguf_find(g, key);
+static int32_t get_id(const ag_tokenizer *t, const ag_source *g, const char *key, int32_t missing) {
+    const ag_value *v = ag_source_find(g, key);
     if (!v)
         return missing < t->n ? missing : -1;
     uint64_t id = UINT64_MAX; /* negative ones are as large */
     switch (v->kind) {
-    case AG_GGUF_U8:
-    case AG_GGUF_U16:
-    case AG_GGUF_U32:
-    case AG_GGUF_U64:
+    case AG_VALUE_U8:
+    case AG_VALUE_U16:
+    case AG_VALUE_U32:
+    case AG_VALUE_U64:
         id = v->u;
         break;
-    case AG_GGUF_I8:
-    case AG_GGUF_I16:
-    case AG_GGUF_I32:
-    case AG_GGUF_I64:
+    case AG_VALUE_I8:
+    case AG_VALUE_I16:
+    case AG_VALUE_I32:
+    case AG_VALUE_I64:
         id = (uint64_t)v->i;
         break;
     default:
@@ -205,11 +205,11 @@ static ag_code get_specials(ag_tokenizer *t, const source *s, ag_err *err) {
         t->type[t->unk] = AG_TOKEN_UNKNOWN;
     t->adds_bos = spm || t->pre->adds_bos;
     t->space_prefix = spm;
-    ag_code code = ag_gguf_opt_bool(s->g, KEY("add_bos_token"), &t->adds_bos, err);
+    ag_code code = ag_source_opt_bool(s->g, KEY("add_bos_token"), &t->adds_bos, err);
     if (code == AG_OK)
-        code = ag_gguf_opt_bool(s->g, KEY("add_eos_token"), &t->adds_eos, err);
+        code = ag_source_opt_bool(s->g, KEY("add_eos_token"), &t->adds_eos, err);
     if (code == AG_OK && spm)
-        code = ag_gguf_opt_bool(s->g, KEY("add_space_prefix"), &t->space_prefix, err);
+        code = ag_source_opt_bool(s->g, KEY("add_space_prefix"), &t->space_prefix, err);
     t->adds_bos = t->adds_bos && t->bos >= 0;
     t->adds_eos = t->adds_eos && t->eos >= 0;
     if (code != AG_OK || s->types)
@@ -231,7 +231,7 @@ static ag_code get_added(ag_tokenizer *t, ag_err *err) {
     return code;
 }
 
-static void get_stops(ag_tokenizer *t, const ag_gguf *g) {
+static void get_stops(ag_tokenizer *t, const ag_source *g) {
     ag_vocab_add_stop(t, t->eos);
     ag_vocab_add_stop(t, get_id(t, g, KEY("eot_token_id"), -1));
     ag_vocab_add_stop(t, get_id(t, g, KEY("eom_token_id"), -1));
@@ -269,7 +269,7 @@ static ag_code get_spm(ag_tokenizer *t, const source *s, ag_err *err) {
     if (!t->order)
         return ag_fail(err, AG_E_NOMEM, "out of memory for %d scores", t->n);
     for (int32_t id = 0; id < t->n; id++) {
-        t->order[id] = ag_order_of_score((float)ag_gguf_array_num(s->scores, (uint64_t)id));
+        t->order[id] = ag_order_of_score((float)ag_value_num(s->scores, (uint64_t)id));
         ag_span raw = ag_vocab_raw(t, id);
         if (t->type[id] == AG_TOKEN_BYTE && byte_of_name(raw) >= 0)
             t->byte_id[byte_of_name(raw)] = id;
@@ -299,7 +299,7 @@ static ag_code build(ag_tokenizer *t, const source *s, ag_err *err) {
     return code;
 }
 
-ag_code ag_tokenizer_from_gguf(const ag_gguf *g, ag_tokenizer **out, ag_err *err) {
+ag_code ag_tokenizer_from_source(const ag_source *g, ag_tokenizer **out, ag_err *err) {
     source s;
     ag_code code = get_source(g, &s, err);
     if (code != AG_OK)
