@@ -29,4 +29,39 @@ struct ag_binding {
     size_t n_floats;     /* of all vectors */
 };
 
+/* ---- the steps of binding (bind_tensors.c) -------------------------------------------------- */
+
+typedef struct ag_binder {
+    const ag_source *src;
+    const ag_model_opts *opts;
+    ag_model *m;
+    ag_binding *plan;
+    ag_err *err;
+    ag_code code; /* the first failure sticks; later steps do nothing */
+    char name[128];
+} ag_binder;
+
+/* The tensor blk.LAYER.WHAT.SUFFIX, or WHAT.SUFFIX when layer is negative; NULL when absent. */
+const ag_tensor *ag_bind_find(ag_binder *b, int layer, const char *what, const char *suffix);
+/* Note AG_E_FORMAT: the tensor is not there, or not [cols, rows] ([cols] when rows is 0). */
+void ag_bind_missing(ag_binder *b, int layer, const char *what, const char *suffix);
+void ag_bind_wrong_shape(ag_binder *b, const ag_tensor *t, uint64_t cols, uint64_t rows);
+/* Can this build compute with its type? Else AG_E_UNSUPPORTED is noted. */
+bool ag_bind_decodable(ag_binder *b, const ag_tensor *t);
+/* Norm or bias of n elements, starting at element `from` of a tensor of `total`. */
+void ag_bind_vector(ag_binder *b, const ag_tensor *t, uint64_t total, uint64_t from, int n,
+                    const float **field);
+/* The vector WHAT.weight [n], which must be there / may be absent (as may its name). */
+void ag_bind_norm(ag_binder *b, int layer, const char *what, int n, const float **field);
+void ag_bind_opt_norm(ag_binder *b, int layer, const char *what, int n, const float **field);
+/* Rows [row0, row0 + rows) of a tensor of total_rows × cols become one packed matrix. */
+void ag_bind_rows(ag_binder *b, const ag_tensor *t, uint64_t total_rows, uint64_t row0, int rows,
+                  int cols, ag_matrix *field);
+/* A whole tensor with its bias, if the file has one. */
+void ag_bind_matrix(ag_binder *b, int layer, const char *what, int rows, int cols,
+                    ag_matrix *field);
+/* Several matrices stacked in one tensor, with their biases. */
+void ag_bind_stack(ag_binder *b, int layer, const char *what, int cols, int n,
+                   ag_matrix *const fields[], const int rows[]);
+
 #endif

@@ -1,71 +1,16 @@
 /* One decoder layer reads like the formulas in arch.h: norm, q k v, rotate, store, attend, project,
  * add; norm, gate up, activate, down, add. Each step is one operation of the pool; steps that touch
  * single rows only are split by rows. */
-#include "model/forward.h"
-
 #include <math.h>
 
-#include "model/matmul.h"
+#include "model/forward_parts.h"
 
-/* What the chunks of an operation need to know. */
-typedef struct pass {
-    const ag_model *m;
-    ag_pool *pool;
-    ag_scratch *s;
-    ag_run *runs;
-    int n_runs, n_rows;
-    const ag_layer *layer; /* the current one */
-    int layer_no;
-    const float *norm;      /* rms weights of the next input */
-    const float *post_norm; /* of the output just computed, or NULL */
-    bool want_q8;           /* the next matmuls want their input quantised */
-    const int *pick;        /* rows to compute logits for */
-} pass;
-
-typedef void (*row_fn)(const pass *p, int row);
-
-typedef struct row_job {
-    const pass *p;
-    row_fn fn;
-    int n, per_chunk;
-} row_job;
-
-static void run_rows(void *ctx, int chunk, int worker) {
-    (void)worker;
-    const row_job *j = ctx;
-    int end = (chunk + 1) * j->per_chunk;
-    for (int row = chunk * j->per_chunk; row < end && row < j->n; row++)
-        j->fn(j->p, row);
-}
-
-static void for_rows(const pass *p, int n, row_fn fn) {
-    int threads = ag_pool_threads(p->pool);
-    int per_chunk = n < 2 * threads ? 1 : (n + 4 * threads - 1) / (4 * threads);
-    row_job j = {p, fn, n, per_chunk};
-    ag_pool_run(p->pool, (n + per_chunk - 1) / per_chunk, run_rows, &j);
-}
-
-/* ---- row steps ------------------------------------------------------------------------------ */
-
-static float *row_h(const pass *p, int row) {
-    return p->s->h + (size_t)row * (size_t)p->m->config.n_embd;
-}
-static float *row_x(const pass *p, int row) { return p->s->x + (size_t)row * p->s->x_stride; }
-static float *row_wide(const pass *p, int row) {
-    return p->s->wide + (size_t)row * p->s->wide_stride;
-}
-
-static void quantise_row(const pass *p, int row, int n) {
-    if (p->want_q8)
-        p->m->kernels->quantize_q8(row_x(p, row), n, p->s->x8 + (size_t)row * p->s->x8_stride);
-}
-
-static void embed_row(const pass *p, int row) {
+static void embed_row(const ag_pass *p, int row) {
     const ag_model *m = p->m;
     const ag_run *r = &p->runs[p->s->run_of[row]];
     int32_t id = r->ids[row - r->row0];
     int pos = r->pos0 + row - r->row0, half = m->config.rot / 2;
-    float *h = row_h(p, row);
+    float *h = ag_row_h(p, row);
     ag_type_decode(m->embd_type, m->embd + (size_t)id * m->embd_row_bytes, h,
                    (size_t)m->config.n_embd);
     if (m->config.arch->embed_scale)
@@ -76,33 +21,33 @@ static void embed_row(const pass *p, int row) {
 }
 
 /* x = norm(h), quantised as well when that is wanted. */
-static void norm_row(const pass *p, int row) {
+static void norm_row(const ag_pass *p, int row) {
     int e = p->m->config.n_embd;
-    p->m->kernels->rms_norm(row_h(p, row), p->norm, e, p->m->config.rms_eps, row_x(p, row));
-    quantise_row(p, row, e);
+    p->m->kernels->rms_norm(ag_row_h(p, row), p->norm, e, p->m->config.rms_eps, ag_row_x(p, row));
+    ag_quantise_row(p, row, e);
 }
 
 /* h += post_norm(y), then x = norm(h). */
-static void add_row(const pass *p, int row) {
+static void add_row(const ag_pass *p, int row) {
     const ag_kernels *k = p->m->kernels;
     int e = p->m->config.n_embd;
     float *y = p->s->y + (size_t)row * (size_t)e;
     if (p->post_norm)
         k->rms_norm(y, p->post_norm, e, p->m->config.rms_eps, y);
-    k->add(row_h(p, row), y, e);
+    k->add(ag_row_h(p, row), y, e);
     if (p->norm)
         norm_row(p, row);
 }
 
 /* q and k norms, rotation, and storing k and v. */
-static void rotate_row(const pass *p, int row) {
+static void rotate_row(const ag_pass *p, int row) {
     const ag_model *m = p->m;
     const ag_model_config *c = &m->config;
     const ag_kernels *kn = m->kernels;
     const ag_layer *l = p->layer;
     const ag_run *r = &p->runs[p->s->run_of[row]];
     int d = c->d_head, pos = r->pos0 + row - r->row0;
-    float *q = row_wide(p, row), *k = q + c->n_heads * d, *v = k + c->n_kv_heads * d;
+    float *q = ag_row_wide(p, row), *k = q + c->n_heads * d, *v = k + c->n_kv_heads * d;
     for (int h = 0; h < c->n_heads && l->q_norm; h++)
         kn->rms_norm(q + h * d, l->q_norm, d, c->rms_eps, q + h * d);
     for (int h = 0; h < c->n_kv_heads && l->k_norm; h++)
@@ -120,16 +65,16 @@ static void rotate_row(const pass *p, int row) {
     }
 }
 
-static void quantise_attention_row(const pass *p, int row) {
-    quantise_row(p, row, p->m->config.n_heads * p->m->config.d_head);
+static void quantise_attention_row(const ag_pass *p, int row) {
+    ag_quantise_row(p, row, p->m->config.n_heads * p->m->config.d_head);
 }
 
-static void activate_row(const pass *p, int row) {
+static void activate_row(const ag_pass *p, int row) {
     const ag_model_config *c = &p->m->config;
-    const float *gate = row_wide(p, row);
+    const float *gate = ag_row_wide(p, row);
     (c->arch->act == AG_ACT_GEGLU ? p->m->kernels->geglu : p->m->kernels->swiglu)(
-        gate, gate + c->n_ff, c->n_ff, row_x(p, row));
-    quantise_row(p, row, c->n_ff);
+        gate, gate + c->n_ff, c->n_ff, ag_row_x(p, row));
+    ag_quantise_row(p, row, c->n_ff);
 }
 
 /* ---- attention --------------------------------------------------------------------------------
@@ -140,7 +85,7 @@ static int tiles_of(const ag_run *r) { return (r->n + AG_ATTEND_TILE - 1) / AG_A
 /* Chunks go through runs, tiles of a run, kv heads; late tiles see the most keys and come first,
  * so that the long ones are not left for the end. */
 static void attend_chunk(void *ctx, int chunk, int worker) {
-    const pass *p = ctx;
+    const ag_pass *p = ctx;
     const ag_model_config *c = &p->m->config;
     int head = chunk % c->n_kv_heads, tile = chunk / c->n_kv_heads, run = 0;
     while (tile >= tiles_of(&p->runs[run]))
@@ -153,9 +98,9 @@ static void attend_chunk(void *ctx, int chunk, int worker) {
     const ag_kv *kv = r->kv->kv;
     size_t k_at = ag_kv_at(kv, p->layer_no, head);
     kv->shape.ops->attend(&(ag_attend_args){
-        .q = row_wide(p, row) + head * group * c->d_head,
+        .q = ag_row_wide(p, row) + head * group * c->d_head,
         .q_stride = p->s->wide_stride,
-        .out = row_x(p, row) + head * group * c->d_head,
+        .out = ag_row_x(p, row) + head * group * c->d_head,
         .out_stride = p->s->x_stride,
         .n_tok = n,
         .group = group,
@@ -171,7 +116,7 @@ static void attend_chunk(void *ctx, int chunk, int worker) {
     });
 }
 
-static void attend_all(const pass *p) {
+static void attend_all(const ag_pass *p) {
     int tiles = 0;
     for (int i = 0; i < p->n_runs; i++)
         tiles += tiles_of(&p->runs[i]);
@@ -181,82 +126,63 @@ static void attend_all(const pass *p) {
 /* ---- the layer --------------------------------------------------------------------------------
  */
 
-/* Remember whether these matrices, the next to be used, want their input quantised. */
-static void wants(pass *p, const ag_matrix *const *w, int n) {
-    p->want_q8 = false;
-    for (int i = 0; i < n; i++)
-        p->want_q8 |= w[i]->ops->act == AG_ACT_Q8;
-}
-
-static void multiply(const pass *p, const ag_matmul_item *items, int n) {
-    ag_matmul_group g = {.n = n,
-                         .x = p->s->x,
-                         .x_stride = p->s->x_stride,
-                         .x8 = p->s->x8,
-                         .x8_stride = p->s->x8_stride,
-                         .n_rows = p->n_rows};
-    for (int i = 0; i < n; i++)
-        g.item[i] = items[i];
-    ag_matmul_run(p->pool, &g);
-}
-
 /* Reads x = pre_attn(h); leaves x = pre_mlp(h) after the attention was added. */
-static void attention_half(pass *p) {
+static void attention_half(ag_pass *p) {
     const ag_model_config *c = &p->m->config;
     const ag_layer *l = p->layer;
     ag_scratch *s = p->s;
     float *k = s->wide + c->n_heads * c->d_head, *v = k + c->n_kv_heads * c->d_head;
-    multiply(p,
-             (const ag_matmul_item[]){{&l->q, s->wide, s->wide_stride},
-                                      {&l->k, k, s->wide_stride},
-                                      {&l->v, v, s->wide_stride}},
-             3);
-    for_rows(p, p->n_rows, rotate_row);
+    ag_pass_multiply(p,
+                     (const ag_matmul_item[]){{&l->q, s->wide, s->wide_stride},
+                                              {&l->k, k, s->wide_stride},
+                                              {&l->v, v, s->wide_stride}},
+                     3);
+    ag_for_rows(p, p->n_rows, rotate_row);
     attend_all(p);
-    wants(p, (const ag_matrix *const[]){&l->o}, 1);
+    ag_pass_wants(p, (const ag_matrix *const[]){&l->o}, 1);
     if (p->want_q8)
-        for_rows(p, p->n_rows, quantise_attention_row);
-    multiply(p, (const ag_matmul_item[]){{&l->o, s->y, (size_t)c->n_embd}}, 1);
-    wants(p, (const ag_matrix *const[]){&l->gate, &l->up}, 2);
+        ag_for_rows(p, p->n_rows, quantise_attention_row);
+    ag_pass_multiply(p, (const ag_matmul_item[]){{&l->o, s->y, (size_t)c->n_embd}}, 1);
+    ag_pass_wants(p, (const ag_matrix *const[]){&l->gate, &l->up}, 2);
     p->post_norm = l->post_attn;
     p->norm = l->pre_mlp;
-    for_rows(p, p->n_rows, add_row);
+    ag_for_rows(p, p->n_rows, add_row);
 }
 
 /* Reads x = pre_mlp(h); leaves x = the next layer's pre_attn(h). */
-static void mlp_half(pass *p, const ag_layer *next) {
+static void mlp_half(ag_pass *p, const ag_layer *next) {
     const ag_model_config *c = &p->m->config;
     const ag_layer *l = p->layer;
     ag_scratch *s = p->s;
-    multiply(p,
-             (const ag_matmul_item[]){{&l->gate, s->wide, s->wide_stride},
-                                      {&l->up, s->wide + c->n_ff, s->wide_stride}},
-             2);
-    wants(p, (const ag_matrix *const[]){&l->down}, 1);
-    for_rows(p, p->n_rows, activate_row);
-    multiply(p, (const ag_matmul_item[]){{&l->down, s->y, (size_t)c->n_embd}}, 1);
+    ag_pass_multiply(p,
+                     (const ag_matmul_item[]){{&l->gate, s->wide, s->wide_stride},
+                                              {&l->up, s->wide + c->n_ff, s->wide_stride}},
+                     2);
+    ag_pass_wants(p, (const ag_matrix *const[]){&l->down}, 1);
+    ag_for_rows(p, p->n_rows, activate_row);
+    ag_pass_multiply(p, (const ag_matmul_item[]){{&l->down, s->y, (size_t)c->n_embd}}, 1);
     p->post_norm = l->post_mlp;
     p->norm = NULL;
     if (next) {
-        wants(p, (const ag_matrix *const[]){&next->q, &next->k, &next->v}, 3);
+        ag_pass_wants(p, (const ag_matrix *const[]){&next->q, &next->k, &next->v}, 3);
         p->norm = next->attn_norm;
     }
-    for_rows(p, p->n_rows, add_row);
+    ag_for_rows(p, p->n_rows, add_row);
 }
 
 void ag_forward(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs) {
-    pass p = {.m = m, .pool = pool, .s = s, .runs = runs, .n_runs = n_runs};
+    ag_pass p = {.m = m, .pool = pool, .s = s, .runs = runs, .n_runs = n_runs};
     for (int i = 0; i < n_runs; i++) {
         AG_ASSERT(runs[i].n > 0 && p.n_rows + runs[i].n <= s->max_rows);
         runs[i].row0 = p.n_rows;
         for (int t = 0; t < runs[i].n; t++)
             s->run_of[p.n_rows++] = i;
     }
-    for_rows(&p, p.n_rows, embed_row);
+    ag_for_rows(&p, p.n_rows, embed_row);
     const ag_layer *first = &m->layers[0];
-    wants(&p, (const ag_matrix *const[]){&first->q, &first->k, &first->v}, 3);
+    ag_pass_wants(&p, (const ag_matrix *const[]){&first->q, &first->k, &first->v}, 3);
     p.norm = first->attn_norm;
-    for_rows(&p, p.n_rows, norm_row);
+    ag_for_rows(&p, p.n_rows, norm_row);
     for (int i = 0; i < m->config.n_layers; i++) {
         p.layer = &m->layers[i];
         p.layer_no = i;
@@ -267,19 +193,20 @@ void ag_forward(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, i
         runs[i].kv->n_tokens = runs[i].pos0 + runs[i].n;
 }
 
-static void pick_row(const pass *p, int i) {
+static void pick_row(const ag_pass *p, int i) {
     const ag_model_config *c = &p->m->config;
-    p->m->kernels->rms_norm(row_h(p, p->pick[i]), p->norm, c->n_embd, c->rms_eps, row_x(p, i));
-    quantise_row(p, i, c->n_embd);
+    p->m->kernels->rms_norm(ag_row_h(p, p->pick[i]), p->norm, c->n_embd, c->rms_eps,
+                            ag_row_x(p, i));
+    ag_quantise_row(p, i, c->n_embd);
 }
 
 void ag_forward_logits(const ag_model *m, ag_pool *pool, ag_scratch *s, const int *rows, int n,
                        float *out) {
     AG_ASSERT(n <= s->max_logits);
-    pass p = {.m = m, .pool = pool, .s = s, .n_rows = n, .pick = rows, .norm = m->output_norm};
-    wants(&p, (const ag_matrix *const[]){&m->output}, 1);
-    for_rows(&p, n, pick_row);
-    multiply(&p, (const ag_matmul_item[]){{&m->output, out, (size_t)m->config.n_vocab}}, 1);
+    ag_pass p = {.m = m, .pool = pool, .s = s, .n_rows = n, .pick = rows, .norm = m->output_norm};
+    ag_pass_wants(&p, (const ag_matrix *const[]){&m->output}, 1);
+    ag_for_rows(&p, n, pick_row);
+    ag_pass_multiply(&p, (const ag_matmul_item[]){{&m->output, out, (size_t)m->config.n_vocab}}, 1);
     if (m->config.logit_softcap > 0)
         for (int i = 0; i < n; i++)
             m->kernels->softcap(out + (size_t)i * (size_t)m->config.n_vocab,

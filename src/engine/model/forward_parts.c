@@ -1,0 +1,45 @@
+#include "model/forward_parts.h"
+
+typedef struct row_job {
+    const ag_pass *p;
+    ag_row_fn fn;
+    int n, per_chunk;
+} row_job;
+
+static void run_rows(void *ctx, int chunk, int worker) {
+    (void)worker;
+    const row_job *j = ctx;
+    int end = (chunk + 1) * j->per_chunk;
+    for (int row = chunk * j->per_chunk; row < end && row < j->n; row++)
+        j->fn(j->p, row);
+}
+
+void ag_for_rows(const ag_pass *p, int n, ag_row_fn fn) {
+    int threads = ag_pool_threads(p->pool);
+    int per_chunk = n < 2 * threads ? 1 : (n + 4 * threads - 1) / (4 * threads);
+    row_job j = {p, fn, n, per_chunk};
+    ag_pool_run(p->pool, (n + per_chunk - 1) / per_chunk, run_rows, &j);
+}
+
+void ag_quantise_row(const ag_pass *p, int row, int n) {
+    if (p->want_q8)
+        p->m->kernels->quantize_q8(ag_row_x(p, row), n, p->s->x8 + (size_t)row * p->s->x8_stride);
+}
+
+void ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n) {
+    p->want_q8 = false;
+    for (int i = 0; i < n; i++)
+        p->want_q8 |= w[i]->ops->act == AG_ACT_Q8;
+}
+
+void ag_pass_multiply(const ag_pass *p, const ag_matmul_item *items, int n) {
+    ag_matmul_group g = {.n = n,
+                         .x = p->s->x,
+                         .x_stride = p->s->x_stride,
+                         .x8 = p->s->x8,
+                         .x8_stride = p->s->x8_stride,
+                         .n_rows = p->n_rows};
+    for (int i = 0; i < n; i++)
+        g.item[i] = items[i];
+    ag_matmul_run(p->pool, &g);
+}

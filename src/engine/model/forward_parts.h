@@ -1,0 +1,45 @@
+/* Private to model/: what the parts of a forward pass share. */
+#ifndef AG_MODEL_FORWARD_PARTS_H
+#define AG_MODEL_FORWARD_PARTS_H
+
+#include "model/matmul.h"
+
+/* What the chunks of an operation need to know. */
+typedef struct ag_pass {
+    const ag_model *m;
+    ag_pool *pool;
+    ag_scratch *s;
+    ag_run *runs;
+    int n_runs, n_rows;
+    const ag_layer *layer; /* the current one */
+    int layer_no;
+    const float *norm;      /* rms weights of the next input */
+    const float *post_norm; /* of the output just computed, or NULL */
+    bool want_q8;           /* the next matmuls want their input quantised */
+    const int *pick;        /* rows to compute logits for */
+} ag_pass;
+
+/* One row's share of an operation; rows are independent of each other. */
+typedef void (*ag_row_fn)(const ag_pass *p, int row);
+
+/* Run fn for rows 0 .. n-1 on the pool. */
+void ag_for_rows(const ag_pass *p, int n, ag_row_fn fn);
+
+static inline float *ag_row_h(const ag_pass *p, int row) {
+    return p->s->h + (size_t)row * (size_t)p->m->config.n_embd;
+}
+static inline float *ag_row_x(const ag_pass *p, int row) {
+    return p->s->x + (size_t)row * p->s->x_stride;
+}
+static inline float *ag_row_wide(const ag_pass *p, int row) {
+    return p->s->wide + (size_t)row * p->s->wide_stride;
+}
+
+/* x8 = x of the row's first n numbers, when the next matmuls want that. */
+void ag_quantise_row(const ag_pass *p, int row, int n);
+/* Remember whether these matrices, the next to be used, want their input quantised. */
+void ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n);
+/* Matrices (at most AG_GROUP_MAX) times the rows of x. */
+void ag_pass_multiply(const ag_pass *p, const ag_matmul_item *items, int n);
+
+#endif
