@@ -52,7 +52,12 @@ size_t ag_type_bytes(ag_type type, size_t n);
 /* Decode n elements (a multiple of the block) to float32, bit-equal to the reference formulas:
  * rounding happens where the reference rounds. Defined for every `decoded` type. */
 void ag_type_decode(ag_type type, const void *src, float *dst, size_t n);
-/* Encode n float32 (a multiple of the block), rounding to nearest. Defined for F32, F16, BF16. */
+/* Has this build an encoder for the type? Today F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1. */
+bool ag_type_encodes(ag_type type);
+/* Encode n float32 (a multiple of the block) into ag_type_bytes(type, n) bytes. Floats round to
+ * nearest; Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1 are bit-equal to the reference quantisers. The result is
+ * the same on every machine. A block that holds a value which is not finite decodes to values that
+ * are not finite. Any thread; allocates nothing. */
 void ag_type_encode(ag_type type, const float *src, void *dst, size_t n);
 
 #endif

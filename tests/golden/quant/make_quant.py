@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Write a few random blocks of each weight type and their float32 values, for kernels/decode.
+"""Write a few random blocks of each weight type and their float32 values, for kernels/decode, and
+what the reference quantisers make of some rows, for kernels/encode.
 
-    make_quant.py          TYPE.blocks and TYPE.f32 beside this file
+    make_quant.py          TYPE.blocks, TYPE.f32, source.f32 and TYPE.encoded beside this file
     make_quant.py --check  also compare with the `gguf` package's own dequantisation
 
 The values come from the formulas in tests/golden/models/gguf_types.py. Integers are random over
@@ -17,6 +18,7 @@ sys.path.insert(0, str(HERE.parent / "models"))
 import gguf_types  # noqa: E402
 
 DECODED = "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K".split()
+ENCODED = "F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0".split()
 SCALES = {"Q6_K": [208], "Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2]}
 ODD = np.array([0.0, -0.0, 6e-8, -3e-5, 6.1e-5, 65504.0, -2.5], "<f2")
 
@@ -36,6 +38,24 @@ def blocks(name, rng):
     return b
 
 
+def source(rng):
+    """Rows to encode: every order of magnitude, outliers, constants, zeros, ties and one-sided blocks."""
+    x = rng.standard_normal((48, 32)) * 10.0 ** rng.integers(-4, 3, (48, 1))
+    x[8:12] = np.abs(x[8:12])
+    x[12:16] = -np.abs(x[12:16])
+    x[16:20, 5] *= 100
+    x[20:24] = np.rint(x[20:24] * 4) / 8
+    x[24] = 0
+    x[25] = 0.75
+    x[26] = -0.75
+    x[27, 1:] = 0
+    x[28] = np.arange(32) - 16
+    x[29] = (np.arange(32) - 15.5) / 8
+    x[30] *= 1e-9
+    x[31] = rng.standard_normal(32) * 1e4
+    return x.astype("<f4")
+
+
 def main():
     rng = np.random.default_rng(20)
     for name in DECODED:
@@ -48,6 +68,15 @@ def main():
             other = gguf.quants.dequantize(b, gguf.GGMLQuantizationType[name]).astype("<f4")
             assert other.tobytes() == values.tobytes(), name
             print(name, "equals gguf", len(values), "blocks")
+    x = source(rng)
+    (HERE / "source.f32").write_bytes(x.tobytes())
+    for name in ENCODED:
+        b = gguf_types.quantize(name, x)
+        (HERE / f"{name.lower()}.encoded").write_bytes(b.tobytes())
+        if "--check" in sys.argv:
+            other = gguf.quants.quantize(x, gguf.GGMLQuantizationType[name])
+            assert other.tobytes() == b.tobytes(), name
+            print(name, "is encoded as by gguf")
 
 
 if __name__ == "__main__":

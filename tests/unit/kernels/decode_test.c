@@ -1,27 +1,10 @@
 /* ag_type_decode against values from the reference formulas (tests/golden/quant), bit by bit, and
  * the table of types. Runs in the root of the sources. */
-#include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "kernels/half.h"
 #include "kernels/types.h"
-#include "unit/test.h"
-
-static ag_buf read_golden(const char *type, const char *suffix) {
-    char path[128];
-    int n = snprintf(path, sizeof path, "tests/golden/quant/%s.%s", type, suffix);
-    assert_in_range(n, 1, sizeof path - 1);
-    for (char *p = path; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
-    ag_buf b;
-    ag_err err;
-    ag_buf_init(&b, AG_ROOM_TEST, 1 << 20);
-    if (ag_file_read(path, &b, &err) != AG_OK)
-        fail_msg("%s", err.msg);
-    return b;
-}
+#include "quant_golden.h"
 
 static void decoded_blocks_equal_the_golden_values_bit_for_bit(void **state) {
     (void)state;
@@ -29,7 +12,7 @@ static void decoded_blocks_equal_the_golden_values_bit_for_bit(void **state) {
         const ag_type_info *info = ag_type_find(type);
         if (!info || !info->decoded)
             continue;
-        ag_buf blocks = read_golden(info->name, "blocks"), want = read_golden(info->name, "f32");
+        ag_buf blocks = quant_golden(info->name, "blocks"), want = quant_golden(info->name, "f32");
         const size_t n = blocks.n / info->bytes * info->block;
         assert_int_equal(want.n, n * sizeof(float));
         assert_int_equal(ag_type_bytes((ag_type)type, n), blocks.n);
