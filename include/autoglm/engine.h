@@ -134,6 +134,18 @@ typedef struct ag_engine_info {
 
 AG_API void ag_engine_get_info(const ag_engine *engine, ag_engine_info *info);
 
+/* What the engine has done since it was opened; the counters only grow. */
+typedef struct ag_engine_stats {
+    uint64_t n_steps;     /* steps computed; each carries rows of many requests */
+    uint64_t n_rows;      /* tokens computed in them, of prompts and of answers */
+    uint64_t n_generated; /* tokens picked */
+    uint64_t n_requests;  /* requests that ended, however they did */
+} ag_engine_stats;
+
+/* Each counter is exact, but they are read one after another while the engine runs. Once a
+ * request's on_done was called, everything done for it is counted. */
+AG_API void ag_engine_get_stats(const ag_engine *engine, ag_engine_stats *stats);
+
 /* Logits of every position: out[n * n_vocab] float32, as a fresh sequence. For oracles and
  * evaluation; runs in the batch beside other requests. AG_E_ARG, AG_E_CTX_FULL, AG_E_NOMEM. */
 AG_API ag_code ag_engine_logits(ag_engine *engine, const int32_t *ids, size_t n, float *out,

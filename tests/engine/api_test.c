@@ -1,5 +1,6 @@
 /* The public functions one by one, on one thread: what they promise in engine.h and request.h. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -451,6 +452,30 @@ static void wrong_json_is_refused(void **state) {
     }
 }
 
+/* ---- facts ----------------------------------------------------------------------------------- */
+
+static void counters_tell_what_was_done(void **state) {
+    (void)state;
+    ag_engine_stats before, after;
+    ag_engine_get_stats(engine, &before);
+    ag_request_opts o = ask_text("Counted once", 7, &a);
+    must_answer(engine, &o);
+    ag_engine_get_stats(engine, &after);
+    assert_int_equal(after.n_requests - before.n_requests, 1);
+    assert_int_equal(after.n_generated - before.n_generated, 7);
+    /* Alone, a step gives one token; the last token picked is never computed itself. */
+    assert_int_equal(after.n_steps - before.n_steps, 7);
+    assert_int_equal(after.n_rows - before.n_rows, a.result.n_prompt - a.result.n_cached + 7 - 1);
+}
+
+static void the_library_knows_its_version(void **state) {
+    (void)state;
+    char expected[32];
+    snprintf(expected, sizeof expected, "%d.%d.%d", AG_VERSION_MAJOR, AG_VERSION_MINOR,
+             AG_VERSION_PATCH);
+    assert_string_equal(ag_version(), expected);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(max_tokens_ends_an_answer),
@@ -475,6 +500,8 @@ int main(void) {
         cmocka_unit_test(a_template_that_objects_is_an_error),
         cmocka_unit_test(another_template_may_be_given),
         cmocka_unit_test(wrong_json_is_refused),
+        cmocka_unit_test(counters_tell_what_was_done),
+        cmocka_unit_test(the_library_knows_its_version),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);
 }

@@ -198,3 +198,17 @@ void ag_engine_get_info(const ag_engine *e, ag_engine_info *info) {
         .has_chat_template = e->chat != NULL,
     };
 }
+
+void ag_engine_get_stats(const ag_engine *e, ag_engine_stats *stats) {
+    ag_sched_counts c;
+    ag_sched_get_counts(e->sched, &c);
+    *stats = (ag_engine_stats){
+        .n_steps = c.steps, .n_rows = c.rows, .n_generated = c.generated, .n_requests = c.requests};
+}
+
+#define TEXT_OF(x)      #x
+#define DOTTED(a, b, c) TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
+
+const char *ag_version(void) {
+    return DOTTED(AG_VERSION_MAJOR, AG_VERSION_MINOR, AG_VERSION_PATCH);
+}

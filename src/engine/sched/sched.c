@@ -23,6 +23,9 @@ struct ag_sched {
     int n_running;
     ag_step_item *items; /* owned [max_runs] */
     ag_job **stepped;    /* owned [max_runs]: the job of each item */
+
+    /* Only the engine thread writes them, anyone reads. */
+    _Atomic uint64_t n_steps, n_rows, n_generated, n_requests;
 };
 
 /* ---- the line ---------------------------------------------------------------------------------
@@ -67,7 +70,7 @@ static void count_out(ag_sched *s) {
 /* ---- the end of a job ---------------------------------------------------------------------------
  */
 
-static void finish(ag_job *j, ag_finish why, const ag_err *error) {
+static void finish(ag_sched *s, ag_job *j, ag_finish why, const ag_err *error) {
     ag_result r = {.finish = why,
                    .n_prompt = (uint32_t)j->n_prompt,
                    .n_cached = (uint32_t)j->n_cached,
@@ -89,6 +92,7 @@ static void finish(ag_job *j, ag_finish why, const ag_err *error) {
     }
     if (j->kv.kv)
         ag_kv_seq_deinit(&j->kv);
+    atomic_fetch_add_explicit(&s->n_requests, 1, memory_order_relaxed);
     if (j->on_done)
         j->on_done(j->ctx, &r);
     pthread_mutex_lock(&j->lock);
@@ -113,7 +117,7 @@ static int index_of(const ag_sched *s, const ag_job *j) {
 
 static void finish_running(ag_sched *s, ag_job *j, ag_finish why, const ag_err *error) {
     remove_running(s, index_of(s, j));
-    finish(j, why, error);
+    finish(s, j, why, error);
 }
 
 static void reap_cancelled(ag_sched *s) {
@@ -128,7 +132,7 @@ static void reap_cancelled(ag_sched *s) {
         }
         *at = j->next;
         count_out(s);
-        finish(j, AG_FINISH_CANCELLED, NULL);
+        finish(s, j, AG_FINISH_CANCELLED, NULL);
     }
 }
 
@@ -165,7 +169,7 @@ static void admit(ag_sched *s) {
         j->next = NULL;
         count_out(s);
         if (failed) {
-            finish(j, AG_FINISH_ERROR, &err);
+            finish(s, j, AG_FINISH_ERROR, &err);
             continue;
         }
         if (!j->start_at)
@@ -274,14 +278,33 @@ static void take_token(ag_sched *s, ag_job *j, const float *logits) {
     if (!j->first_at)
         j->first_at = j->last_at;
     j->ids[j->n_ids++] = pick.id;
+    atomic_fetch_add_explicit(&s->n_generated, 1, memory_order_relaxed);
     ag_finish how = deliver(j, &pick, &err);
     if (how != AG_FINISH_NONE)
         finish_running(s, j, how, how == AG_FINISH_ERROR ? &err : NULL);
 }
 
+static void count_step(ag_sched *s, int n_items) {
+    uint64_t rows = 0;
+    for (int i = 0; i < n_items; i++)
+        rows += (uint64_t)s->items[i].n;
+    atomic_fetch_add_explicit(&s->n_steps, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->n_rows, rows, memory_order_relaxed);
+}
+
+void ag_sched_get_counts(const ag_sched *s, ag_sched_counts *out) {
+    *out = (ag_sched_counts){
+        .steps = atomic_load_explicit(&s->n_steps, memory_order_relaxed),
+        .rows = atomic_load_explicit(&s->n_rows, memory_order_relaxed),
+        .generated = atomic_load_explicit(&s->n_generated, memory_order_relaxed),
+        .requests = atomic_load_explicit(&s->n_requests, memory_order_relaxed),
+    };
+}
+
 static void step(ag_sched *s) {
     int n = form_step(s);
     AG_ASSERT(n > 0);
+    count_step(s, n);
     ag_core_step(s->core, s->items, n);
     for (int i = 0; i < n; i++) {
         ag_job *j = s->stepped[i];
@@ -338,7 +361,7 @@ static void *engine_main(void *arg) {
     while (s->waiting) {
         ag_job *j = s->waiting;
         s->waiting = j->next;
-        finish(j, AG_FINISH_CANCELLED, NULL);
+        finish(s, j, AG_FINISH_CANCELLED, NULL);
     }
     return NULL;
 }

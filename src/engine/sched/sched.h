@@ -20,6 +20,11 @@ ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_logger *log
 void ag_sched_close(ag_sched **s);
 /* What jobs for this scheduler are built with; lives as long as the scheduler. */
 const ag_job_env *ag_sched_env(const ag_sched *s);
+/* Counters since opening; see ag_engine_stats, whose fields these are. Any thread. */
+typedef struct ag_sched_counts {
+    uint64_t steps, rows, generated, requests;
+} ag_sched_counts;
+void ag_sched_get_counts(const ag_sched *s, ag_sched_counts *out);
 /* Put a job in line; the scheduler takes a reference of its own. AG_E_AGAIN (the line is full),
  * AG_E_CLOSED. Any thread. */
 ag_code ag_sched_submit(ag_sched *s, ag_job *job, ag_err *err) AG_MUST_USE;
