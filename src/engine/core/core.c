@@ -7,6 +7,8 @@
 
 static ag_code open_buffers(ag_core *core, const ag_core_opts *o, const ag_budget *b, ag_err *err) {
     core->max_context = b->max_context;
+    ag_rope_fit(&core->model.rope_full, b->max_context);
+    ag_rope_fit(&core->model.rope_local, b->max_context);
     core->kv_bytes = b->kv_bytes;
     core->max_runs = core->max_logits = o->max_sequences;
     core->batch_tokens = b->batch_tokens;

@@ -31,6 +31,26 @@ static const ag_arch table[] = {
      .post_attn = "post_attention_norm",
      .pre_mlp = "ffn_norm",
      .post_mlp = "post_ffw_norm"},
+    {.name = "phi3",
+     .families = "Phi-3, Phi-3.5, Phi-4",
+     .pairing = AG_PAIR_HALF,
+     .window = AG_WINDOW_ALL,
+     .pre_mlp = "ffn_norm"},
+    {.name = "granite",
+     .families = "Granite 3",
+     .pairing = AG_PAIR_ADJACENT,
+     .multipliers = true,
+     .pre_mlp = "ffn_norm"},
+    {.name = "olmo2",
+     .families = "OLMo 2, OLMo 3",
+     .pairing = AG_PAIR_HALF,
+     .window = AG_WINDOW_PATTERN,
+     .window_pattern = 4,
+     .local_unscaled = true,
+     .post_norms_only = true,
+     .wide_qk_norm = true,
+     .post_attn = "post_attention_norm",
+     .post_mlp = "post_ffw_norm"},
 };
 
 const ag_arch *ag_arch_find(ag_span name) {
@@ -42,5 +62,5 @@ const ag_arch *ag_arch_find(ag_span name) {
 
 const char *ag_arch_supported(void) {
     return "llama (Llama 2/3, SmolLM2, Mistral), qwen2, qwen3, gemma3, chatglm (GLM-4), glm4 "
-           "(GLM-4-0414)";
+           "(GLM-4-0414), phi3 (Phi-3, Phi-4), granite, olmo2 (OLMo 2, OLMo 3)";
 }

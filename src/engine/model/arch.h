@@ -34,6 +34,10 @@ typedef struct ag_arch {
     const char *post_mlp;
     uint32_t window_pattern; /* when the file has no key */
     float theta_local;       /* rope base of sliding layers when they have their own; 0: the same */
+    bool local_unscaled;     /* sliding layers rotate by the same base, but without its scaling */
+    bool post_norms_only;    /* no norm before attention and mlp */
+    bool multipliers;        /* embeddings, residuals and logits have factors of their own */
+    bool wide_qk_norm;       /* q and k norms span all heads at once */
 } ag_arch;
 
 /* The row of an architecture, or NULL. */

@@ -21,7 +21,7 @@ void ag_binding_free(ag_binding **pp) {
 static void bind_attention(ag_binder *b, int i, ag_layer *l) {
     const ag_model_config *c = &b->m->config;
     int qd = c->n_heads * c->d_head, kd = c->n_kv_heads * c->d_head, e = c->n_embd;
-    if (ag_bind_find(b, i, "attn_qkv", "weight")) { /* older chatglm files: q, k, v in one tensor */
+    if (ag_bind_find(b, i, "attn_qkv", "weight")) { /* Phi, old chatglm: all in one */
         ag_bind_stack(b, i, "attn_qkv", e, 3, (ag_matrix *const[]){&l->q, &l->k, &l->v},
                       (const int[]){qd, kd, kd});
     } else {
@@ -29,8 +29,9 @@ static void bind_attention(ag_binder *b, int i, ag_layer *l) {
         ag_bind_matrix(b, i, "attn_k", kd, e, &l->k);
         ag_bind_matrix(b, i, "attn_v", kd, e, &l->v);
     }
-    ag_bind_opt_norm(b, i, "attn_q_norm", c->d_head, &l->q_norm);
-    ag_bind_opt_norm(b, i, "attn_k_norm", c->d_head, &l->k_norm);
+    bool wide = c->arch->wide_qk_norm;
+    ag_bind_opt_norm(b, i, "attn_q_norm", wide ? qd : c->d_head, &l->q_norm);
+    ag_bind_opt_norm(b, i, "attn_k_norm", wide ? kd : c->d_head, &l->k_norm);
     ag_bind_matrix(b, i, "attn_output", e, qd, &l->o);
 }
 
@@ -53,11 +54,13 @@ static void bind_layer(ag_binder *b, int i) {
     int e = b->m->config.n_embd;
     ag_layer *l = &b->m->layers[i];
     l->slides = ag_layer_slides(&b->m->config, i);
-    ag_bind_norm(b, i, "attn_norm", e, &l->attn_norm);
+    if (!a->post_norms_only)
+        ag_bind_norm(b, i, "attn_norm", e, &l->attn_norm);
     bind_attention(b, i, l);
     if (a->post_attn)
         ag_bind_norm(b, i, a->post_attn, e, &l->post_attn);
-    ag_bind_norm(b, i, a->pre_mlp, e, &l->pre_mlp);
+    if (!a->post_norms_only)
+        ag_bind_norm(b, i, a->pre_mlp, e, &l->pre_mlp);
     bind_mlp(b, i, l);
     if (a->post_mlp)
         ag_bind_norm(b, i, a->post_mlp, e, &l->post_mlp);

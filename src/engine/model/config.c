@@ -143,8 +143,7 @@ static ag_code read_scales(const ag_source *src, ag_model_config *c, ag_err *err
     const ag_arch *a = c->arch;
     c->rms_eps = 1e-5f;
     /* Gemma 3 27B, told by its 62 layers, scales by hidden size over heads. */
-    int base =
-        a->window == AG_WINDOW_PATTERN && c->n_layers == 62 ? c->n_embd / c->n_heads : c->d_head;
+    int base = a->embed_scale && c->n_layers == 62 ? c->n_embd / c->n_heads : c->d_head;
     c->attn_scale = 1.0f / sqrtf((float)base);
     ag_code code;
     if ((code =
@@ -162,6 +161,37 @@ static ag_code read_scales(const ag_source *src, ag_model_config *c, ag_err *err
     return AG_OK;
 }
 
+/* Granite's multipliers. Its logits are divided by what the file calls their scale. */
+static ag_code read_multipliers(const ag_source *src, ag_model_config *c, ag_err *err) {
+    const ag_arch *a = c->arch;
+    float divisor = 1;
+    bool rotates = true;
+    char name[128];
+    full_key(a, "rope.scaling.finetuned", name);
+    c->embed_scale = a->embed_scale ? sqrtf((float)c->n_embd) : 1;
+    c->residual_scale = c->logit_scale = 1;
+    if (!a->multipliers)
+        return AG_OK;
+    ag_code code;
+    if ((code = ag_arch_key_f32(src, a, "embedding_scale", false, &c->embed_scale, err)) ||
+        (code = ag_arch_key_f32(src, a, "residual_scale", false, &c->residual_scale, err)) ||
+        (code = ag_arch_key_f32(src, a, "logit_scale", false, &divisor, err)) ||
+        (code = ag_source_opt_bool(src, name, &rotates, err)))
+        return code;
+    if (!rotates)
+        return ag_fail(err, AG_E_UNSUPPORTED,
+                       "%s: %s is false: a model without rotary positions is not supported",
+                       ag_source_path(src), name);
+    if (!isfinite(c->embed_scale) || !isfinite(c->residual_scale) || !isfinite(1 / divisor))
+        return ag_fail(
+            err, AG_E_FORMAT,
+            "%s: embedding scale %g, residual scale %g or logit scale %g is out of range",
+            ag_source_path(src), (double)c->embed_scale, (double)c->residual_scale,
+            (double)divisor);
+    c->logit_scale = 1 / divisor;
+    return AG_OK;
+}
+
 ag_code ag_model_config_read(const ag_source *src, ag_model_config *c, ag_err *err) {
     *c = (ag_model_config){0};
     ag_span name;
@@ -174,7 +204,8 @@ ag_code ag_model_config_read(const ag_source *src, ag_model_config *c, ag_err *e
                        "%s: architecture \"%.*s\" is not supported; supported: %s",
                        ag_source_path(src), AG_SPAN(ag_span_sub(name, 0, 64)), ag_arch_supported());
     if ((code = read_sizes(src, c, err)) || (code = read_window(src, c, err)) ||
-        (code = read_rotation(src, c, err)) || (code = read_scales(src, c, err)))
+        (code = read_rotation(src, c, err)) || (code = read_scales(src, c, err)) ||
+        (code = read_multipliers(src, c, err)))
         return code;
     return AG_OK;
 }

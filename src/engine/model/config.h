@@ -17,12 +17,15 @@ typedef struct ag_model_config {
     int n_ctx;      /* that the model was made for */
     float rms_eps;
     float attn_scale;
-    float attn_softcap;  /* 0: none */
-    float logit_softcap; /* 0: none */
-    int window;          /* 0: no layer slides */
-    int window_pattern;  /* 0: every layer slides; n: every n-th sees all */
-    bool half_pairs;     /* rotary partners (f, f + rot/2) instead of (2f, 2f+1) */
-    int rot;             /* leading elements of a head that rotate */
+    float attn_softcap;   /* 0: none */
+    float logit_softcap;  /* 0: none */
+    float embed_scale;    /* multiplies embeddings; 1: none */
+    float residual_scale; /* multiplies what attention and mlp add; 1: none */
+    float logit_scale;    /* multiplies logits; 1: none */
+    int window;           /* 0: no layer slides */
+    int window_pattern;   /* 0: every layer slides; n: every n-th sees all */
+    bool half_pairs;      /* rotary partners (f, f + rot/2) instead of (2f, 2f+1) */
+    int rot;              /* leading elements of a head that rotate */
 } ag_model_config;
 
 /* AG_E_UNSUPPORTED (architecture; the message lists the supported ones), AG_E_FORMAT,

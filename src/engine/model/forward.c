@@ -1,7 +1,7 @@
 /* One decoder layer reads like the formulas in arch.h: norm, q k v, rotate, store, attend, project,
  * add; norm, gate up, activate, down, add. Each step is one operation of the pool; steps that touch
  * single rows only are split by rows. */
-#include <math.h>
+#include <string.h>
 
 #include "model/forward_parts.h"
 
@@ -13,8 +13,8 @@ static void embed_row(const ag_pass *p, int row) {
     float *h = ag_row_h(p, row);
     ag_type_decode(m->embd_type, m->embd + (size_t)id * m->embd_row_bytes, h,
                    (size_t)m->config.n_embd);
-    if (m->config.arch->embed_scale)
-        m->kernels->scale(h, sqrtf((float)m->config.n_embd), m->config.n_embd);
+    if (m->config.embed_scale != 1)
+        m->kernels->scale(h, m->config.embed_scale, m->config.n_embd);
     size_t at = (size_t)row * (size_t)half;
     ag_rope_at(&m->rope_full, pos, p->s->cos[0] + at, p->s->sin[0] + at);
     ag_rope_at(&m->rope_local, pos, p->s->cos[1] + at, p->s->sin[1] + at);
@@ -23,20 +23,34 @@ static void embed_row(const ag_pass *p, int row) {
 /* x = norm(h), quantised as well when that is wanted. */
 static void norm_row(const ag_pass *p, int row) {
     int e = p->m->config.n_embd;
-    p->m->kernels->rms_norm(ag_row_h(p, row), p->norm, e, p->m->config.rms_eps, ag_row_x(p, row));
+    if (p->norm)
+        p->m->kernels->rms_norm(ag_row_h(p, row), p->norm, e, p->m->config.rms_eps,
+                                ag_row_x(p, row));
+    else
+        memcpy(ag_row_x(p, row), ag_row_h(p, row), (size_t)e * sizeof(float));
     ag_quantise_row(p, row, e);
 }
 
-/* h += post_norm(y), then x = norm(h). */
+/* h += post_norm(y) * scale, then x = norm(h). */
 static void add_row(const ag_pass *p, int row) {
     const ag_kernels *k = p->m->kernels;
     int e = p->m->config.n_embd;
     float *y = p->s->y + (size_t)row * (size_t)e;
     if (p->post_norm)
         k->rms_norm(y, p->post_norm, e, p->m->config.rms_eps, y);
+    if (p->m->config.residual_scale != 1)
+        k->scale(y, p->m->config.residual_scale, e);
     k->add(ag_row_h(p, row), y, e);
-    if (p->norm)
+    if (!p->last)
         norm_row(p, row);
+}
+
+/* Each head by itself, or all of them as one vector. */
+static void norm_heads(const ag_model *m, float *x, const float *w, int n_heads) {
+    const ag_model_config *c = &m->config;
+    int n = c->arch->wide_qk_norm ? n_heads * c->d_head : c->d_head;
+    for (float *end = x + n_heads * c->d_head; x < end; x += n)
+        m->kernels->rms_norm(x, w, n, c->rms_eps, x);
 }
 
 /* q and k norms, rotation, and storing k and v. */
@@ -48,10 +62,10 @@ static void rotate_row(const ag_pass *p, int row) {
     const ag_run *r = &p->runs[p->s->run_of[row]];
     int d = c->d_head, pos = r->pos0 + row - r->row0;
     float *q = ag_row_wide(p, row), *k = q + c->n_heads * d, *v = k + c->n_kv_heads * d;
-    for (int h = 0; h < c->n_heads && l->q_norm; h++)
-        kn->rms_norm(q + h * d, l->q_norm, d, c->rms_eps, q + h * d);
-    for (int h = 0; h < c->n_kv_heads && l->k_norm; h++)
-        kn->rms_norm(k + h * d, l->k_norm, d, c->rms_eps, k + h * d);
+    if (l->q_norm)
+        norm_heads(m, q, l->q_norm, c->n_heads);
+    if (l->k_norm)
+        norm_heads(m, k, l->k_norm, c->n_kv_heads);
     size_t at = (size_t)row * (size_t)(c->rot / 2);
     const float *cs = p->s->cos[l->slides] + at, *sn = p->s->sin[l->slides] + at;
     (c->half_pairs ? kn->rope_half : kn->rope_pairs)(q, c->n_heads, d, c->rot, cs, sn);
@@ -162,7 +176,7 @@ static void mlp_half(ag_pass *p, const ag_layer *next) {
     ag_for_rows(p, p->n_rows, activate_row);
     ag_pass_multiply(p, (const ag_matmul_item[]){{&l->down, s->y, (size_t)c->n_embd}}, 1);
     p->post_norm = l->post_mlp;
-    p->norm = NULL;
+    p->last = !next;
     if (next) {
         ag_pass_wants(p, (const ag_matrix *const[]){&next->q, &next->k, &next->v}, 3);
         p->norm = next->attn_norm;
@@ -207,6 +221,10 @@ void ag_forward_logits(const ag_model *m, ag_pool *pool, ag_scratch *s, const in
     ag_pass_wants(&p, (const ag_matrix *const[]){&m->output}, 1);
     ag_for_rows(&p, n, pick_row);
     ag_pass_multiply(&p, (const ag_matmul_item[]){{&m->output, out, (size_t)m->config.n_vocab}}, 1);
+    if (m->config.logit_scale != 1)
+        for (int i = 0; i < n; i++)
+            m->kernels->scale(out + (size_t)i * (size_t)m->config.n_vocab, m->config.logit_scale,
+                              m->config.n_vocab);
     if (m->config.logit_softcap > 0)
         for (int i = 0; i < n; i++)
             m->kernels->softcap(out + (size_t)i * (size_t)m->config.n_vocab,

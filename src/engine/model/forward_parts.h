@@ -13,7 +13,8 @@ typedef struct ag_pass {
     int n_runs, n_rows;
     const ag_layer *layer; /* the current one */
     int layer_no;
-    const float *norm;      /* rms weights of the next input */
+    const float *norm;      /* rms weights of the next input, or NULL: it is h itself */
+    bool last;              /* there is no next input */
     const float *post_norm; /* of the output just computed, or NULL */
     bool want_q8;           /* the next matmuls want their input quantised */
     const int *pick;        /* rows to compute logits for */

@@ -22,12 +22,12 @@ typedef struct ag_matrix {
 } ag_matrix;
 
 typedef struct ag_layer {
-    const float *attn_norm;       /* [E] */
+    const float *attn_norm;       /* [E] or NULL */
     ag_matrix q, k, v;            /* [H*D, E], [K*D, E], [K*D, E] */
-    const float *q_norm, *k_norm; /* [D] or NULL: per head, before the rotation */
+    const float *q_norm, *k_norm; /* before the rotation: [D] a head, or of all heads, or NULL */
     ag_matrix o;                  /* [E, H*D] */
     const float *post_attn;       /* [E] or NULL */
-    const float *pre_mlp;         /* [E] */
+    const float *pre_mlp;         /* [E] or NULL */
     ag_matrix gate, up;           /* [F, E] */
     ag_matrix down;               /* [E, F] */
     const float *post_mlp;        /* [E] or NULL */

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import chat_templates as chat
-from gguf_file import F32, STR, U32
+from gguf_file import ARR, BOOL, F32, STR, U32
 
 SEED = 7
 
@@ -40,9 +40,13 @@ def linear(name, out, inp, bias=False):
 def attention_tensors(p, c, bias=False, qk_norm=False):
     E, d = c["hidden_size"], head_size(c)
     H, K = c["num_attention_heads"], c["num_key_value_heads"]
+    if c["model_type"] == "phi3":
+        return linear(p + "qkv_proj", (H + 2 * K) * d, E) + linear(p + "o_proj", E, H * d)
     t = linear(p + "q_proj", H * d, E, bias) + linear(p + "k_proj", K * d, E, bias)
     t += linear(p + "v_proj", K * d, E, bias) + linear(p + "o_proj", E, H * d)
-    if qk_norm:
+    if qk_norm == "wide":
+        t += [(p + "q_norm.weight", (H * d,), "norm"), (p + "k_norm.weight", (K * d,), "norm")]
+    elif qk_norm:
         t += [(p + "q_norm.weight", (d,), "norm"), (p + "k_norm.weight", (d,), "norm")]
     return t
 
@@ -56,6 +60,8 @@ def mlp_tensors(p, E, F, fused=False):
 # the norms of a layer in checkpoint order; "post_attention_layernorm" means different things
 NORMS = {"default": ("input_layernorm", "post_attention_layernorm"),
          "glm4": ("input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm"),
+         "olmo2": ("post_attention_layernorm", "post_feedforward_layernorm"),
+         "olmo3": ("post_attention_layernorm", "post_feedforward_layernorm"),
          "gemma3_text": ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm",
                          "post_feedforward_layernorm")}
 
@@ -67,7 +73,7 @@ def decoder_tensors(c, bias=False, qk_norm=False, head=True):
         p = f"model.layers.{i}."
         t += [(p + n + ".weight", (E,), "norm") for n in NORMS.get(kind, NORMS["default"])]
         t += attention_tensors(p + "self_attn.", c, bias, qk_norm)
-        t += mlp_tensors(p + "mlp.", E, c["intermediate_size"], kind in ("glm", "glm4"))
+        t += mlp_tensors(p + "mlp.", E, c["intermediate_size"], kind in ("glm", "glm4", "phi3"))
     t += [("model.norm.weight", (E,), "norm")]
     if head:
         t += [("lm_head.weight", (V, E), "head")]
@@ -141,9 +147,47 @@ def gemma_models(T):
                                      ("gemma3.attention.scale", F32, 128 ** -0.5)])
 
 
+def phi_models(T):
+    # Phi-3 mini 4k: a window; Phi-4 mini: LongRoPE, of whose two sets every prompt here needs the long one
+    c = base("Phi3ForCausalLM", "phi3", hidden_size=128, num_attention_heads=4, num_key_value_heads=4,
+             vocab_size=512, rope_theta=10000.0, sliding_window=8, original_max_position_embeddings=4096)
+    del c["head_dim"]
+    T["tiny-phi3"] = Model(c, decoder_tensors(c), "llama2", chat.CHATML)
+    half = 24
+    c = base("Phi3ForCausalLM", "phi3", rope_theta=10000.0, sliding_window=None, tie_word_embeddings=True,
+             original_max_position_embeddings=16, max_position_embeddings=32, partial_rotary_factor=0.75,
+             rope_scaling={"type": "longrope", "short_factor": [1.0 + i / 16 for i in range(half)],
+                           "long_factor": [1.0 + i * i / 8 for i in range(half)]})
+    del c["head_dim"]
+    T["tiny-phi4-mini"] = Model(c, decoder_tensors(c, head=False), "qwen2", chat.CHATML)
+
+
+def granite_models(T):
+    c = base("GraniteForCausalLM", "granite", tie_word_embeddings=True, rope_theta=10000.0, embedding_multiplier=6.0,
+             residual_multiplier=0.75, attention_multiplier=0.0625, logits_scaling=2.0)
+    del c["head_dim"]
+    T["tiny-granite"] = Model(c, decoder_tensors(c, head=False), "smollm", chat.CHATML)
+
+
+def olmo_models(T):
+    c = base("Olmo2ForCausalLM", "olmo2", rope_theta=500000.0, num_key_value_heads=4)
+    del c["head_dim"]
+    T["tiny-olmo2"] = Model(c, decoder_tensors(c, qk_norm="wide"), "qwen2", chat.CHATML)
+    # OLMo 3: sliding layers, which the scaling of the others leaves alone
+    kinds = ["sliding_attention"] * 3 + ["full_attention"]
+    yarn = {"rope_type": "yarn", "rope_theta": 500000.0, "factor": 4.0, "original_max_position_embeddings": 32}
+    c = dict(c, architectures=["Olmo3ForCausalLM"], model_type="olmo3", hidden_size=128, num_attention_heads=2,
+             num_key_value_heads=1, num_hidden_layers=4, sliding_window=8, layer_types=kinds,
+             rope_parameters={"full_attention": yarn,
+                              "sliding_attention": {"rope_type": "default", "rope_theta": 500000.0}})
+    T["tiny-olmo3"] = Model(c, decoder_tensors(c, qk_norm="wide"), "qwen2", chat.CHATML,
+                            [("olmo2.attention.sliding_window", U32, 8),
+                             ("olmo2.attention.sliding_window_pattern", (ARR, BOOL), [True, True, True, False])])
+
+
 def table():
     T = {}
-    for add in (glm_models, llama_models, qwen_models, gemma_models):
+    for add in (glm_models, llama_models, qwen_models, gemma_models, phi_models, granite_models, olmo_models):
         add(T)
     return T
 
@@ -190,13 +234,14 @@ def weights(name, m):
 # ---- checkpoint -> GGUF ----
 
 GGUF_ARCH = {"glm": "chatglm", "glm4": "glm4", "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3",
-             "gemma3_text": "gemma3"}
+             "gemma3_text": "gemma3", "phi3": "phi3", "granite": "granite", "olmo2": "olmo2", "olmo3": "olmo2"}
 GLOBAL = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 LAYER = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
          "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
          "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
          "mlp.down_proj": "ffn_down",
-         "mlp.gate_up_proj": "ffn_up",                       # GLM: gate rows first, both halves in one tensor
+         "mlp.gate_up_proj": "ffn_up",                       # GLM, Phi: gate rows first, both halves in one tensor
+         "self_attn.qkv_proj": "attn_qkv",                   # Phi: rows of q, k, v
          "post_self_attn_layernorm": "post_attention_norm", "post_mlp_layernorm": "post_ffw_norm",           # GLM-4
          "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}             # Gemma 3
 
@@ -228,11 +273,11 @@ def tensor_map(c):
         if not m:
             return f"{GLOBAL[stem]}.{suffix}", to, back
         part = m[2]
-        if ga == "llama" and part in ("self_attn.q_proj", "self_attn.k_proj"):
+        if ga in ("llama", "granite") and part in ("self_attn.q_proj", "self_attn.k_proj"):
             heads = c["num_attention_heads" if part == "self_attn.q_proj" else "num_key_value_heads"]
             to, back = (lambda x: half_to_pairs(x, heads)), (lambda x: pairs_to_half(x, heads))
         if part == "post_attention_layernorm":
-            ours = "post_attention_norm" if ga == "gemma3" else "ffn_norm"
+            ours = "post_attention_norm" if ga in ("gemma3", "olmo2") else "ffn_norm"
         else:
             ours = LAYER[part]
         return f"blk.{m[1]}.{ours}.{suffix}", to, back
@@ -269,7 +314,19 @@ def gguf_keys(m):
     if ga == "gemma3":
         key("rope.freq_base_swa", F32, c["rope_local_base_freq"])
         key("attention.sliding_window", U32, c["sliding_window"])
-    scaling = c.get("rope_scaling") or {}
+    scaling = c.get("rope_scaling") or c.get("rope_parameters", {}).get("full_attention") or {}
+    if ga == "granite":
+        key("attention.scale", F32, c["attention_multiplier"])
+        key("embedding_scale", F32, c["embedding_multiplier"])
+        key("residual_scale", F32, c["residual_multiplier"])
+        key("logit_scale", F32, c["logits_scaling"])
+    if ga == "phi3":
+        key("attention.sliding_window", U32, c["sliding_window"] or 0)
+        key("rope.scaling.original_context_length", U32, c["original_max_position_embeddings"])
+    if scaling.get("type") == "longrope":
+        old, longer = c["original_max_position_embeddings"], c["max_position_embeddings"]
+        key("rope.scaling.type", STR, "longrope")
+        key("rope.scaling.attn_factor", F32, math.sqrt(1 + math.log(longer / old) / math.log(old)))
     if scaling.get("rope_type") in ("yarn", "linear"):
         key("rope.scaling.type", STR, scaling["rope_type"])
         key("rope.scaling.factor", F32, scaling["factor"])
@@ -279,7 +336,7 @@ def gguf_keys(m):
     if c.get("head_dim"):
         key("attention.key_length", U32, head_size(c))
         key("attention.value_length", U32, head_size(c))
-    if ga in ("chatglm", "glm4", "llama"):
+    if ga in ("chatglm", "glm4", "llama", "phi3", "granite"):
         key("rope.dimension_count", U32, int(head_size(c) * c.get("partial_rotary_factor", 1.0)))
     return keys + m.extra_keys
 
@@ -291,8 +348,12 @@ def to_gguf(m, W):
     for name, x in W.items():
         ours, to, _ = one(name)
         T[ours] = to(x)
-    if (m.config.get("rope_scaling") or {}).get("rope_type") == "llama3":
+    scaling = m.config.get("rope_scaling") or {}
+    if scaling.get("rope_type") == "llama3":
         T["rope_freqs.weight"] = llama3_divisors(m.config)
+    if scaling.get("type") == "longrope":
+        for which in ("short", "long"):
+            T[f"rope_factors_{which}.weight"] = np.array(scaling[which + "_factor"], np.float32)
     return gguf_keys(m), T
 
 
