@@ -312,6 +312,28 @@ static void wrong_sampling_names_the_field(void **state) {
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
+/* Positions 0 turn by no angle, so they cannot tell; the others can. */
+static void rope_factors_follow_the_context(void **state) {
+    (void)state;
+    float *got[3];
+    const uint32_t context[3] = {8, 16, 17}; /* the model was made for 16 and stretched */
+    const int32_t ids[] = {5, 6, 7, 8};
+    size_t n = 0;
+    for (int i = 0; i < 3; i++) {
+        ag_engine_opts o = test_opts(model_path("tiny-phi4-mini", "f32"));
+        o.max_context_length = context[i];
+        ag_engine *phi = must_open(&o);
+        n = vocab_of(phi);
+        got[i] = must_logits(phi, ids, 4);
+        ag_engine_close(&phi);
+    }
+    assert_memory_equal(got[0], got[1], 4 * n * sizeof *got[0]);
+    assert_memory_equal(got[0], got[2], n * sizeof *got[0]);
+    assert_memory_not_equal(got[0] + n, got[2] + n, n * sizeof *got[0]);
+    for (int i = 0; i < 3; i++)
+        free(got[i]);
+}
+
 static void text_survives_the_round_trip(void **state) {
     (void)state;
     static const char *const texts[] = {
@@ -493,6 +515,7 @@ int main(void) {
         cmocka_unit_test(a_prompt_beyond_the_context_is_refused_with_both_counts),
         cmocka_unit_test(wrong_prompts_are_refused),
         cmocka_unit_test(wrong_sampling_names_the_field),
+        cmocka_unit_test(rope_factors_follow_the_context),
         cmocka_unit_test(text_survives_the_round_trip),
         cmocka_unit_test(control_tokens_show_only_when_asked),
         cmocka_unit_test(chat_answers_as_its_ids_do),
