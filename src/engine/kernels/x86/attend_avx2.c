@@ -3,7 +3,7 @@
 #include "kernels/fill.h"
 #include "kernels/x86/words_avx2.h"
 
-#include "kernels/x86/attend_loops.h"
+#include "kernels/simd/attend_loops.h"
 
 /* Sizes and scratch stay the plain ones. The wider tiers keep these writers. */
 void ag_k_attend_fill_avx2(ag_kernels *k) {

@@ -2,7 +2,7 @@
 #include "kernels/fill.h"
 #include "kernels/x86/words_avx512.h"
 
-#include "kernels/x86/attend_loops.h"
+#include "kernels/simd/attend_loops.h"
 
 /* Sizes and scratch stay the plain ones, the writers those of AVX2. */
 void ag_k_attend_fill_avx512(ag_kernels *k) {

@@ -4,6 +4,8 @@
 #ifndef AG_KERNELS_X86_INTRIN_H
 #define AG_KERNELS_X86_INTRIN_H
 
+#include "kernels/simd/unroll.h"
+
 #ifdef AG_SIMDE
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
@@ -63,16 +65,6 @@ static inline void _mm512_mask_storeu_ps(void *p, __mmask16 m, __m512 a) {
 #include <immintrin.h>
 /* Makes the compiler finish a value where it stands. */
 #define AG_IN_REGISTER(v) __asm__("" : "+v"(v))
-#endif
-
-/* The templates count on every tile being inlined and unrolled with its shape as constants. Without
- * the optimiser, with sanitizers or emulation that only costs minutes of compiling. */
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(AG_SIMDE)
-#define V_INLINE static inline __attribute__((always_inline))
-#define UNROLL   _Pragma("GCC unroll 8")
-#else
-#define V_INLINE static inline
-#define UNROLL
 #endif
 
 #endif

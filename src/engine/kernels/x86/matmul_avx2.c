@@ -3,9 +3,9 @@
 
 #include "kernels/fill.h"
 #include "kernels/ref/matmul.h"
-#include "kernels/x86/matmul_quant.h"
+#include "kernels/simd/matmul_quant.h"
 
-#include "kernels/x86/matmul_float.h"
+#include "kernels/simd/matmul_float.h"
 
 AG_QFORMAT_MAP(AG_QUANT_RUN)
 AG_FLOAT_RUN(F32, f32)

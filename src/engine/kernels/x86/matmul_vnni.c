@@ -29,7 +29,7 @@ V_INLINE vi signed_zero(const ag_q8_block *x) {
 V_INLINE vi signed_weight(vi w) { return _mm512_xor_si512(w, v_set1(0x80)); }
 V_INLINE vi signed_add(vi acc, vi w, vi x) { return dot_add(acc, w, x); }
 
-#include "kernels/x86/matmul_quant.h"
+#include "kernels/simd/matmul_quant.h"
 
 AG_QFORMAT_MAP(AG_QUANT_RUN)
 

@@ -8,8 +8,8 @@
  *           block of tokens, whose activations stay in L2, passes over them in tiles.
  * Tiles differ in shape only: every (row, token) result is one chain of operations over the groups
  * in order. */
-#ifndef AG_KERNELS_X86_MATMUL_QUANT_H
-#define AG_KERNELS_X86_MATMUL_QUANT_H
+#ifndef AG_KERNELS_SIMD_MATMUL_QUANT_H
+#define AG_KERNELS_SIMD_MATMUL_QUANT_H
 
 #include "kernels/kernels.h"
 #include "kernels/panel.h"

@@ -1,7 +1,7 @@
 /* Private to the kernels room: kernels/exp.h W values at a time, the same operations in the same
  * order. Include after the words of an ISA. */
-#ifndef AG_KERNELS_X86_EXP_WORDS_H
-#define AG_KERNELS_X86_EXP_WORDS_H
+#ifndef AG_KERNELS_SIMD_EXP_WORDS_H
+#define AG_KERNELS_SIMD_EXP_WORDS_H
 
 #include "kernels/exp.h"
 

@@ -1,43 +1,15 @@
 /* Private to the kernels room: the vector kernels written in the words of an ISA, W elements at a
  * time and equal to kernels/ref/vector.c bit for bit. The last n % W elements go through masked
- * loads and stores, so nothing past the end is touched. Include after the words, once. */
-#ifndef AG_KERNELS_X86_VECTOR_LOOPS_H
-#define AG_KERNELS_X86_VECTOR_LOOPS_H
+ * loads and stores, so nothing past the end is touched. Include after the words and
+ * w_sum_squares, once. */
+#ifndef AG_KERNELS_SIMD_VECTOR_LOOPS_H
+#define AG_KERNELS_SIMD_VECTOR_LOOPS_H
 
 #include "kernels/kernels.h"
-#include "kernels/x86/exp_words.h"
-
-/* Four double sums of the halves of eight elements: lanes j .. j+3 and j+4 .. j+7. */
-W_INLINE void add_squares(__m256 x, __m256d *lo, __m256d *hi) {
-    __m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(x));
-    __m256d b = _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
-    *lo = _mm256_fmadd_pd(a, a, *lo);
-    *hi = _mm256_fmadd_pd(b, b, *hi);
-}
-
-/* Sums in the order that the plain version states, on every ISA in four registers of doubles: the
- * loop waits for memory and conversions. A missing element adds 0 * 0 to a sum that is never -0. */
-static double sum_squares(const float *x, int n) {
-    __m256d s[4];
-    for (int j = 0; j < 4; j++)
-        s[j] = _mm256_setzero_pd();
-    int i = 0;
-    for (; i + 16 <= n; i += 16) {
-        add_squares(_mm256_loadu_ps(x + i), &s[0], &s[1]);
-        add_squares(_mm256_loadu_ps(x + i + 8), &s[2], &s[3]);
-    }
-    float rest[16] = {0};
-    for (int j = 0; i + j < n; j++)
-        rest[j] = x[i + j];
-    add_squares(_mm256_loadu_ps(rest), &s[0], &s[1]);
-    add_squares(_mm256_loadu_ps(rest + 8), &s[2], &s[3]);
-    __m256d four = _mm256_add_pd(_mm256_add_pd(s[0], s[2]), _mm256_add_pd(s[1], s[3]));
-    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
-}
+#include "kernels/simd/exp_words.h"
 
 static void rms_norm(const float *x, const float *w, int n, float eps, float *y) {
-    const wf by = w_all((float)(1.0 / sqrt(sum_squares(x, n) / n + (double)eps)));
+    const wf by = w_all((float)(1.0 / sqrt(w_sum_squares(x, n) / n + (double)eps)));
     int i = 0;
     for (; i + W <= n; i += W)
         w_store(y + i, w_mul(w_mul(w_load(x + i), by), w_load(w + i)));

@@ -3,8 +3,8 @@
  * One fused multiply-add per weight, in the order of the columns, so a chain waits for each
  * addition to finish: a tile needs 8 or more chains to keep the multipliers busy. One token takes 8
  * panels at a time, more tokens fewer. */
-#ifndef AG_KERNELS_X86_MATMUL_FLOAT_H
-#define AG_KERNELS_X86_MATMUL_FLOAT_H
+#ifndef AG_KERNELS_SIMD_MATMUL_FLOAT_H
+#define AG_KERNELS_SIMD_MATMUL_FLOAT_H
 
 #include "kernels/kernels.h"
 #include "kernels/panel.h"

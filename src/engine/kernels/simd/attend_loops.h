@@ -6,11 +6,11 @@
  * cache is decoded once for R rows; R and NV are constants of each instance. R * NV of 8 or more
  * hides the latency of fma; a single row cannot reach that over 32 keys, but then waits for memory.
  */
-#ifndef AG_KERNELS_X86_ATTEND_LOOPS_H
-#define AG_KERNELS_X86_ATTEND_LOOPS_H
+#ifndef AG_KERNELS_SIMD_ATTEND_LOOPS_H
+#define AG_KERNELS_SIMD_ATTEND_LOOPS_H
 
 #include "kernels/attend.h"
-#include "kernels/x86/exp_words.h"
+#include "kernels/simd/exp_words.h"
 
 /* Loops over R and NV vanish; without this gcc keeps the larger ones, and with them the sums in
  * memory. */
