@@ -11,6 +11,7 @@
 #define AG_MAX_VOCAB        (1u << 24)          /* the largest known vocabulary is 262,144 */
 #define AG_MAX_LAYERS       4096u
 #define AG_MAX_EXPERTS      4096u
+#define AG_MAX_EXPERTS_USED 64 /* by one row; known models use 1 to 22 */
 #define AG_MAX_HEADS        4096u
 #define AG_MAX_CONTEXT      (1u << 27)
 

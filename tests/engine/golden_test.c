@@ -83,8 +83,12 @@ static void exact_mode_is_within_1e_3_of_the_reference(void **state) {
     golden_close(&g);
 }
 
+/* Quantised activations move a router's choice here and there, after which nothing is alike: models
+ * with experts are compared in this mode only where weights are floats. */
+static bool is_quantised(const char *type) { return type[0] == 'q'; }
+
 /* rms(error) / rms(logits) that the default mode may have. */
-static double allowed(const char *type) { return type[0] == 'f' || type[0] == 'b' ? 0.02 : 0.15; }
+static double allowed(const char *type) { return is_quantised(type) ? 0.15 : 0.02; }
 
 static void default_mode_stays_near_the_reference(void **state) {
     const job *j = *state;
@@ -209,8 +213,12 @@ int main(int argc, char **argv) {
         if (argc > 2 && strcmp(argv[2], model_names[m]) != 0)
             continue;
         for (size_t t = 0; type_names[t]; t++) {
+            if (!has_type(model_names[m], type_names[t]))
+                continue;
             add(model_names[m], type_names[t], exact_mode_is_within_1e_3_of_the_reference, "exact");
-            add(model_names[m], type_names[t], default_mode_stays_near_the_reference, "default");
+            if (!has_experts(model_names[m]) || !is_quantised(type_names[t]))
+                add(model_names[m], type_names[t], default_mode_stays_near_the_reference,
+                    "default");
         }
         add(model_names[m], "q8_0", text_becomes_the_reference_ids, "tokenize");
         add(model_names[m], "q8_0", the_template_renders_as_the_reference_does, "template");

@@ -191,7 +191,8 @@ int main(int argc, char **argv) {
         if (argc > 2 && strcmp(argv[2], model_names[m]) != 0)
             continue;
         for (size_t t = 0; type_names[t]; t++)
-            add(model_names[m], type_names[t], "f16");
+            if (has_type(model_names[m], type_names[t]))
+                add(model_names[m], type_names[t], "f16");
         for (size_t k = 0; k < sizeof other_kv / sizeof *other_kv; k++)
             add(model_names[m], "q4_k", other_kv[k]);
     }

@@ -7,12 +7,23 @@
 #include "kernels/cpu.h"
 
 const char *const model_names[] = {
-    "tiny-glm",           "tiny-glm4",  "tiny-llama2",    "tiny-llama3",     "tiny-smollm2",
-    "tiny-mistral",       "tiny-qwen2", "tiny-qwen3",     "tiny-qwen3-yarn", "tiny-gemma3",
-    "tiny-gemma3-scaled", "tiny-phi3",  "tiny-phi4-mini", "tiny-granite",    "tiny-olmo2",
-    "tiny-olmo3",         NULL};
+    "tiny-glm",           "tiny-glm4",      "tiny-llama2",    "tiny-llama3",     "tiny-smollm2",
+    "tiny-mistral",       "tiny-qwen2",     "tiny-qwen3",     "tiny-qwen3-yarn", "tiny-gemma3",
+    "tiny-gemma3-scaled", "tiny-phi3",      "tiny-phi4-mini", "tiny-granite",    "tiny-olmo2",
+    "tiny-olmo3",         "tiny-qwen3-moe", "tiny-mixtral",   "tiny-glm4-moe",   NULL};
 const char *const type_names[] = {"f32",  "f16",  "bf16", "q8_0", "q4_0", "q4_1",
                                   "q5_0", "q5_1", "q4_k", "q5_k", "q6_k", NULL};
+
+bool has_type(const char *name, const char *type) {
+    FILE *f = fopen(model_path(name, type), "rb");
+    if (f)
+        fclose(f);
+    return f != NULL;
+}
+
+bool has_experts(const char *name) {
+    return strstr(name, "moe") || strstr(name, "mixtral") || strstr(name, "deepseek");
+}
 
 const char *model_path(const char *name, const char *type) {
     static _Thread_local char path[4][512];

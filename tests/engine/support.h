@@ -19,6 +19,11 @@ extern const char *const type_names[];  /* NULL at the end */
  * that are used in turn. */
 const char *model_path(const char *name, const char *type);
 
+/* Is the model made in this type? Most are in all. */
+bool has_type(const char *name, const char *type);
+/* Do its layers have experts? */
+bool has_experts(const char *name);
+
 /* The directory that model_path() points into. */
 const char *models_dir(void);
 /* A whole file in memory (malloc); stops the test when it cannot be read. */

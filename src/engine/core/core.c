@@ -1,5 +1,6 @@
 #include "core/core.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -55,6 +56,14 @@ void ag_core_close(ag_core *core) {
     ag_model_close(&core->model);
     ag_source_close(&core->file);
     *core = (ag_core){0};
+}
+
+uint64_t ag_core_expert_rows(const ag_core *core, int layer, int expert) {
+    const ag_model_config *c = &core->model.config;
+    if (layer < 0 || layer >= c->n_layers || expert < 0 || expert >= c->moe.n_experts)
+        return 0;
+    size_t at = (size_t)layer * (size_t)c->moe.n_experts + (size_t)expert;
+    return atomic_load_explicit(&core->scratch.moe.uses[at], memory_order_relaxed);
 }
 
 /* Logits of every token of an item, as many rows at a time as the normalised input has room for. */

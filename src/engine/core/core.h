@@ -46,6 +46,10 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *opts,
                      ag_err *err) AG_MUST_USE;
 void ag_core_close(ag_core *core);
 
+/* How many rows an expert of a layer has computed since opening; 0 where there is none. Any thread:
+ * the counts only grow. */
+uint64_t ag_core_expert_rows(const ag_core *core, int layer, int expert);
+
 /* One sequence's part of a step. */
 typedef struct ag_step_item {
     ag_kv_seq *kv;      /* the new tokens' positions follow its n_tokens; blocks are reserved */

@@ -4,12 +4,18 @@
  * has it, stands after attention and before the sum. */
 static const ag_arch table[] = {
     {.name = "llama",
-     .families = "Llama 2, Llama 3, SmolLM2, Mistral",
+     .families = "Llama 2, Llama 3, SmolLM2, Mistral, Mixtral",
      .pairing = AG_PAIR_ADJACENT,
+     .normalises_experts = true,
      .window = AG_WINDOW_ALL,
      .pre_mlp = "ffn_norm"},
     {.name = "qwen2", .families = "Qwen2, Qwen2.5", .pairing = AG_PAIR_HALF, .pre_mlp = "ffn_norm"},
     {.name = "qwen3", .families = "Qwen3", .pairing = AG_PAIR_HALF, .pre_mlp = "ffn_norm"},
+    {.name = "qwen3moe",
+     .families = "Qwen3 MoE",
+     .pairing = AG_PAIR_HALF,
+     .normalises_experts = true,
+     .pre_mlp = "ffn_norm"},
     {.name = "gemma3",
      .families = "Gemma 3 (text)",
      .pairing = AG_PAIR_HALF,
@@ -51,6 +57,12 @@ static const ag_arch table[] = {
      .wide_qk_norm = true,
      .post_attn = "post_attention_norm",
      .post_mlp = "post_ffw_norm"},
+    {.name = "glm4moe",
+     .families = "GLM-4.5, 4.6, 4.7",
+     .pairing = AG_PAIR_HALF,
+     .gating = AG_GATE_SIGMOID,
+     .normalises_experts = true,
+     .pre_mlp = "post_attention_norm"},
 };
 
 const ag_arch *ag_arch_find(ag_span name) {
@@ -61,6 +73,7 @@ const ag_arch *ag_arch_find(ag_span name) {
 }
 
 const char *ag_arch_supported(void) {
-    return "llama (Llama 2/3, SmolLM2, Mistral), qwen2, qwen3, gemma3, chatglm (GLM-4), glm4 "
-           "(GLM-4-0414), phi3 (Phi-3, Phi-4), granite, olmo2 (OLMo 2, OLMo 3)";
+    return "llama (Llama 2/3, SmolLM2, Mistral, Mixtral), qwen2, qwen3, qwen3moe, gemma3, chatglm "
+           "(GLM-4), glm4 (GLM-4-0414), glm4moe (GLM-4.5 to 4.7), phi3 (Phi-3, Phi-4), granite, "
+           "olmo2 (OLMo 2, OLMo 3)";
 }

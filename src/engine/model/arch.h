@@ -22,14 +22,22 @@ typedef enum ag_window_rule {
 
 typedef enum ag_activation { AG_ACT_SWIGLU, AG_ACT_GEGLU } ag_activation;
 
+/* How a router's numbers become scores. */
+typedef enum ag_gating {
+    AG_GATE_SOFTMAX, /* over all experts */
+    AG_GATE_SIGMOID, /* of each alone; a bias may move the choice */
+} ag_gating;
+
 typedef struct ag_arch {
     const char *name;     /* general.architecture */
     const char *families; /* for people */
     ag_pairing pairing;
     ag_window_rule window;
     ag_activation act;
-    bool embed_scale;      /* embeddings are multiplied by sqrt(n_embd) */
-    const char *post_attn; /* tensor names inside blk.N.; NULL: no such norm */
+    bool embed_scale;        /* embeddings are multiplied by sqrt(n_embd) */
+    ag_gating gating;        /* of experts, when the file has no key */
+    bool normalises_experts; /* likewise: their weights are divided by their sum */
+    const char *post_attn;   /* tensor names inside blk.N.; NULL: no such norm */
     const char *pre_mlp;
     const char *post_mlp;
     uint32_t window_pattern; /* when the file has no key */

@@ -61,7 +61,10 @@ static void bind_layer(ag_binder *b, int i) {
         ag_bind_norm(b, i, a->post_attn, e, &l->post_attn);
     if (!a->post_norms_only)
         ag_bind_norm(b, i, a->pre_mlp, e, &l->pre_mlp);
-    bind_mlp(b, i, l);
+    if (b->m->config.moe.n_experts > 0 && ag_bind_find(b, i, "ffn_gate_inp", "weight"))
+        ag_bind_moe(b, i, l);
+    else
+        bind_mlp(b, i, l);
     if (a->post_mlp)
         ag_bind_norm(b, i, a->post_mlp, e, &l->post_mlp);
 }
@@ -133,6 +136,8 @@ void ag_model_close(ag_model *m) {
         ag_free_pages(AG_ROOM_WEIGHTS, m->weights, m->weight_bytes);
     if (m->vectors)
         ag_free_pages(AG_ROOM_WEIGHTS, m->vectors, m->vector_bytes);
+    for (int i = 0; m->layers && i < m->config.n_layers; i++)
+        ag_free(m->layers[i].moe);
     ag_free(m->layers);
     ag_rope_deinit(&m->rope_full);
     ag_rope_deinit(&m->rope_local);

@@ -57,11 +57,22 @@ void ag_bind_opt_norm(ag_binder *b, int layer, const char *what, int n, const fl
 /* Rows [row0, row0 + rows) of a tensor of total_rows × cols become one packed matrix. */
 void ag_bind_rows(ag_binder *b, const ag_tensor *t, uint64_t total_rows, uint64_t row0, int rows,
                   int cols, ag_matrix *field);
+/* Rows [row0, row0 + rows) of each of n slices of a tensor [cols, total_rows, n] become a packed
+ * matrix each: experts, or heads. */
+void ag_bind_slices(ag_binder *b, const ag_tensor *t, int n, int total_rows, int row0, int rows,
+                    int cols, ag_matrix *fields);
+/* A whole tensor, computed with in float32 whatever the file's type or the wish: choosing among
+ * experts is not to be rounded. */
+void ag_bind_router(ag_binder *b, int layer, const char *what, int rows, int cols,
+                    ag_matrix *field);
 /* A whole tensor with its bias, if the file has one. */
 void ag_bind_matrix(ag_binder *b, int layer, const char *what, int rows, int cols,
                     ag_matrix *field);
 /* Several matrices stacked in one tensor, with their biases. */
 void ag_bind_stack(ag_binder *b, int layer, const char *what, int cols, int n,
                    ag_matrix *const fields[], const int rows[]);
+
+/* The parts of a layer that have files of their own: experts (bind_moe.c). */
+void ag_bind_moe(ag_binder *b, int layer, ag_layer *l);
 
 #endif

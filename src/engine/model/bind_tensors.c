@@ -22,20 +22,26 @@ void ag_bind_missing(ag_binder *b, int layer, const char *what, const char *suff
                           named(b, layer, what, suffix));
 }
 
-void ag_bind_wrong_shape(ag_binder *b, const ag_tensor *t, uint64_t cols, uint64_t rows) {
-    char want[64], found[128];
-    if (rows)
-        snprintf(want, sizeof want, "[%llu, %llu]", (unsigned long long)cols,
-                 (unsigned long long)rows);
-    else
-        snprintf(want, sizeof want, "[%llu]", (unsigned long long)cols);
-    int n = snprintf(found, sizeof found, "[%llu", (unsigned long long)t->dim[0]);
-    for (int d = 1; d < t->n_dims; d++)
-        n += snprintf(found + n, sizeof found - (size_t)n, ", %llu", (unsigned long long)t->dim[d]);
+/* "[2048, 768, 128]" */
+static void shape_text(const uint64_t *dim, int n, char text[128]) {
+    int at = snprintf(text, 128, "[%llu", (unsigned long long)dim[0]);
+    for (int d = 1; d < n; d++)
+        at += snprintf(text + at, 128 - (size_t)at, ", %llu", (unsigned long long)dim[d]);
+    snprintf(text + at, 128 - (size_t)at, "]");
+}
+
+static void wrong_shape(ag_binder *b, const ag_tensor *t, const uint64_t *dim, int n) {
+    char want[128], found[128];
+    shape_text(dim, n, want);
+    shape_text(t->dim, t->n_dims, found);
     b->code =
-        ag_fail(b->err, AG_E_FORMAT, "%.*s: expected %s, found %s] (%s, tensor data at byte %llu)",
+        ag_fail(b->err, AG_E_FORMAT, "%.*s: expected %s, found %s (%s, tensor data at byte %llu)",
                 AG_SPAN(t->name), want, found, ag_source_file_path(b->src, t),
                 (unsigned long long)t->file_at);
+}
+
+void ag_bind_wrong_shape(ag_binder *b, const ag_tensor *t, uint64_t cols, uint64_t rows) {
+    wrong_shape(b, t, (const uint64_t[]){cols, rows}, rows ? 2 : 1);
 }
 
 bool ag_bind_decodable(ag_binder *b, const ag_tensor *t) {
@@ -101,15 +107,13 @@ void ag_bind_opt_norm(ag_binder *b, int layer, const char *what, int n, const fl
         ag_bind_norm(b, layer, what, n, field);
 }
 
-void ag_bind_rows(ag_binder *b, const ag_tensor *t, uint64_t total_rows, uint64_t row0, int rows,
-                  int cols, ag_matrix *field) {
-    if (b->code || !ag_bind_decodable(b, t))
-        return;
-    if (t->n_dims != 2 || t->dim[0] != (uint64_t)cols || t->dim[1] != total_rows) {
-        ag_bind_wrong_shape(b, t, (uint64_t)cols, total_rows);
-        return;
-    }
-    ag_type as = b->opts->dtype == AG_DTYPE_KEEP ? t->keep : (ag_type)b->opts->dtype;
+/* The type a tensor's rows are packed as. */
+static ag_type type_of(const ag_binder *b, const ag_tensor *t) {
+    return b->opts->dtype == AG_DTYPE_KEEP ? t->keep : (ag_type)b->opts->dtype;
+}
+
+static void plan_matrix(ag_binder *b, const ag_tensor *t, uint64_t row0, int rows, int cols,
+                        ag_type as, ag_matrix *field) {
     const ag_matmul_ops *ops = &b->opts->kernels->matmul[as];
     AG_ASSERT(ops->run);
     *field = (ag_matrix){.ops = ops,
@@ -123,6 +127,45 @@ void ag_bind_rows(ag_binder *b, const ag_tensor *t, uint64_t total_rows, uint64_
         return;
     *e = (ag_plan_matrix){field, t, row0, as, b->plan->weight_bytes};
     b->plan->weight_bytes += (size_t)field->n_panels * field->panel_bytes;
+}
+
+void ag_bind_rows(ag_binder *b, const ag_tensor *t, uint64_t total_rows, uint64_t row0, int rows,
+                  int cols, ag_matrix *field) {
+    if (b->code || !ag_bind_decodable(b, t))
+        return;
+    if (t->n_dims != 2 || t->dim[0] != (uint64_t)cols || t->dim[1] != total_rows)
+        ag_bind_wrong_shape(b, t, (uint64_t)cols, total_rows);
+    else
+        plan_matrix(b, t, row0, rows, cols, type_of(b, t), field);
+}
+
+void ag_bind_slices(ag_binder *b, const ag_tensor *t, int n, int total_rows, int row0, int rows,
+                    int cols, ag_matrix *fields) {
+    if (b->code || !ag_bind_decodable(b, t))
+        return;
+    const uint64_t want[] = {(uint64_t)cols, (uint64_t)total_rows, (uint64_t)n, 1};
+    if (memcmp(t->dim, want, sizeof want) != 0) { /* a last dimension of 1 may be left out */
+        wrong_shape(b, t, want, 3);
+        return;
+    }
+    for (int i = 0; i < n && !b->code; i++)
+        plan_matrix(b, t, (uint64_t)i * (uint64_t)total_rows + (uint64_t)row0, rows, cols,
+                    type_of(b, t), &fields[i]);
+}
+
+void ag_bind_router(ag_binder *b, int layer, const char *what, int rows, int cols,
+                    ag_matrix *field) {
+    const ag_tensor *t = ag_bind_find(b, layer, what, "weight");
+    if (!t) {
+        ag_bind_missing(b, layer, what, "weight");
+        return;
+    }
+    if (b->code || !ag_bind_decodable(b, t))
+        return;
+    if (t->n_dims != 2 || t->dim[0] != (uint64_t)cols || t->dim[1] != (uint64_t)rows)
+        ag_bind_wrong_shape(b, t, (uint64_t)cols, (uint64_t)rows);
+    else
+        plan_matrix(b, t, 0, rows, cols, AG_T_F32, field);
 }
 
 void ag_bind_matrix(ag_binder *b, int layer, const char *what, int rows, int cols,

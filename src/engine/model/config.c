@@ -27,8 +27,8 @@ ag_code ag_arch_key_f32(const ag_source *src, const ag_arch *a, const char *key,
 
 /* Head counts and layer sizes are scalars in these families; newer files may repeat them per layer
  * in an array, which is fine as long as all agree. */
-static ag_code key_size(const ag_source *src, const ag_arch *a, const char *key, bool required,
-                        uint32_t max, int *out, ag_err *err) {
+ag_code ag_arch_key_size(const ag_source *src, const ag_arch *a, const char *key, bool required,
+                         uint32_t max, int *out, ag_err *err) {
     char name[128];
     full_key(a, key, name);
     const ag_value *v = ag_source_find(src, name);
@@ -56,21 +56,22 @@ static ag_code key_size(const ag_source *src, const ag_arch *a, const char *key,
 static ag_code read_sizes(const ag_source *src, ag_model_config *c, ag_err *err) {
     const ag_arch *a = c->arch;
     ag_code code;
-    if ((code = key_size(src, a, "block_count", true, AG_MAX_LAYERS, &c->n_layers, err)) ||
-        (code = key_size(src, a, "embedding_length", true, 1 << 20, &c->n_embd, err)) ||
-        (code = key_size(src, a, "feed_forward_length", true, 1 << 22, &c->n_ff, err)) ||
-        (code = key_size(src, a, "attention.head_count", true, AG_MAX_HEADS, &c->n_heads, err)))
+    if ((code = ag_arch_key_size(src, a, "block_count", true, AG_MAX_LAYERS, &c->n_layers, err)) ||
+        (code = ag_arch_key_size(src, a, "embedding_length", true, 1 << 20, &c->n_embd, err)) ||
+        (code = ag_arch_key_size(src, a, "feed_forward_length", true, 1 << 22, &c->n_ff, err)) ||
+        (code = ag_arch_key_size(src, a, "attention.head_count", true, AG_MAX_HEADS, &c->n_heads,
+                                 err)))
         return code;
     c->n_kv_heads = c->n_heads;
     c->d_head = c->n_embd / c->n_heads;
     c->n_ctx = 2048;
-    if ((code = key_size(src, a, "attention.head_count_kv", false, AG_MAX_HEADS, &c->n_kv_heads,
-                         err)) ||
-        (code = key_size(src, a, "attention.key_length", false, 4096, &c->d_head, err)) ||
-        (code = key_size(src, a, "context_length", false, AG_MAX_CONTEXT, &c->n_ctx, err)))
+    if ((code = ag_arch_key_size(src, a, "attention.head_count_kv", false, AG_MAX_HEADS,
+                                 &c->n_kv_heads, err)) ||
+        (code = ag_arch_key_size(src, a, "attention.key_length", false, 4096, &c->d_head, err)) ||
+        (code = ag_arch_key_size(src, a, "context_length", false, AG_MAX_CONTEXT, &c->n_ctx, err)))
         return code;
     int d_value = c->d_head;
-    if ((code = key_size(src, a, "attention.value_length", false, 4096, &d_value, err)))
+    if ((code = ag_arch_key_size(src, a, "attention.value_length", false, 4096, &d_value, err)))
         return code;
     uint32_t nextn = 0;
     if ((code = ag_arch_key_u32(src, a, "nextn_predict_layers", false, &nextn, err)))
@@ -205,7 +206,7 @@ ag_code ag_model_config_read(const ag_source *src, ag_model_config *c, ag_err *e
                        ag_source_path(src), AG_SPAN(ag_span_sub(name, 0, 64)), ag_arch_supported());
     if ((code = read_sizes(src, c, err)) || (code = read_window(src, c, err)) ||
         (code = read_rotation(src, c, err)) || (code = read_scales(src, c, err)) ||
-        (code = read_multipliers(src, c, err)))
+        (code = read_multipliers(src, c, err)) || (code = ag_moe_config_read(src, c, err)))
         return code;
     return AG_OK;
 }

@@ -5,6 +5,19 @@
 #include "load/source.h"
 #include "model/arch.h"
 
+/* How experts are chosen and weighed (config_moe.c). */
+typedef struct ag_moe_config {
+    int n_experts;     /* 0: no layer has experts; layers with a router have */
+    int n_used;        /* experts that a row goes through */
+    int n_ff;          /* Fx of one expert */
+    int n_ff_shared;   /* Fs of the shared experts together; 0: none */
+    int n_groups;      /* experts are divided into so many equal groups, */
+    int n_groups_used; /* of which a row uses the best so many */
+    ag_gating gating;
+    bool normalise; /* the weights of the chosen ones are divided by their sum */
+    float scale;    /* and multiplied by this */
+} ag_moe_config;
+
 typedef struct ag_model_config {
     const ag_arch *arch;
     int n_layers;
@@ -26,6 +39,7 @@ typedef struct ag_model_config {
     int window_pattern;   /* 0: every layer slides; n: every n-th sees all */
     bool half_pairs;      /* rotary partners (f, f + rot/2) instead of (2f, 2f+1) */
     int rot;              /* leading elements of a head that rotate */
+    ag_moe_config moe;
 } ag_model_config;
 
 /* AG_E_UNSUPPORTED (architecture; the message lists the supported ones), AG_E_FORMAT,
@@ -42,5 +56,11 @@ ag_code ag_arch_key_u32(const ag_source *src, const ag_arch *a, const char *key,
                         uint32_t *out, ag_err *err) AG_MUST_USE;
 ag_code ag_arch_key_f32(const ag_source *src, const ag_arch *a, const char *key, bool required,
                         float *out, ag_err *err) AG_MUST_USE;
+/* A size between 1 and max; an array that repeats it for every layer is accepted when all agree.
+ * When the key is absent and not required, *out stays. */
+ag_code ag_arch_key_size(const ag_source *src, const ag_arch *a, const char *key, bool required,
+                         uint32_t max, int *out, ag_err *err) AG_MUST_USE;
+/* Fill c->moe; everything else is read before. AG_E_FORMAT, AG_E_UNSUPPORTED. */
+ag_code ag_moe_config_read(const ag_source *src, ag_model_config *c, ag_err *err) AG_MUST_USE;
 
 #endif

@@ -84,11 +84,9 @@ static void quantise_attention_row(const ag_pass *p, int row) {
 }
 
 static void activate_row(const ag_pass *p, int row) {
-    const ag_model_config *c = &p->m->config;
-    const float *gate = ag_row_wide(p, row);
-    (c->arch->act == AG_ACT_GEGLU ? p->m->kernels->geglu : p->m->kernels->swiglu)(
-        gate, gate + c->n_ff, c->n_ff, ag_row_x(p, row));
-    ag_quantise_row(p, row, c->n_ff);
+    int f = p->m->config.n_ff;
+    ag_activate(p, ag_row_wide(p, row), f, ag_row_x(p, row));
+    ag_quantise_row(p, row, f);
 }
 
 /* ---- attention --------------------------------------------------------------------------------
@@ -140,6 +138,19 @@ static void attend_all(const ag_pass *p) {
 /* ---- the layer --------------------------------------------------------------------------------
  */
 
+static void want_attention_input(ag_pass *p, const ag_layer *l) {
+    ag_pass_wants(p, (const ag_matrix *const[]){&l->q, &l->k, &l->v}, 3);
+}
+
+static void want_mlp_input(ag_pass *p, const ag_layer *l) {
+    const ag_moe *x = l->moe;
+    if (!x)
+        ag_pass_wants(p, (const ag_matrix *const[]){&l->gate, &l->up}, 2);
+    else
+        ag_pass_wants(p, (const ag_matrix *const[]){x->gate, x->up, &x->shared_gate, &x->shared_up},
+                      p->m->config.moe.n_ff_shared > 0 ? 4 : 2);
+}
+
 /* Reads x = pre_attn(h); leaves x = pre_mlp(h) after the attention was added. */
 static void attention_half(ag_pass *p) {
     const ag_model_config *c = &p->m->config;
@@ -157,28 +168,36 @@ static void attention_half(ag_pass *p) {
     if (p->want_q8)
         ag_for_rows(p, p->n_rows, quantise_attention_row);
     ag_pass_multiply(p, (const ag_matmul_item[]){{&l->o, s->y, (size_t)c->n_embd}}, 1);
-    ag_pass_wants(p, (const ag_matrix *const[]){&l->gate, &l->up}, 2);
+    want_mlp_input(p, l);
     p->post_norm = l->post_attn;
     p->norm = l->pre_mlp;
     ag_for_rows(p, p->n_rows, add_row);
 }
 
-/* Reads x = pre_mlp(h); leaves x = the next layer's pre_attn(h). */
-static void mlp_half(ag_pass *p, const ag_layer *next) {
-    const ag_model_config *c = &p->m->config;
+/* Leaves y = mlp(x). */
+static void plain_mlp(ag_pass *p) {
     const ag_layer *l = p->layer;
     ag_scratch *s = p->s;
     ag_pass_multiply(p,
                      (const ag_matmul_item[]){{&l->gate, s->wide, s->wide_stride},
-                                              {&l->up, s->wide + c->n_ff, s->wide_stride}},
+                                              {&l->up, s->wide + l->gate.rows, s->wide_stride}},
                      2);
     ag_pass_wants(p, (const ag_matrix *const[]){&l->down}, 1);
     ag_for_rows(p, p->n_rows, activate_row);
-    ag_pass_multiply(p, (const ag_matmul_item[]){{&l->down, s->y, (size_t)c->n_embd}}, 1);
-    p->post_norm = l->post_mlp;
+    ag_pass_multiply(p, (const ag_matmul_item[]){{&l->down, s->y, (size_t)p->m->config.n_embd}}, 1);
+}
+
+/* Reads x = pre_mlp(h); leaves x = the next layer's pre_attn(h). */
+static void mlp_half(ag_pass *p, const ag_layer *next) {
+    if (p->layer->moe)
+        ag_forward_moe(p);
+    else
+        plain_mlp(p);
+    p->post_norm = p->layer->post_mlp;
     p->last = !next;
+    p->norm = NULL;
     if (next) {
-        ag_pass_wants(p, (const ag_matrix *const[]){&next->q, &next->k, &next->v}, 3);
+        want_attention_input(p, next);
         p->norm = next->attn_norm;
     }
     ag_for_rows(p, p->n_rows, add_row);
@@ -193,9 +212,8 @@ void ag_forward(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, i
             s->run_of[p.n_rows++] = i;
     }
     ag_for_rows(&p, p.n_rows, embed_row);
-    const ag_layer *first = &m->layers[0];
-    ag_pass_wants(&p, (const ag_matrix *const[]){&first->q, &first->k, &first->v}, 3);
-    p.norm = first->attn_norm;
+    want_attention_input(&p, &m->layers[0]);
+    p.norm = m->layers[0].attn_norm;
     ag_for_rows(&p, p.n_rows, norm_row);
     for (int i = 0; i < m->config.n_layers; i++) {
         p.layer = &m->layers[i];

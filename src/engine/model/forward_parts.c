@@ -32,14 +32,20 @@ void ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n) {
         p->want_q8 |= w[i]->ops->act == AG_ACT_Q8;
 }
 
+ag_matmul_job ag_pass_job(const ag_pass *p, ag_matmul_item item) {
+    return (ag_matmul_job){.w = item.w,
+                           .x = p->s->x,
+                           .x_stride = p->s->x_stride,
+                           .x8 = p->s->x8,
+                           .x8_stride = p->s->x8_stride,
+                           .n_rows = p->n_rows,
+                           .out = item.out,
+                           .out_stride = item.out_stride};
+}
+
 void ag_pass_multiply(const ag_pass *p, const ag_matmul_item *items, int n) {
-    ag_matmul_group g = {.n = n,
-                         .x = p->s->x,
-                         .x_stride = p->s->x_stride,
-                         .x8 = p->s->x8,
-                         .x8_stride = p->s->x8_stride,
-                         .n_rows = p->n_rows};
+    ag_matmul_job jobs[AG_GROUP_MAX];
     for (int i = 0; i < n; i++)
-        g.item[i] = items[i];
-    ag_matmul_run(p->pool, &g);
+        jobs[i] = ag_pass_job(p, items[i]);
+    ag_matmul_run(p->pool, jobs, n);
 }

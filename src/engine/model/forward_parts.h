@@ -38,9 +38,28 @@ static inline float *ag_row_wide(const ag_pass *p, int row) {
 
 /* x8 = x of the row's first n numbers, when the next matmuls want that. */
 void ag_quantise_row(const ag_pass *p, int row, int n);
+/* y = act(gate) * up, both [n], up behind gate. */
+static inline void ag_activate(const ag_pass *p, const float *gate, int n, float *y) {
+    const ag_kernels *k = p->m->kernels;
+    (p->m->config.arch->act == AG_ACT_GEGLU ? k->geglu : k->swiglu)(gate, gate + n, n, y);
+}
 /* Remember whether these matrices, the next to be used, want their input quantised. */
 void ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n);
-/* Matrices (at most AG_GROUP_MAX) times the rows of x. */
+
+#define AG_GROUP_MAX 3
+
+typedef struct ag_matmul_item {
+    const ag_matrix *w;
+    float *out;        /* row t at out + t * out_stride */
+    size_t out_stride; /* floats */
+} ag_matmul_item;
+
+/* The rows of x times one matrix, as a job. */
+ag_matmul_job ag_pass_job(const ag_pass *p, ag_matmul_item item);
+/* The rows of x times n matrices, at most AG_GROUP_MAX. */
 void ag_pass_multiply(const ag_pass *p, const ag_matmul_item *items, int n);
+
+/* Leaves y = the experts' mlp of x; reads x and, where wanted, x8 (forward_moe.c). */
+void ag_forward_moe(const ag_pass *p);
 
 #endif

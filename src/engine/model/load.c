@@ -85,12 +85,14 @@ static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_source *sr
             code = ag_fail(err, AG_E_CANCELLED, "loading was cancelled");
         if (code)
             break;
-        if (i + 1 < plan->n_matrices)
-            ag_source_want(src, plan->matrices[i + 1].t);
+        const ag_tensor *next = i + 1 < plan->n_matrices ? plan->matrices[i + 1].t : NULL;
+        if (next && next != e->t) /* matrices of one tensor follow each other */
+            ag_source_want(src, next);
         packing p = {.e = e, .panels = m->weights + e->at, .temp = temp, .temp_bytes = each};
         e->field->panels = p.panels;
         ag_pool_run(pool, e->field->n_panels, pack_panel, &p);
-        if (e->t->data != m->embd) /* embeddings are read from the file while running */
+        if (next != e->t &&
+            e->t->data != m->embd) /* embeddings are read from the file while running */
             ag_source_drop(src, e->t);
     }
     if (!code && opts->on_progress &&

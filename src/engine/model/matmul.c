@@ -6,16 +6,30 @@
 /* At most this many chunks a thread and matrix, so that panels stay together. */
 #define CHUNKS_PER_THREAD 8
 
+typedef struct operation {
+    const ag_matmul_job *jobs;
+    int n;
+} operation;
+
+/* The job that a chunk belongs to: the last one that begins at or before it. */
+static const ag_matmul_job *job_of(const operation *op, int chunk) {
+    int lo = 0, hi = op->n;
+    while (hi - lo > 1) {
+        int mid = (lo + hi) / 2;
+        if (op->jobs[mid].first_chunk <= chunk)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return &op->jobs[lo];
+}
+
 static void run_chunk(void *ctx, int chunk, int worker) {
     (void)worker;
-    const ag_matmul_group *g = ctx;
-    int i = 0;
-    while (chunk >= g->first_chunk[i + 1])
-        i++;
-    const ag_matmul_item *it = &g->item[i];
-    const ag_matrix *w = it->w;
-    int panel0 = (chunk - g->first_chunk[i]) * g->chunk_panels[i];
-    int panel1 = panel0 + g->chunk_panels[i];
+    const ag_matmul_job *j = job_of(ctx, chunk);
+    const ag_matrix *w = j->w;
+    int panel0 = (chunk - j->first_chunk) * j->chunk_panels;
+    int panel1 = panel0 + j->chunk_panels;
     bool is_f32 = w->ops->act == AG_ACT_F32;
     w->ops->run(&(ag_matmul_args){
         .w = w->panels,
@@ -23,30 +37,33 @@ static void run_chunk(void *ctx, int chunk, int worker) {
         .cols = w->cols,
         .panel0 = panel0,
         .panel1 = panel1 < w->n_panels ? panel1 : w->n_panels,
-        .act = is_f32 ? (const void *)g->x : g->x8,
-        .act_stride = is_f32 ? g->x_stride * sizeof(float) : g->x8_stride,
-        .n_tok = g->n_rows,
-        .out = it->out,
-        .out_stride = it->out_stride,
+        .act = is_f32 ? (const void *)j->x : j->x8,
+        .act_stride = is_f32 ? j->x_stride * sizeof(float) : j->x8_stride,
+        .n_tok = j->n_rows,
+        .out = j->out,
+        .out_stride = j->out_stride,
         .bias = w->bias,
     });
 }
 
-void ag_matmul_run(ag_pool *pool, ag_matmul_group *g) {
-    int threads = ag_pool_threads(pool);
-    g->first_chunk[0] = 0;
-    for (int i = 0; i < g->n; i++) {
-        const ag_matrix *w = g->item[i].w;
-        double panel_work = (double)w->ops->panel * w->cols * g->n_rows;
-        int panels = (int)(CHUNK_WORK / panel_work) + 1;
-        int least = (w->n_panels + threads * CHUNKS_PER_THREAD - 1) / (threads * CHUNKS_PER_THREAD);
-        if (panels < least)
-            panels = least;
-        int even = (w->n_panels + threads - 1) / threads; /* every thread gets a share */
-        if (panels > even)
-            panels = even;
-        g->chunk_panels[i] = panels;
-        g->first_chunk[i + 1] = g->first_chunk[i] + (w->n_panels + panels - 1) / panels;
+static int panels_of_chunk(const ag_matmul_job *j, int threads) {
+    const ag_matrix *w = j->w;
+    double panel_work = (double)w->ops->panel * w->cols * j->n_rows;
+    int panels = (int)(CHUNK_WORK / panel_work) + 1;
+    int least = (w->n_panels + threads * CHUNKS_PER_THREAD - 1) / (threads * CHUNKS_PER_THREAD);
+    if (panels < least)
+        panels = least;
+    int even = (w->n_panels + threads - 1) / threads; /* every thread gets a share */
+    return panels < even ? panels : even;
+}
+
+void ag_matmul_run(ag_pool *pool, ag_matmul_job *jobs, int n) {
+    int threads = ag_pool_threads(pool), chunks = 0;
+    for (int i = 0; i < n; i++) {
+        jobs[i].chunk_panels = panels_of_chunk(&jobs[i], threads);
+        jobs[i].first_chunk = chunks;
+        chunks += (jobs[i].w->n_panels + jobs[i].chunk_panels - 1) / jobs[i].chunk_panels;
     }
-    ag_pool_run(pool, g->first_chunk[g->n], run_chunk, g);
+    operation op = {jobs, n};
+    ag_pool_run(pool, chunks, run_chunk, &op);
 }

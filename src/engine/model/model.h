@@ -21,6 +21,19 @@ typedef struct ag_matrix {
     const float *bias; /* [rows] or NULL */
 } ag_matrix;
 
+/* The experts of a layer. Each row goes through the few that the router chooses for it, and through
+ * the shared ones, which are one mlp of their summed width. */
+typedef struct ag_moe {
+    ag_matrix router;      /* [n_experts, E], float32 */
+    const float *bias;     /* [n_experts] or NULL: moves the choice, not the weights */
+    ag_matrix *gate, *up;  /* [n_experts] of [Fx, E], Fx = config.moe.n_ff */
+    ag_matrix *down;       /* [n_experts] of [E, Fx] */
+    ag_matrix shared_gate; /* [Fs, E], Fs = config.moe.n_ff_shared; unset when that is 0 */
+    ag_matrix shared_up;   /* [Fs, E] */
+    ag_matrix shared_down; /* [E, Fs] */
+    ag_matrix matrices[];  /* [3 * n_experts], where gate, up and down lie */
+} ag_moe;
+
 typedef struct ag_layer {
     const float *attn_norm;       /* [E] or NULL */
     ag_matrix q, k, v;            /* [H*D, E], [K*D, E], [K*D, E] */
@@ -28,8 +41,9 @@ typedef struct ag_layer {
     ag_matrix o;                  /* [E, H*D] */
     const float *post_attn;       /* [E] or NULL */
     const float *pre_mlp;         /* [E] or NULL */
-    ag_matrix gate, up;           /* [F, E] */
+    ag_matrix gate, up;           /* [F, E]; unset in a layer with experts */
     ag_matrix down;               /* [E, F] */
+    ag_moe *moe;                  /* owned; NULL: the plain mlp of gate, up and down */
     const float *post_mlp;        /* [E] or NULL */
     bool slides;                  /* sees only the latest config.window keys */
 } ag_layer;

@@ -1,7 +1,12 @@
 /* Planning the working memory of a step. Buffers that never live at once share space: `wide` is
  * q|k|v during attention and gate|up during the mlp. */
 #include "base/mem.h"
-#include "model/forward.h"
+#include "model/matmul.h"
+
+/* Pairs of a row and an expert in one wave: as many as rows, since one expert may be the choice of
+ * all of them, and at least this many, so that decoding a few sequences is one wave. More would
+ * only take memory: an expert's rows are together in one wave anyway. */
+#define LEAST_WAVE 256
 
 static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -12,10 +17,46 @@ static void *carve(uint8_t *memory, size_t *at, size_t bytes) {
     return memory ? memory + from : NULL;
 }
 
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+static void plan_moe(ag_moe_scratch *s, uint8_t *memory, size_t *at, const ag_model_config *c,
+                     size_t t) {
+    const ag_moe_config *m = &c->moe;
+    size_t n = (size_t)m->n_experts, k = (size_t)m->n_used, e = (size_t)c->n_embd;
+    size_t f = (size_t)m->n_ff, pairs = t * k;
+    if (pairs > max_size(t, LEAST_WAVE))
+        pairs = max_size(t, LEAST_WAVE);
+    s->max_pairs = (int)pairs;
+    s->in_stride = round_up(max_size(e, f), 16);
+    s->in8_stride = ag_act_q8_bytes((int)round_up(max_size(e, f), 32));
+    s->out_stride = round_up(max_size(e, 2 * f), 16);
+    s->scores = carve(memory, at, t * n * sizeof(float));
+    s->expert = carve(memory, at, t * k * sizeof(int));
+    s->weight = carve(memory, at, t * k * sizeof(float));
+    s->place = carve(memory, at, t * k * sizeof(int));
+    s->row = carve(memory, at, t * k * sizeof(int));
+    s->first = carve(memory, at, (n + 1) * sizeof(int));
+    s->in = carve(memory, at, pairs * s->in_stride * sizeof(float));
+    s->in8 = carve(memory, at, pairs * s->in8_stride);
+    s->out = carve(memory, at, pairs * s->out_stride * sizeof(float));
+    s->shared = carve(memory, at, m->n_ff_shared > 0 ? t * e * sizeof(float) : 0);
+    s->jobs = carve(memory, at, (2 * n + 2) * sizeof *s->jobs);
+    s->uses = carve(memory, at, (size_t)c->n_layers * n * sizeof *s->uses);
+}
+
+/* The widest plain mlp or shared expert. */
+static size_t widest_mlp(const ag_model *m) {
+    size_t f = (size_t)m->config.moe.n_ff_shared;
+    for (int i = 0; i < m->config.n_layers; i++)
+        if (!m->layers[i].moe)
+            return max_size(f, (size_t)m->config.n_ff);
+    return f;
+}
+
 static size_t plan(ag_scratch *s, uint8_t *memory, const ag_model *m, const ag_kv_ops *kv,
                    int threads) {
     const ag_model_config *c = &m->config;
-    size_t t = (size_t)s->max_rows, e = (size_t)c->n_embd, f = (size_t)c->n_ff;
+    size_t t = (size_t)s->max_rows, e = (size_t)c->n_embd, f = widest_mlp(m);
     size_t qd = (size_t)c->n_heads * (size_t)c->d_head;
     size_t kd = (size_t)c->n_kv_heads * (size_t)c->d_head, half = (size_t)c->rot / 2;
     int widest = (int)max_size(e, max_size(qd, f)), group = c->n_heads / c->n_kv_heads;
@@ -36,6 +77,8 @@ static size_t plan(ag_scratch *s, uint8_t *memory, const ag_model *m, const ag_k
     s->run_of = carve(memory, &at, t * sizeof(int));
     s->attend = carve(memory, &at, (size_t)threads * s->attend_stride * sizeof(float));
     s->logits = carve(memory, &at, (size_t)s->max_logits * (size_t)c->n_vocab * sizeof(float));
+    if (c->moe.n_experts > 0)
+        plan_moe(&s->moe, memory, &at, c, t);
     return at;
 }
 

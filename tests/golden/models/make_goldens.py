@@ -97,7 +97,7 @@ def golden(name, m):
            "torch": torch.__version__, "transformers": transformers.__version__, "prompts": prompts,
            "chat": render(m, tok, extra), "types": {}}
     logits, at, exact = [], 0, None
-    for want in mm.FILE_TYPES:
+    for want in mm.types_of(name):
         T = mm.dequantized(mm.build(name, m, want)[1])
         model = load_reference(dict(m.config, pad_token_id=None, bos_token_id=None, eos_token_id=None),
                                tm.from_gguf(m, T))

@@ -32,9 +32,13 @@ FALLBACK = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}     # where rows are
 SPLIT = {"tiny-llama3-q4_k": 3}                                 # also written as a split set of so many parts
 
 
+def types_of(name):
+    return tm.table()[name].types or tuple(FILE_TYPES)
+
+
 def choose_type(name, shape, want):
-    """As mixed files do: vectors and norms stay F32, embeddings and output get 8 bits, Q4_K_M's two exceptions."""
-    if len(shape) < 2 or want == "f32":
+    """As mixed files do: vectors, norms and routers stay F32, embeddings and output get 8 bits, Q4_K_M's two exceptions."""
+    if len(shape) < 2 or want == "f32" or "ffn_gate_inp" in name:
         return "F32"
     t = want.upper()
     if want not in ("f16", "bf16") and name in ("token_embd.weight", "output.weight"):
@@ -138,7 +142,7 @@ def main():
             if f.read() == version():
                 print("up to date")
                 return 0
-    jobs = [(a.out, name, want) for name in tm.table() for want in FILE_TYPES if a.only in ("", name)]
+    jobs = [(a.out, name, want) for name in tm.table() for want in types_of(name) if a.only in ("", name)]
     jobs.append((a.out, "micro", ""))
     with multiprocessing.Pool(min(8, os.cpu_count() or 1)) as pool:
         sums = [s for part in pool.imap(make_one, jobs, chunksize=2) for s in part]

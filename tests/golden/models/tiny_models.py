@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import chat_templates as chat
+import moe_models
 from gguf_file import ARR, BOOL, F32, STR, U32
 
 SEED = 7
@@ -24,6 +25,8 @@ class Model:
     tokenizer: str                # tokenizers/NAME.json
     template: str | None
     extra_keys: list = field(default_factory=list)   # GGUF keys beyond those that the config implies
+    types: tuple = ()             # of files that are made; empty: all
+    experts: str = "stacked"      # layout in the file (moe_models.py)
 
 
 # ---- tensor tables ----
@@ -66,14 +69,19 @@ NORMS = {"default": ("input_layernorm", "post_attention_layernorm"),
                          "post_feedforward_layernorm")}
 
 
+def is_moe(c, layer):
+    return "num_experts_per_tok" in c and layer >= c.get("first_k_dense_replace", 0)
+
+
 def decoder_tensors(c, bias=False, qk_norm=False, head=True):
     E, V, kind = c["hidden_size"], c["vocab_size"], c["model_type"]
     t = [("model.embed_tokens.weight", (V, E), "embed")]
     for i in range(c["num_hidden_layers"]):
         p = f"model.layers.{i}."
         t += [(p + n + ".weight", (E,), "norm") for n in NORMS.get(kind, NORMS["default"])]
-        t += attention_tensors(p + "self_attn.", c, bias, qk_norm)
-        t += mlp_tensors(p + "mlp.", E, c["intermediate_size"], kind in ("glm", "glm4", "phi3"))
+        mla, moe = "kv_lora_rank" in c, is_moe(c, i)
+        t += moe_models.mla_tensors(p + "self_attn.", c) if mla else attention_tensors(p + "self_attn.", c, bias, qk_norm)
+        t += moe_models.moe_tensors(p + "mlp.", c) if moe else mlp_tensors(p + "mlp.", E, c["intermediate_size"], kind in ("glm", "glm4", "phi3"))
     t += [("model.norm.weight", (E,), "norm")]
     if head:
         t += [("lm_head.weight", (V, E), "head")]
@@ -189,6 +197,7 @@ def table():
     T = {}
     for add in (glm_models, llama_models, qwen_models, gemma_models, phi_models, granite_models, olmo_models):
         add(T)
+    moe_models.add_models(T, base, Model, decoder_tensors)
     return T
 
 
@@ -234,7 +243,9 @@ def weights(name, m):
 # ---- checkpoint -> GGUF ----
 
 GGUF_ARCH = {"glm": "chatglm", "glm4": "glm4", "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3",
-             "gemma3_text": "gemma3", "phi3": "phi3", "granite": "granite", "olmo2": "olmo2", "olmo3": "olmo2"}
+             "gemma3_text": "gemma3", "phi3": "phi3", "granite": "granite", "olmo2": "olmo2", "olmo3": "olmo2",
+             "qwen3_moe": "qwen3moe", "mixtral": "llama", "glm4_moe": "glm4moe", "glm4_moe_lite": "deepseek2",
+             "deepseek_v2": "deepseek2"}
 GLOBAL = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 LAYER = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
          "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
@@ -243,7 +254,8 @@ LAYER = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_att
          "mlp.gate_up_proj": "ffn_up",                       # GLM, Phi: gate rows first, both halves in one tensor
          "self_attn.qkv_proj": "attn_qkv",                   # Phi: rows of q, k, v
          "post_self_attn_layernorm": "post_attention_norm", "post_mlp_layernorm": "post_ffw_norm",           # GLM-4
-         "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}             # Gemma 3
+         "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",             # Gemma 3
+         **moe_models.LAYER}
 
 
 def half_to_pairs(w, heads):
@@ -277,7 +289,7 @@ def tensor_map(c):
             heads = c["num_attention_heads" if part == "self_attn.q_proj" else "num_key_value_heads"]
             to, back = (lambda x: half_to_pairs(x, heads)), (lambda x: pairs_to_half(x, heads))
         if part == "post_attention_layernorm":
-            ours = "post_attention_norm" if ga in ("gemma3", "olmo2") else "ffn_norm"
+            ours = "post_attention_norm" if ga in ("gemma3", "olmo2", "glm4moe") else "ffn_norm"
         else:
             ours = LAYER[part]
         return f"blk.{m[1]}.{ours}.{suffix}", to, back
@@ -304,12 +316,12 @@ def gguf_keys(m):
     def key(k, kind, v):
         keys.append((f"{ga}.{k}", kind, v))
 
-    key("block_count", U32, c["num_hidden_layers"])
+    key("block_count", U32, c["num_hidden_layers"] + c.get("num_nextn_predict_layers", 0))
     key("context_length", U32, c["max_position_embeddings"])
     key("embedding_length", U32, c["hidden_size"])
     key("feed_forward_length", U32, c["intermediate_size"])
     key("attention.head_count", U32, c["num_attention_heads"])
-    key("attention.head_count_kv", U32, c["num_key_value_heads"])
+    key("attention.head_count_kv", U32, 1 if ga == "deepseek2" and m.experts != "old" else c["num_key_value_heads"])
     key("rope.freq_base", F32, c["rope_theta"])
     if ga == "gemma3":
         key("rope.freq_base_swa", F32, c["rope_local_base_freq"])
@@ -333,10 +345,11 @@ def gguf_keys(m):
     if scaling.get("rope_type") == "yarn":
         key("rope.scaling.original_context_length", U32, scaling["original_max_position_embeddings"])
     key("attention.layer_norm_rms_epsilon", F32, c["rms_norm_eps"])
+    moe_models.keys(m, key)
     if c.get("head_dim"):
         key("attention.key_length", U32, head_size(c))
         key("attention.value_length", U32, head_size(c))
-    if ga in ("chatglm", "glm4", "llama", "phi3", "granite"):
+    if ga in ("chatglm", "glm4", "llama", "phi3", "granite", "glm4moe"):
         key("rope.dimension_count", U32, int(head_size(c) * c.get("partial_rotary_factor", 1.0)))
     return keys + m.extra_keys
 
@@ -345,9 +358,11 @@ def to_gguf(m, W):
     """(keys, GGUF name -> float32 array)."""
     one = tensor_map(m.config)
     T = {}
-    for name, x in W.items():
+    for name, x in moe_models.fold(m, W).items():
         ours, to, _ = one(name)
         T[ours] = to(x)
+    if m.config.get("num_nextn_predict_layers"):             # a block that serves other purposes, in part
+        T[f"blk.{m.config['num_hidden_layers']}.nextn.enorm.weight"] = np.ones(m.config["hidden_size"], np.float32)
     scaling = m.config.get("rope_scaling") or {}
     if scaling.get("rope_type") == "llama3":
         T["rope_freqs.weight"] = llama3_divisors(m.config)
@@ -359,5 +374,8 @@ def to_gguf(m, W):
 
 def from_gguf(m, T):
     """Checkpoint name -> array: what the reference implementation must load to compute with the same weights."""
-    one = tensor_map(m.config)
-    return {name: np.ascontiguousarray(back(T[ours])) for name, _, _ in m.tensors for ours, _, back in [one(name)]}
+    one, folded = tensor_map(m.config), {}
+    for name in moe_models.fold(m, {name: np.empty(shape, np.float32) for name, shape, _ in m.tensors}):
+        ours, _, back = one(name)
+        folded[name] = back(T[ours])
+    return {name: np.ascontiguousarray(moe_models.unfold(m, name, folded)) for name, _, _ in m.tensors}
