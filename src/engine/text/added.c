@@ -61,6 +61,17 @@ ag_code ag_added_put(ag_added *a, ag_span text, int32_t id, bool special, ag_err
     return AG_OK;
 }
 
+void ag_added_strip(ag_added *a, ag_span text, uint8_t strip) {
+    uint32_t node = text.n ? a->root[(uint8_t)text.p[0]] : 0;
+    for (size_t i = 1; node && i < text.n; i++) {
+        node = a->nodes[node].child;
+        while (node && a->nodes[node].byte != (uint8_t)text.p[i])
+            node = a->nodes[node].next;
+    }
+    if (node)
+        a->nodes[node].strip |= strip;
+}
+
 bool ag_added_find(const ag_added *a, ag_span text, size_t at, ag_added_match *m) {
     for (; at < text.n; at++) {
         uint32_t node = a->root[(uint8_t)text.p[at]];
@@ -70,7 +81,7 @@ bool ag_added_find(const ag_added *a, ag_span text, size_t at, ag_added_match *m
         for (size_t i = at + 1;; i++) {
             const ag_added_node *here = &a->nodes[node];
             if (here->id >= 0) {
-                *m = (ag_added_match){at, i, here->id, here->special};
+                *m = (ag_added_match){at, i, here->id, here->special, here->strip};
                 found = true;
             }
             node = i < text.n ? here->child : 0;

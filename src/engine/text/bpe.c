@@ -12,8 +12,16 @@ typedef struct rule {
     size_t raw_left_n, raw_right_n; /* as stand-ins */
 } rule;
 
+/* The key that a raw text stands for: its bytes in a byte-level BPE, itself in SPM. */
+static size_t key_of(const ag_tokenizer *t, ag_span raw, char *out) {
+    if (t->kind == AG_VOCAB_BPE)
+        return ag_bytes_from_standins(raw, out);
+    memcpy(out, raw.p, raw.n);
+    return raw.n;
+}
+
 /* Split at the first space behind the first character. False when the rule can name no tokens. */
-static bool parse_rule(ag_span s, rule *r) {
+static bool parse_rule(const ag_tokenizer *t, ag_span s, rule *r) {
     if (s.n < 3 || s.n > MAX_RULE_BYTES)
         return false;
     const char *space = memchr(s.p + 1, ' ', s.n - 1);
@@ -21,11 +29,12 @@ static bool parse_rule(ag_span s, rule *r) {
         return false;
     r->raw_left_n = (size_t)(space - s.p);
     r->raw_right_n = s.n - r->raw_left_n - 1;
-    r->n_left = ag_bytes_from_standins(ag_span_sub(s, 0, r->raw_left_n), r->bytes);
+    if (r->raw_right_n == 0)
+        return false;
+    r->n_left = key_of(t, ag_span_sub(s, 0, r->raw_left_n), r->bytes);
     if (r->n_left == SIZE_MAX)
         return false;
-    r->n_right =
-        ag_bytes_from_standins(ag_span_sub(s, r->raw_left_n + 1, s.n), r->bytes + r->n_left);
+    r->n_right = key_of(t, ag_span_sub(s, r->raw_left_n + 1, s.n), r->bytes + r->n_left);
     return r->n_right != SIZE_MAX && r->n_right > 0;
 }
 
@@ -36,7 +45,7 @@ static int32_t find_result(const ag_tokenizer *t, const rule *r, int32_t last) {
     size_t raw_n = r->raw_left_n + r->raw_right_n;
     int32_t guess = last + 1;
     if (guess < t->n && t->type[guess] == AG_TOKEN_NORMAL && ag_vocab_raw(t, guess).n == raw_n &&
-        ag_span_eq(ag_vocab_bytes(t, guess), key))
+        ag_span_eq(ag_vocab_key(t, guess), key))
         return guess;
     return ag_vocab_find_key(t, key, raw_n, false);
 }
@@ -72,12 +81,13 @@ ag_code ag_bpe_rules(ag_tokenizer *t, const ag_value *merges, ag_err *err) {
                        (unsigned long long)n);
     memset(t->merges, 0xFF, n_slots * sizeof *t->merges); /* left -1 */
     t->merge_mask = n_slots - 1;
-    find_bytes(t);
+    if (t->kind == AG_VOCAB_BPE)
+        find_bytes(t);
     size_t at = 0;
     int32_t last = -1;
     rule r;
     for (uint32_t rank = 0; rank < n; rank++) {
-        if (!parse_rule(ag_value_next_str(merges, &at), &r))
+        if (!parse_rule(t, ag_value_next_str(merges, &at), &r))
             continue;
         int32_t left = ag_vocab_find_key(t, ag_span_of(r.bytes, r.n_left), r.raw_left_n, false);
         int32_t right =

@@ -6,7 +6,7 @@
 void ag_detok_init(ag_detok *d, const ag_tokenizer *t, bool at_start, bool show_special) {
     *d = (ag_detok){.t = t,
                     .show_special = show_special,
-                    .strip_space = at_start && t->kind == AG_VOCAB_SPM && t->space_prefix};
+                    .strip_space = at_start && (t->kind == AG_VOCAB_WPM || t->prefix)};
 }
 
 static void put(ag_detok *d, const char *p, size_t n, ag_buf *out) {

@@ -1,6 +1,7 @@
 /* Merging: from the smallest pieces of a word (bytes in a byte-level BPE, characters in SPM) the
  * adjacent pair of lowest order becomes one token, leftmost first among equals, until no pair is a
- * token. BPE orders by the rank of the merge rule, SPM by the score of the result.
+ * token. BPE orders by the rank of the merge rule, SPM by the score of the result, or by rules too
+ * where the model has them (folders with a tokenizer.json do).
  *
  * Most words are one token. Whether merging a token's own text ends in that token is found out once
  * and kept in `reach`, so such words cost one look-up. Short words are merged in arrays on the
@@ -13,7 +14,7 @@
 /* Order of the pair (left, right), which covers the bytes p[0, n), and the token it becomes. */
 static inline uint32_t pair_order(const ag_tokenizer *t, const uint8_t *p, size_t n, int32_t left,
                                   int32_t right, int32_t *id) {
-    if (t->kind == AG_VOCAB_SPM) {
+    if (!t->merges) {
         *id = ag_vocab_find(t, p, n);
         return *id >= 0 ? t->order[*id] : NO_PAIR;
     }
@@ -32,8 +33,8 @@ static inline uint32_t pair_order(const ag_tokenizer *t, const uint8_t *p, size_
     }
 }
 
-/* The smallest piece at p[at]: its length, and its token or -1. In SPM the token of a single
- * character is looked up only if the character is left over at the end. */
+/* The smallest piece at p[at]: its length, and its token or -1. In SPM by scores the token of a
+ * single character is looked up only if the character is left over at the end. */
 static inline size_t first_piece(const ag_tokenizer *t, const uint8_t *p, size_t at, int32_t *id) {
     if (t->kind == AG_VOCAB_BPE) {
         *id = t->byte_id[p[at]];
@@ -41,7 +42,7 @@ static inline size_t first_piece(const ag_tokenizer *t, const uint8_t *p, size_t
     }
     size_t n;
     ag_char_at(p + at, &n);
-    *id = -1;
+    *id = t->merges ? ag_vocab_find_key(t, ag_span_of(p + at, n), n, false) : -1;
     return n;
 }
 
@@ -292,7 +293,7 @@ static ag_code merge_or_take(ag_merger *m, const uint8_t *word, size_t n, uint64
     int32_t id = ag_vocab_find_hashed(t, word, n, hash);
     if (id < 0)
         return merge(m, word, n, err);
-    if (t->pre && t->pre->ignore_merges)
+    if (t->ignore_merges)
         return ag_ids_add(m->out, id, err);
     uint8_t reach = atomic_load_explicit(&t->reach[id], memory_order_relaxed);
     if (reach == AG_REACH_YES)

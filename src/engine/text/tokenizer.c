@@ -43,7 +43,7 @@ static ag_code on_word(void *ctx, const uint8_t *word, size_t n, ag_err *err) {
 
 static ag_code encode_bpe(encoder *e, ag_span piece, ag_err *err) {
     ag_code code = AG_OK;
-    if (e->t->pre->nfc)
+    if (e->t->nfc)
         code = ag_nfc(piece, &e->text, &piece, err);
     return code == AG_OK ? ag_pre_split(e->t->pre, piece, on_word, &e->merger, err) : code;
 }
@@ -69,10 +69,18 @@ static ag_code encode_chunks(encoder *e, ag_span text, ag_err *err) {
     return code == AG_OK ? ag_merge_word(&e->merger, p + from, n - from, err) : code;
 }
 
-static ag_code encode_spm(encoder *e, ag_span piece, ag_err *err) {
+/* Does a ▁ go before this piece? */
+static bool wants_prefix(const ag_tokenizer *t, ag_span piece, bool first) {
+    if (t->prefix == AG_PREFIX_NONE || t->prefix == AG_PREFIX_ALWAYS)
+        return t->prefix == AG_PREFIX_ALWAYS;
+    bool space = piece.p[0] == ' ' || ag_span_starts(piece, ag_str(SPACE_MARK));
+    return !space && (first || t->prefix == AG_PREFIX_UNLESS_SPACE);
+}
+
+static ag_code encode_spm(encoder *e, ag_span piece, bool first, ag_err *err) {
     ag_buf *b = &e->text;
     b->n = 0;
-    if (e->t->space_prefix)
+    if (wants_prefix(e->t, piece, first))
         ag_buf_add(b, SPACE_MARK, 3);
     for (size_t at = 0; at < piece.n;) {
         const char *space = memchr(piece.p + at, ' ', piece.n - at);
@@ -86,10 +94,42 @@ static ag_code encode_spm(encoder *e, ag_span piece, ag_err *err) {
     return code == AG_OK ? encode_chunks(e, ag_buf_span(b), err) : code;
 }
 
-static ag_code encode_piece(encoder *e, ag_span piece, ag_err *err) {
+/* `first`: the piece begins the text. */
+static ag_code encode_piece(encoder *e, ag_span piece, bool first, ag_err *err) {
     if (piece.n == 0)
         return AG_OK;
-    return e->t->kind == AG_VOCAB_BPE ? encode_bpe(e, piece, err) : encode_spm(e, piece, err);
+    switch (e->t->kind) {
+    case AG_VOCAB_BPE:
+        return encode_bpe(e, piece, err);
+    case AG_VOCAB_SPM:
+        return encode_spm(e, piece, first, err);
+    case AG_VOCAB_WPM:
+        return ag_wordpiece_encode(e->t, piece, &e->text, e->merger.out, err);
+    }
+    AG_NEVER(); /* the kinds are all above */
+}
+
+/* Start of the white space that [from, to) ends with. */
+static size_t white_before(ag_span text, size_t from, size_t to) {
+    const uint8_t *p = (const uint8_t *)text.p;
+    while (to > from) {
+        size_t at = to - 1, len;
+        while (at > from && (p[at] & 0xC0) == 0x80)
+            at--;
+        if (!AG_IN(AG_SET_WHITE, ag_class_at(p + at, &len)))
+            break;
+        to = at;
+    }
+    return to;
+}
+
+/* End of the white space at `at`. */
+static size_t white_behind(ag_span text, size_t at) {
+    const uint8_t *p = (const uint8_t *)text.p;
+    size_t len;
+    while (at < text.n && AG_IN(AG_SET_WHITE, ag_class_at(p + at, &len)))
+        at += len;
+    return at;
 }
 
 /* What a text may match. */
@@ -139,12 +179,13 @@ static ag_code encode_valid(encoder *e, ag_span text, const matching *allow, ag_
     ag_added_match m;
     ag_code code = AG_OK;
     while (code == AG_OK && find_added(&e->t->added, text, from, allow, &m)) {
-        code = encode_piece(e, ag_span_sub(text, from, m.from), err);
+        size_t to = m.strip & AG_STRIP_LEFT ? white_before(text, from, m.from) : m.from;
+        code = encode_piece(e, ag_span_sub(text, from, to), from == 0, err);
         if (code == AG_OK)
             code = ag_ids_add(e->merger.out, m.id, err);
-        from = m.to;
+        from = m.strip & AG_STRIP_RIGHT ? white_behind(text, m.to) : m.to;
     }
-    return code == AG_OK ? encode_piece(e, ag_span_sub(text, from, text.n), err) : code;
+    return code == AG_OK ? encode_piece(e, ag_span_sub(text, from, text.n), from == 0, err) : code;
 }
 
 static ag_code encode(const ag_tokenizer *t, ag_span text, unsigned flags, const uint8_t *plain,

@@ -1,7 +1,7 @@
 /* Tokenizers: text ↔ token ids, byte-exact with the reference implementations.
  *
- * A tokenizer is built from a neutral description (ag_vocab), which a loader fills from a GGUF file
- * or a Hugging Face folder. Once built it is constant: any number of threads may use it at once. */
+ * A tokenizer is built from the tokenizer.* keys of a source, be it a GGUF file or a Hugging Face
+ * folder. Once built it is constant: any number of threads may use it at once. */
 #ifndef AG_TEXT_TOKENIZER_H
 #define AG_TEXT_TOKENIZER_H
 
@@ -9,7 +9,8 @@
 
 typedef enum ag_vocab_kind {
     AG_VOCAB_BPE, /* byte-level BPE (GPT-2, Llama 3, Qwen, GLM-4, SmolLM, tekken, DeepSeek) */
-    AG_VOCAB_SPM, /* SentencePiece BPE by scores (Llama 2, Mistral, Gemma) */
+    AG_VOCAB_SPM, /* SentencePiece BPE, by scores or by rules (Llama 2, Mistral, Gemma) */
+    AG_VOCAB_WPM, /* WordPiece (BERT) */
 } ag_vocab_kind;
 
 typedef enum ag_token_type { /* GGUF's numbers */
@@ -37,7 +38,7 @@ void ag_ids_deinit(ag_ids *ids);
 ag_code ag_ids_add(ag_ids *ids, int32_t id, ag_err *err) AG_MUST_USE;
 
 struct ag_source;
-/* Build from the tokenizer.* keys of a GGUF file, whose mapping must outlive the tokenizer.
+/* Build from the tokenizer.* keys of a model, which must outlive the tokenizer.
  * AG_E_FORMAT, AG_E_UNSUPPORTED (model or pre-tokenizer; the message lists the supported ones),
  * AG_E_NOT_FOUND (no tokenizer in the file), AG_E_NOMEM. */
 ag_code ag_tokenizer_from_source(const struct ag_source *g, ag_tokenizer **out,

@@ -25,6 +25,15 @@ typedef struct ag_merge_slot {
     int32_t id;
 } ag_merge_slot;
 
+/* Where SPM puts a ▁: before each piece between added tokens, or only before one that does not
+ * begin with a space, or only before such a one that begins the text. */
+typedef enum ag_space_prefix {
+    AG_PREFIX_NONE,
+    AG_PREFIX_ALWAYS,
+    AG_PREFIX_UNLESS_SPACE,
+    AG_PREFIX_FIRST,
+} ag_space_prefix;
+
 #define AG_MAX_STOPS 64
 /* Merging a word takes about 50 times its size; texts without any boundary are hostile. */
 #define AG_MAX_WORD_BYTES (16u << 20)
@@ -42,7 +51,7 @@ struct ag_tokenizer {
 
     ag_vocab_slot *slots; /* index over keys */
     size_t slot_mask;
-    ag_merge_slot *merges; /* BPE: index over pairs; else NULL */
+    ag_merge_slot *merges; /* BPE, SPM by rules: index over pairs; else NULL */
     size_t merge_mask;
     uint64_t seed;
     size_t longest; /* bytes of the longest key */
@@ -50,9 +59,12 @@ struct ag_tokenizer {
     int32_t byte_id[256];   /* the token of a byte alone, or -1 */
     ag_added added;         /* tokens found in the raw text */
     const ag_pre *pre;      /* BPE */
+    bool nfc;               /* BPE: text is brought to NFC first */
+    bool ignore_merges;     /* BPE: a word that is a token is taken whole before any merging */
     uint8_t joins[256][32]; /* SPM: bit (a, b) where a token holds a character that ends in byte a
                                before one that begins with b; ▁ counts as the byte FF */
-    bool space_prefix;      /* SPM */
+    ag_space_prefix prefix; /* SPM */
+    bool lowercase, strip_accents, cjk_spaces; /* WPM */
     bool adds_bos, adds_eos;
     int32_t bos, eos, unk;
     int32_t stops[AG_MAX_STOPS];
@@ -70,7 +82,7 @@ static inline ag_span ag_vocab_bytes(const ag_tokenizer *t, int32_t id) {
     return (ag_span){t->bytes + t->bytes_at[id], t->bytes_at[id + 1] - t->bytes_at[id]};
 }
 static inline ag_span ag_vocab_key(const ag_tokenizer *t, int32_t id) {
-    bool raw = t->kind == AG_VOCAB_SPM || t->type[id] == AG_TOKEN_UNUSED; /* those have no bytes */
+    bool raw = t->kind != AG_VOCAB_BPE || t->type[id] == AG_TOKEN_UNUSED; /* those have no bytes */
     return raw ? ag_vocab_raw(t, id) : ag_vocab_bytes(t, id);
 }
 static inline bool ag_vocab_is_special(const ag_tokenizer *t, int32_t id) {
@@ -160,6 +172,13 @@ void ag_merger_deinit(ag_merger *m);
 
 /* Order in which SPM merges, from a score: higher scores come first. */
 uint32_t ag_order_of_score(float score);
+
+/* wordpiece.c: what a token decodes to, into out, which holds raw.n + 1 bytes; the ids that frame a
+ * text; the ids of a piece of valid UTF-8, whose normalised text goes to `room`. */
+size_t ag_wordpiece_bytes(ag_span raw, uint8_t type, char *out);
+ag_code ag_wordpiece_habits(ag_tokenizer *t, const struct ag_source *g, ag_err *err) AG_MUST_USE;
+ag_code ag_wordpiece_encode(const ag_tokenizer *t, ag_span piece, ag_buf *room, ag_ids *out,
+                            ag_err *err) AG_MUST_USE;
 
 /* stops.c: fill stops from the ids the file names and from well-known texts. */
 void ag_vocab_add_stop(ag_tokenizer *t, int32_t id);

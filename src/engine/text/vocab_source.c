@@ -1,16 +1,18 @@
-/* A tokenizer from the tokenizer.* keys of a GGUF file. Every count and id in them is hostile. */
+/* A tokenizer from the tokenizer.* keys of a model. Every count and id in them is hostile. */
 #include "base/limits.h"
 #include "base/random.h"
 #include "load/source.h"
 #include "text/bpe.h"
 #include "text/vocab.h"
 
-#define KEY(name) "tokenizer.ggml." name
+#define KEY(name)  "tokenizer.ggml." name
+#define OURS(name) "autoglm.tokenizer." name /* what GGUF cannot say: docs/formats.md */
 
 typedef struct source {
     const ag_source *g;
     const ag_value *tokens, *types, *scores, *merges; /* arrays; types, scores may be NULL */
     ag_span model, pre;
+    bool by_rules; /* SPM: merges count, not scores */
 } source;
 
 /* An optional array of numbers or strings: NULL when absent. With `n` > 0 it must have n elements.
@@ -50,6 +52,9 @@ static ag_code get_source(const ag_source *g, source *s, ag_err *err) {
         code = get_array(g, KEY("scores"), false, n, &s->scores, err);
     if (code == AG_OK)
         code = get_array(g, KEY("merges"), true, 0, &s->merges, err);
+    if (code == AG_OK)
+        code = ag_source_opt_bool(g, OURS("by_rules"), &s->by_rules, err);
+    s->by_rules = s->by_rules && s->merges;
     return code;
 }
 
@@ -61,10 +66,14 @@ static ag_code choose_kind(ag_tokenizer *t, const source *s, ag_err *err) {
             return ag_fail(err, AG_E_FORMAT, "key " KEY("scores") " is missing");
         return AG_OK;
     }
+    if (ag_span_is(s->model, "bert")) {
+        t->kind = AG_VOCAB_WPM;
+        return AG_OK;
+    }
     if (!ag_span_is(s->model, "gpt2"))
         return ag_fail(err, AG_E_UNSUPPORTED,
                        "tokenizer model \"%.*s\" is not supported; supported are gpt2 (byte-level "
-                       "BPE) and llama (SentencePiece BPE)",
+                       "BPE), llama (SentencePiece BPE) and bert (WordPiece)",
                        AG_SPAN(s->model));
     t->kind = AG_VOCAB_BPE;
     if (!s->merges)
@@ -93,8 +102,9 @@ static int byte_of_name(ag_span s) {
     return high && low ? (int)((high - digits) * 16 + (low - digits)) : -1;
 }
 
-/* Bytes that a token decodes to; out holds raw.n. */
-static size_t decode_token(const ag_tokenizer *t, int32_t id, ag_span raw, char *out) {
+/* Bytes that a token decodes to; out holds raw.n + 8. */
+static size_t decode_token(const ag_tokenizer *t, int32_t id, bool by_rules, ag_span raw,
+                           char *out) {
     uint8_t type = t->type[id];
     if (type == AG_TOKEN_UNUSED)
         return 0;
@@ -108,7 +118,10 @@ static size_t decode_token(const ag_tokenizer *t, int32_t id, ag_span raw, char 
         if (n != SIZE_MAX)
             return n;
     }
-    if (type == AG_TOKEN_NORMAL && t->kind == AG_VOCAB_SPM) {
+    if (t->kind == AG_VOCAB_WPM)
+        return ag_wordpiece_bytes(raw, type, out);
+    if (t->kind == AG_VOCAB_SPM &&
+        (type == AG_TOKEN_NORMAL || (by_rules && type == AG_TOKEN_USER_DEFINED))) {
         size_t n = 0;
         for (size_t at = 0; at < raw.n; n++) {
             bool mark = raw.n - at >= 3 && memcmp(raw.p + at, "\xE2\x96\x81", 3) == 0;
@@ -128,7 +141,7 @@ static uint8_t type_of(const ag_tokenizer *t, const source *s, int32_t id, ag_sp
     int64_t type = ag_value_int(s->types, (uint64_t)id);
     if (type < AG_TOKEN_NORMAL || type > AG_TOKEN_BYTE)
         return AG_TOKEN_NORMAL;
-    if (type == AG_TOKEN_BYTE && t->kind == AG_VOCAB_BPE)
+    if (type == AG_TOKEN_BYTE && t->kind != AG_VOCAB_SPM)
         return AG_TOKEN_NORMAL;
     /* Padding of the vocabulary; older converters called it user defined. */
     if (type == AG_TOKEN_USER_DEFINED && ag_span_starts(raw, ag_str("[PAD")) && raw.n > 5 &&
@@ -159,7 +172,7 @@ static ag_code get_tokens(ag_tokenizer *t, const source *s, ag_err *err) {
         t->raw_at[id] = (uint32_t)(raw.p - all.p);
         t->type[id] = type_of(t, s, id, raw);
         t->bytes_at[id] = (uint32_t)used;
-        used += decode_token(t, id, raw, t->bytes + used);
+        used += decode_token(t, id, s->by_rules, raw, t->bytes + used);
     }
     t->raw_at[n] = (uint32_t)all.n + 8;
     t->bytes_at[n] = (uint32_t)used;
@@ -193,25 +206,53 @@ static int32_t get_id(const ag_tokenizer *t, const ag_source *g, const char *key
     return id < (uint64_t)t->n ? (int32_t)id : -1;
 }
 
-static ag_code get_specials(ag_tokenizer *t, const source *s, ag_err *err) {
-    bool spm = t->kind == AG_VOCAB_SPM;
-    t->unk = get_id(t, s->g, KEY("unknown_token_id"), spm ? 0 : -1);
-    t->bos = get_id(t, s->g, KEY("bos_token_id"), spm ? 1 : -1);
-    t->eos = get_id(t, s->g, KEY("eos_token_id"), spm ? 2 : -1);
-    /* Characters without a token become the unknown one: text must reach no control token by it. */
+/* Characters without a token become the unknown one: text must reach no control token by it. */
+static void settle_unknown(ag_tokenizer *t) {
     if (t->unk >= 0 && (t->unk == t->bos || t->unk == t->eos))
         t->unk = -1;
     if (t->unk >= 0 && t->type[t->unk] == AG_TOKEN_CONTROL)
         t->type[t->unk] = AG_TOKEN_UNKNOWN;
+}
+
+/* What is put around and before a text, and how it is normalised. */
+static ag_code get_habits(ag_tokenizer *t, const source *s, ag_err *err) {
+    bool spm = t->kind == AG_VOCAB_SPM, space_prefix = spm;
+    ag_span metaspace = {0};
     t->adds_bos = spm || t->pre->adds_bos;
-    t->space_prefix = spm;
     ag_code code = ag_source_opt_bool(s->g, KEY("add_bos_token"), &t->adds_bos, err);
     if (code == AG_OK)
         code = ag_source_opt_bool(s->g, KEY("add_eos_token"), &t->adds_eos, err);
     if (code == AG_OK && spm)
-        code = ag_source_opt_bool(s->g, KEY("add_space_prefix"), &t->space_prefix, err);
+        code = ag_source_opt_bool(s->g, KEY("add_space_prefix"), &space_prefix, err);
+    if (code == AG_OK && space_prefix)
+        code = ag_source_opt_str(s->g, OURS("metaspace"), &metaspace, err);
     t->adds_bos = t->adds_bos && t->bos >= 0;
     t->adds_eos = t->adds_eos && t->eos >= 0;
+    if (space_prefix)
+        t->prefix = ag_span_is(metaspace, "first")    ? AG_PREFIX_FIRST
+                    : ag_span_is(metaspace, "always") ? AG_PREFIX_UNLESS_SPACE
+                                                      : AG_PREFIX_ALWAYS;
+    if (code != AG_OK || spm)
+        return code;
+    t->nfc = t->pre->nfc;
+    t->ignore_merges = t->pre->ignore_merges;
+    code = ag_source_opt_bool(s->g, OURS("nfc"), &t->nfc, err);
+    return code == AG_OK ? ag_source_opt_bool(s->g, OURS("ignore_merges"), &t->ignore_merges, err)
+                         : code;
+}
+
+static ag_code get_specials(ag_tokenizer *t, const source *s, ag_err *err) {
+    bool spm = t->kind == AG_VOCAB_SPM;
+    if (t->kind == AG_VOCAB_WPM) {
+        ag_code code = ag_wordpiece_habits(t, s->g, err);
+        settle_unknown(t);
+        return code;
+    }
+    t->unk = get_id(t, s->g, KEY("unknown_token_id"), spm ? 0 : -1);
+    t->bos = get_id(t, s->g, KEY("bos_token_id"), spm ? 1 : -1);
+    t->eos = get_id(t, s->g, KEY("eos_token_id"), spm ? 2 : -1);
+    settle_unknown(t);
+    ag_code code = get_habits(t, s, err);
     if (code != AG_OK || s->types)
         return code;
     if (t->bos >= 0) /* without types the ids have to say it */
@@ -231,10 +272,29 @@ static ag_code get_added(ag_tokenizer *t, ag_err *err) {
     return code;
 }
 
+/* Added tokens that swallow the white space beside them. */
+static ag_code mark_added(ag_tokenizer *t, const ag_source *g, const char *key, uint8_t strip,
+                          ag_err *err) {
+    const ag_value *ids;
+    ag_code code = get_array(g, key, false, 0, &ids, err);
+    for (uint64_t i = 0; code == AG_OK && ids && i < ids->a.n; i++) {
+        int64_t id = ag_value_int(ids, i);
+        if (id >= 0 && id < t->n)
+            ag_added_strip(&t->added, ag_vocab_raw(t, (int32_t)id), strip);
+    }
+    return code;
+}
+
 static void get_stops(ag_tokenizer *t, const ag_source *g) {
     ag_vocab_add_stop(t, t->eos);
     ag_vocab_add_stop(t, get_id(t, g, KEY("eot_token_id"), -1));
     ag_vocab_add_stop(t, get_id(t, g, KEY("eom_token_id"), -1));
+    const ag_value *more;
+    if (get_array(g, OURS("stop_token_ids"), false, 0, &more, NULL) == AG_OK && more)
+        for (uint64_t i = 0; i < more->a.n && i < AG_MAX_STOPS; i++) {
+            int64_t id = ag_value_int(more, i);
+            ag_vocab_add_stop(t, id >= 0 && id < t->n ? (int32_t)id : -1);
+        }
     ag_vocab_add_known_stops(t);
 }
 
@@ -273,10 +333,17 @@ static ag_code get_spm(ag_tokenizer *t, const source *s, ag_err *err) {
         ag_span raw = ag_vocab_raw(t, id);
         if (t->type[id] == AG_TOKEN_BYTE && byte_of_name(raw) >= 0)
             t->byte_id[byte_of_name(raw)] = id;
-        if (t->type[id] == AG_TOKEN_NORMAL)
+        if (t->type[id] == AG_TOKEN_NORMAL || (s->by_rules && t->type[id] == AG_TOKEN_USER_DEFINED))
             note_joins(t, raw);
     }
-    return AG_OK;
+    return s->by_rules ? ag_bpe_rules(t, s->merges, err) : AG_OK;
+}
+
+/* What merging goes by; WordPiece needs the index only. */
+static ag_code get_rules(ag_tokenizer *t, const source *s, ag_err *err) {
+    if (t->kind == AG_VOCAB_BPE)
+        return ag_bpe_rules(t, s->merges, err);
+    return t->kind == AG_VOCAB_SPM ? get_spm(t, s, err) : AG_OK;
 }
 
 static ag_code build(ag_tokenizer *t, const source *s, ag_err *err) {
@@ -287,13 +354,17 @@ static ag_code build(ag_tokenizer *t, const source *s, ag_err *err) {
     if (code == AG_OK)
         code = get_tokens(t, s, err);
     if (code == AG_OK)
-        code = get_specials(t, s, err);
-    if (code == AG_OK)
         code = ag_vocab_index(t, err);
+    if (code == AG_OK)
+        code = get_specials(t, s, err);
     if (code == AG_OK)
         code = get_added(t, err);
     if (code == AG_OK)
-        code = t->kind == AG_VOCAB_BPE ? ag_bpe_rules(t, s->merges, err) : get_spm(t, s, err);
+        code = mark_added(t, s->g, OURS("lstrip"), AG_STRIP_LEFT, err);
+    if (code == AG_OK)
+        code = mark_added(t, s->g, OURS("rstrip"), AG_STRIP_RIGHT, err);
+    if (code == AG_OK)
+        code = get_rules(t, s, err);
     if (code == AG_OK)
         get_stops(t, s->g);
     return code;

@@ -56,9 +56,9 @@ static void unknown_kinds_are_refused_with_what_is_supported(void **state) {
     (void)state;
     ag_buf b;
     begin_gguf(&b);
-    put_str_key(&b, "model", "bert");
+    put_str_key(&b, "model", "t5");
     put_strs_key(&b, "tokens", abc, 3);
-    refuse(&b, AG_E_UNSUPPORTED, "\"bert\" is not supported; supported are gpt2");
+    refuse(&b, AG_E_UNSUPPORTED, "\"t5\" is not supported; supported are gpt2");
     begin_gguf(&b);
     put_str_key(&b, "model", "gpt2");
     put_str_key(&b, "pre", "chameleon");
