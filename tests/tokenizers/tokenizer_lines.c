@@ -1,16 +1,20 @@
 /* Encode and decode line by line, for comparing with other tokenizers by script.
  *
- *   tokenizer_lines FILE.gguf         reads lines, answers each with one:
+ *   tokenizer_lines MODEL             reads lines, answers each with one:
  *     e FLAGS HEX                     ids of the text (flags of ag_tokenizer_encode)
  *     d START SHOW ID...              text of the ids in hex
- *   tokenizer_lines FILE.gguf TEXT    encodes TEXT three times and prints the speed */
+ *   tokenizer_lines MODEL TEXT        encodes TEXT three times and prints the speed
+ *
+ * MODEL is a GGUF file, or a folder with the tokenizer's files alone. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "load/gguf.h"
+#include "load/hf_parts.h"
 #include "text/tokenizer.h"
 
 static int fail(const ag_err *err) {
@@ -87,11 +91,19 @@ static int measure(const ag_tokenizer *t, const char *path) {
     return 0;
 }
 
+static ag_code open_model(const char *path, ag_source **out, ag_err *err) {
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return ag_gguf_open(path, out, err);
+    ag_code code = ag_source_new(path, "folder", out, err);
+    return code == AG_OK ? ag_hf_tokenizer_read(*out, path, err) : code;
+}
+
 int main(int argc, char **argv) {
     ag_err err = {0};
     ag_source *g = NULL;
     ag_tokenizer *t = NULL;
-    if (argc < 2 || ag_gguf_open(argv[1], &g, &err) != AG_OK)
+    if (argc < 2 || open_model(argv[1], &g, &err) != AG_OK)
         return fail(&err);
     uint64_t at = ag_clock_us();
     int rc = 1;
