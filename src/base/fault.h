@@ -1,4 +1,4 @@
-/* Fault injection: make the nth allocation, read or mmap of the process fail.
+/* Fault injection: make the nth allocation, read, mmap or write of the process fail.
  *
  * Tests arm it, run a scenario, and raise n until the scenario succeeds; after each failure there
  * must be no leak and no crash. Disarmed, it costs one relaxed load. Thread: any. */
@@ -7,7 +7,13 @@
 
 #include <stdbool.h>
 
-typedef enum ag_fault { AG_FAULT_ALLOC, AG_FAULT_READ, AG_FAULT_MMAP, AG_FAULT_COUNT } ag_fault;
+typedef enum ag_fault {
+    AG_FAULT_ALLOC,
+    AG_FAULT_READ,
+    AG_FAULT_MMAP,
+    AG_FAULT_WRITE, /* a full disk */
+    AG_FAULT_COUNT
+} ag_fault;
 
 /* The nth (1-based) call from now on of this kind fails, once; with `sticky` all later ones too.
  * n == 0 disarms. */
