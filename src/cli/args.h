@@ -100,6 +100,10 @@ struct ag_cli_args {
 
     /* bench */
     uint32_t pp, tg, depth, batch, npp, ntg, reps;
+
+    /* quantize */
+    const char *mix, *imatrix;
+    bool pure, no_resume;
 };
 
 /* The table; ended by a row without a name. */
@@ -128,6 +132,7 @@ int ag_cli_chat(const ag_cli_args *a);
 int ag_cli_run(const ag_cli_args *a);
 int ag_cli_inspect(const ag_cli_args *a);
 int ag_cli_bench(const ag_cli_args *a);
+int ag_cli_quantize(const ag_cli_args *a);
 int ag_cli_tokenize(const ag_cli_args *a);
 int ag_cli_logits(const ag_cli_args *a);
 int ag_cli_version(const ag_cli_args *a);

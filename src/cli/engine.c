@@ -12,59 +12,7 @@
 #include "base/log.h"
 #include "cli/input.h"
 #include "cli/out.h"
-
-#define BAR_WIDTH 32
-#define BAR_EVERY 100000 /* microseconds between two drawings */
-
-typedef struct progress {
-    bool plain;        /* lines instead of a bar */
-    uint64_t quarters; /* told so far, of plain progress */
-    uint64_t began_at, drawn_at;
-    bool drawn;
-} progress;
-
-static void draw_bar(uint64_t done, uint64_t total) {
-    char line[160], bar[BAR_WIDTH + 1], a[AG_CLI_SIZE_TEXT], b[AG_CLI_SIZE_TEXT];
-    int filled = total ? (int)((double)done / (double)total * BAR_WIDTH) : 0;
-    if (filled > BAR_WIDTH)
-        filled = BAR_WIDTH;
-    memset(bar, '.', BAR_WIDTH);
-    memset(bar, '#', (size_t)filled);
-    bar[BAR_WIDTH] = '\0';
-    int n = snprintf(line, sizeof line, "\rloading [%s] %3d%%  %s of %s\x1b[K", bar,
-                     total ? (int)((double)done * 100.0 / (double)total) : 0, ag_cli_size(done, a),
-                     ag_cli_size(total, b));
-    (void)!write(STDERR_FILENO, line, (size_t)n);
-}
-
-static void tell_quarter(progress *p, uint64_t done, uint64_t total) {
-    char size[AG_CLI_SIZE_TEXT];
-    uint64_t quarters = total ? (uint64_t)((double)done / (double)total * 4.0) : 0;
-    if (quarters > p->quarters)
-        ag_cli_note("loading: %d%% of %s", (int)quarters * 25, ag_cli_size(total, size));
-    p->quarters = quarters;
-}
-
-/* Short loads finish before the first drawing and show nothing. */
-static bool on_progress(void *ctx, uint64_t done, uint64_t total) {
-    progress *p = ctx;
-    uint64_t now = ag_clock_us();
-    if (now - p->began_at < 2 * BAR_EVERY || now - p->drawn_at < BAR_EVERY)
-        return true;
-    if (p->plain) {
-        tell_quarter(p, done, total);
-        return true;
-    }
-    p->drawn_at = now;
-    p->drawn = true;
-    draw_bar(done, total);
-    return true;
-}
-
-static void end_bar(const progress *p) {
-    if (p->drawn)
-        (void)!write(STDERR_FILENO, "\r\x1b[K", 4);
-}
+#include "cli/progress.h"
 
 static void on_log(void *ctx, int level, const char *component, const char *line) {
     (void)ctx;
@@ -100,7 +48,8 @@ int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine 
     status = read_template(a, &text, &source);
     if (status)
         goto out;
-    progress bar = {.began_at = ag_clock_us()};
+    ag_cli_progress bar;
+    ag_cli_progress_begin(&bar, "loading", a->verbose);
     ag_engine_opts opts = ag_engine_default();
     opts.model = path;
     opts.max_context_length = a->ctx ? a->ctx : need->ctx;
@@ -113,14 +62,13 @@ int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine 
     opts.batch_tokens = a->batch_tokens;
     opts.isa = tier;
     opts.chat_template = source;
-    bar.plain = a->verbose;
     opts.on_progress =
-        a->verbose || (ag_cli_may_colour(STDERR_FILENO) && !a->quiet) ? on_progress : NULL;
+        a->verbose || (ag_cli_may_colour(STDERR_FILENO) && !a->quiet) ? ag_cli_progress_tell : NULL;
     opts.progress_ctx = &bar;
     opts.on_log = on_log;
     opts.log_level = a->verbose ? AG_LOG_INFO : AG_LOG_WARN;
     ag_code code = ag_engine_open(&opts, out, &err);
-    end_bar(&bar);
+    ag_cli_progress_end(&bar);
     if (code)
         status = ag_cli_fail(&err);
     if (load_us)

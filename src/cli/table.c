@@ -163,6 +163,23 @@ static const ag_cli_opt tokenize_opts[] = {
     {0},
 };
 
+static const ag_cli_opt quantize_opts[] = {
+    OPT_MODEL,
+    {'o', "out", AG_CLI_PATH, "FILE", NULL, "the GGUF file to write; whole or not at all", AT(out)},
+    {0, "type", AG_CLI_TEXT, "TYPE", NULL,
+     "a type or mix: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k_s q3_k_m q3_k_l q4_k_s q4_k_m "
+     "q5_k_s q5_k_m q6_k iq4_nl iq4_xs; copy: every tensor as it is",
+     AT(mix)},
+    {0, "pure", AG_CLI_FLAG, NULL, NULL, "every matrix in the same type, no better ones", AT(pure)},
+    {0, "no-resume", AG_CLI_FLAG, NULL, NULL,
+     "start over instead of going on with an interrupted run", AT(no_resume)},
+    {'t', "threads", AG_CLI_U32, "N", "one per physical core", "compute threads", AT(threads),
+     .min = 1, .max = 256},
+    {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "no progress", AT(quiet)},
+    OPT_JSON,
+    {0},
+};
+
 static const ag_cli_opt logits_opts[] = {
     {0, "ids", AG_CLI_TEXT, "IDS", NULL, "token ids, as \"1 2 3\" or \"1,2,3\"", AT(ids)},
     {0, "text", AG_CLI_TEXT, "TEXT", NULL, "text to tokenise, with BOS where the model wants it",
@@ -261,6 +278,24 @@ const ag_cli_command ag_cli_commands[] = {
                     "autoglm bench -m model.gguf -t 2 --batch 16 --npp 128 --ntg 32 --json\n",
         .groups = {{"Options", bench_opts}, GROUP_MODEL},
         .run = ag_cli_bench,
+    },
+    {
+        .name = "quantize",
+        .summary = "write a model as a GGUF file in another type",
+        .usage = "-m MODEL --type TYPE -o FILE [OPTION]...",
+        .about =
+            "Reads whatever the engine reads and writes one GGUF file in which the matrices have "
+            "the type asked for; docs/quantize.md says which tensors a mix such as q4_k_m keeps in "
+            "better types. Tensors stream through, so that memory does not limit the size.\n"
+            "\n"
+            "An interrupted run leaves FILE.partial and FILE.partial.journal; the same command "
+            "goes on where it stopped, after checking what is there. FILE itself appears only when "
+            "it is complete. Quantising a model that is quantised already works, but loses twice: "
+            "start from F16, BF16 or F32 where you can.",
+        .examples = "autoglm quantize -m model-f16.gguf --type q4_k_m -o model-q4_k_m.gguf\n"
+                    "autoglm quantize -m model-00001-of-00003.gguf --type copy -o model.gguf\n",
+        .groups = {{"Options", quantize_opts}},
+        .run = ag_cli_quantize,
     },
     {
         .name = "tokenize",

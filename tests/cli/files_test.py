@@ -88,6 +88,58 @@ class Inspect(Case):
         self.fails(1, "version", "inspect", self.write("v9", whole[:4] + struct.pack("<I", 9) + whole[8:]))
 
 
+class Quantize(Case):
+    def quantize(self, model, kind, *options):
+        out = self.path(kind + ".gguf")
+        o = self.succeeds("quantize", "--json", "-m", model, "--type", kind, "-o", out, *options).json()
+        self.assertEqual(o["bytes"], os.path.getsize(out))
+        self.assertEqual([f for f in os.listdir(self.folder) if "partial" in f], [])
+        return out, o
+
+    def types(self, path):
+        return {t["name"]: t["type"] for t in self.succeeds("inspect", "--json", "--tensors", path).json()["tensors"]}
+
+    def test_matrices_change_and_norms_do_not(self):
+        out, o = self.quantize(self.model("tiny-llama3-f32"), "q8_0")
+        types = self.types(out)
+        self.assertEqual(types["blk.0.attn_q.weight"], "Q8_0")
+        self.assertEqual(types["blk.0.attn_norm.weight"], "F32")
+        self.assertLess(o["bytes"], o["bytes_before"])
+        self.assertEqual(self.succeeds("inspect", "--json", out).json()["quantisation"], "Q8_0")
+        self.assertEqual(run("run", "-m", out, "-n", "4", "--raw", "Hello").status, 0)
+
+    def test_copying_joins_a_split_set(self):
+        whole, _ = self.quantize(self.model(SMALL), "copy")
+        joined = self.path("joined.gguf")
+        self.succeeds("quantize", "-m", self.model(SMALL + "-split-00001-of-00003"), "--type", "COPY", "-o", joined)
+        self.assertEqual(self.types(whole), self.types(self.model(SMALL)))
+        self.assertEqual(self.types(joined), self.types(whole))
+        o = self.succeeds("inspect", "--json", joined).json()
+        self.assertEqual(o["files"], 1)
+
+    def test_float_types_go_there_and_back(self):
+        f16, _ = self.quantize(self.model("tiny-llama3-f32"), "f16")
+        f32 = self.path("back.gguf")
+        self.succeeds("quantize", "-m", f16, "--type", "f32", "-o", f32, "-q")
+        again = self.path("again.gguf")
+        self.succeeds("quantize", "-m", f32, "--type", "f16", "-o", again, "-t", "2")
+        with open(f16, "rb") as a, open(again, "rb") as b:
+            self.assertEqual(a.read(), b.read())
+
+    def test_quantising_twice_is_told(self):
+        r = self.succeeds("quantize", "-m", self.model(SMALL), "--type", "q8_0", "-o", self.path("o.gguf"))
+        self.assertIn("quantised already", r.err)
+
+    def test_mistakes_are_told(self):
+        model, out = self.model(SMALL), self.path("out.gguf")
+        self.fails(2, "--type TYPE is missing", "quantize", "-m", model, "-o", out)
+        self.fails(2, "--out FILE is missing", "quantize", "-m", model, "--type", "q8_0")
+        self.fails(2, 'q8_0, q4_0', "quantize", "-m", model, "--type", "q9", "-o", out)
+        self.fails(1, "cannot create", "quantize", "-m", model, "--type", "q8_0", "-o", self.path("no/out.gguf"))
+        self.fails(1, "choose another name", "quantize", "-m", model, "--type", "copy", "-o", model)
+        self.assertFalse(os.path.exists(out))
+
+
 class Tokenize(Case):
     TEXT = "Hello, wörld 你好 <|eot_id|>"
 
