@@ -221,7 +221,17 @@ static void random_rows(ag_rng *r, ag_type type, uint8_t *p, size_t bytes) {
             p[b + info->bytes - 1] = 0x3c;
             continue;
         }
-        memcpy(p + b + (type == AG_T_Q6_K ? 208 : 0), &small, 2);
+        if (type == AG_T_MXFP4) {
+            p[b] = 118;
+            continue;
+        }
+        const int at = type == AG_T_Q6_K   ? 208
+                       : type == AG_T_Q3_K ? 108
+                       : type == AG_T_Q2_K ? 80
+                                           : 0;
+        memcpy(p + b + at, &small, 2);
+        if (type == AG_T_Q2_K)
+            memcpy(p + b + 82, &small, 2);
         if (type == AG_T_Q4_1 || type == AG_T_Q5_1 || type == AG_T_Q4_K || type == AG_T_Q5_K)
             memcpy(p + b + 2, &small, 2);
     }

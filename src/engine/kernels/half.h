@@ -50,4 +50,9 @@ static inline uint16_t ag_f32_to_bf16(float f) {
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
+/* 2^(e - 127); the reference gives infinity for 255. */
+static inline float ag_e8m0_to_f32(uint8_t e) {
+    return ag_f32_of_bits(e ? (uint32_t)e << 23 : 0x00400000u);
+}
+
 #endif

@@ -17,9 +17,10 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "models"))
 import gguf_types  # noqa: E402
 
-DECODED = "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K".split()
+DECODED = "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K Q2_K Q3_K IQ4_NL IQ4_XS MXFP4".split()
 ENCODED = "F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0".split()
-SCALES = {"Q6_K": [208], "Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2]}
+SCALES = {"Q6_K": [208], "Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2],
+          "Q2_K": [80, 82], "Q3_K": [108], "MXFP4": []}
 ODD = np.array([0.0, -0.0, 6e-8, -3e-5, 6.1e-5, 65504.0, -2.5], "<f2")
 
 
@@ -35,6 +36,8 @@ def blocks(name, rng):
         d = (rng.standard_normal(count) * 10.0 ** rng.integers(-4, 1, count)).astype("<f2")
         d[:count // 2] = rng.choice(ODD, count // 2)
         b[:, at:at + 2] = d.view(np.uint8).reshape(count, 2)
+    if name == "MXFP4":  # powers of two, among them the subnormal ones and large ones
+        b[:, 0] = np.resize([0, 1, 2, 100, 126, 127, 128, 251], count)
     return b
 
 
@@ -66,9 +69,9 @@ def main():
         if "--check" in sys.argv:
             import gguf
             other = gguf.quants.dequantize(b, gguf.GGMLQuantizationType[name]).astype("<f4")
-            assert other.tobytes() == values.tobytes(), name
+            assert (other + np.float32(0)).tobytes() == (values + np.float32(0)).tobytes(), name  # gguf: no -0 in MXFP4
             print(name, "equals gguf", len(values), "blocks")
-    x = source(rng)
+    x = source(np.random.default_rng(21))
     (HERE / "source.f32").write_bytes(x.tobytes())
     for name in ENCODED:
         b = gguf_types.quantize(name, x)

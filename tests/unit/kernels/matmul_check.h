@@ -27,11 +27,16 @@ static inline float mm_unit(ag_rng *r) { return (float)(ag_rng_f64(r) * 2 - 1); 
 
 typedef enum mm_fill { MM_RANDOM, MM_HIGHEST, MM_LOWEST, MM_ZERO, MM_TINY, MM_FILLS } mm_fill;
 
-/* Halves at these offsets of a block are scales or minima. */
+/* Halves at these offsets of a block are scales or minima; -1: none. */
 static inline void mm_scale_offsets(ag_type type, int at[2]) {
-    at[0] = type == AG_T_Q6_K ? 208 : 0;
-    at[1] =
-        type == AG_T_Q4_1 || type == AG_T_Q5_1 || type == AG_T_Q4_K || type == AG_T_Q5_K ? 2 : -1;
+    at[0] = type == AG_T_Q6_K    ? 208
+            : type == AG_T_Q2_K  ? 80
+            : type == AG_T_Q3_K  ? 108
+            : type == AG_T_MXFP4 ? -1
+                                 : 0;
+    at[1] = type == AG_T_Q2_K                                                                  ? 82
+            : type == AG_T_Q4_1 || type == AG_T_Q5_1 || type == AG_T_Q4_K || type == AG_T_Q5_K ? 2
+                                                                                               : -1;
 }
 
 static inline void mm_float_weight(ag_rng *r, ag_type type, mm_fill fill, uint8_t *p) {
@@ -65,6 +70,10 @@ static inline uint8_t *mm_weights(ag_rng *r, ag_type type, mm_fill fill, int row
                                            : (uint8_t)mm_int(r, 256);
         if (type == AG_T_Q6_K && (fill == MM_HIGHEST || fill == MM_LOWEST))
             memset(w + b + 192, fill == MM_HIGHEST ? 0x7f : 0x80, 16);
+        if (type == AG_T_MXFP4) /* about the scales of the others; the least two are subnormal */
+            w[b] = (uint8_t)(fill == MM_TINY   ? mm_int(r, 4)
+                             : fill == MM_ZERO ? 0
+                                               : 110 + mm_int(r, 10));
         for (int i = 0; i < 2; i++) {
             const float by = fill == MM_TINY ? 1e-6f : fill == MM_ZERO ? 0.0f : 0.05f;
             const uint16_t h = ag_f32_to_f16(mm_unit(r) * by);

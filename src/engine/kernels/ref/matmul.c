@@ -2,105 +2,155 @@
  * same operations in the same order.
  *
  * Quantised types, for each block of 32 columns in order, with x the activation block:
- *   isum = sum (u - offset) * q                 exact integers; Q6_K: sum over both halves of
- *                                               sc[half] * sum (u - 32) * q
- *   acc = fmaf(scale * x.d, (float)isum, acc)   Q4_K, Q5_K: scale = d * sc; otherwise scale = d
- *   acc = fmaf(min, x.dsum, acc)                Q4_1, Q5_1: min = m; Q4_K, Q5_K: -(dmin * mn);
- *                                               the others skip it
- * Float types, for each column k in order: acc = fmaf(w, x, acc).
- * acc starts at 0; the bias is added last. */
+ *   isum = sum v * q                            exact integers, v = u - offset or the table entry
+ *                                               (MXFP4: doubled). Q2_K, Q3_K, Q6_K: sum over both
+ *                                               halves of sc[half] * sum v * q
+ *   acc = fmaf(scale * x.d, (float)isum, acc)   Q4_K, Q5_K, IQ4_XS: scale = d * sc; MXFP4: half of
+ *                                               2^(e - 127); otherwise scale = d
+ *   acc = fmaf(min, x.dsum, acc)                Q4_1, Q5_1: min = m; Q4_K, Q5_K: -(dmin * mn)
+ * or, for Q2_K, whose minima change within the block,
+ *   acc = fmaf(dmin / 32 * x.d, (float)msum, acc)   msum = sum over both halves of mn[half] *
+ *                                                   x.s16[half], which is -32 * sum q
+ * The other types skip it. Float types, for each column k in order: acc = fmaf(w, x, acc).
+ * acc starts at 0; the bias is added last.
+ *
+ * The rows of a panel are independent chains that a compiler may run side by side. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/act.h"
+#include "kernels/blocks.h"
 #include "kernels/fill.h"
 #include "kernels/half.h"
 #include "kernels/panel.h"
+#include "kernels/ref/clones.h"
 #include "kernels/ref/matmul.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { PANEL = 8, TOKENS = 16 /* that share one unpacking */ };
+enum { PANEL = 8, TOKENS = 16 /* that share one unpacking */, SLAB = 32 /* columns of floats */ };
 
-/* 32 columns of one row. */
+/* 32 columns of a panel. */
 typedef struct group {
-    int w[32];
-    float scale, min;
-    int sc[2]; /* Q6_K only */
+    int16_t w[PANEL][32];
+    float scale[PANEL], min[PANEL];
+    int sc[PANEL][2], mn[PANEL][2]; /* where each 16 columns have their own */
 } group;
 
-static float f16_at(const uint8_t *p) {
+INLINE float f16_at(const uint8_t *p) {
     uint16_t h;
     memcpy(&h, p, 2);
     return ag_f16_to_f32(h);
 }
 
-INLINE void unpack_integers(const ag_qformat *f, const uint8_t *p, int row, int w[32]) {
-    const int vec = 4 * PANEL;
-    for (int k = 0; k < 32; k++) {
-        const int j = k / 4, at = 4 * row + k % 4;
-        if (f->bits == 8) {
-            w[k] = (int8_t)p[j * vec + at];
-            continue;
-        }
-        int u = p[j % 4 * vec + at] >> (j / 4 * 4) & 15;
-        if (f->bits == 5)
-            u |= (p[4 * vec + at] >> j & 1) << 4;
-        if (f->bits == 6)
-            u |= (p[(4 + j / 4) * vec + at] >> 2 * (j % 4) & 3) << 4;
-        w[k] = u - (f->offset ? 1 << f->offset : 0);
+static const int8_t tables[][16] = {
+    [AG_QT_NONE] = {0}, [AG_QT_IQ4] = {AG_IQ4_VALUES}, [AG_QT_FP4] = {AG_FP4_DOUBLED}};
+
+/* Column k of the row whose quads begin at p. */
+INLINE int integer_at(const ag_qformat *f, const uint8_t *p, int k) {
+    const int vec = 4 * PANEL, j = k / 4;
+    int used = 0, u = 0;
+    p += k % 4;
+    if (f->bits == 8)
+        return (int8_t)p[j * vec];
+    if (ag_qf_nibbles(f)) {
+        u = p[j % 4 * vec] >> (j / 4 * 4) & 15;
+        p += 4 * vec;
+        used = 4;
+    }
+    if (ag_qf_pairs(f)) {
+        u |= (p[j / 4 * vec] >> 2 * (j % 4) & 3) << used;
+        p += 2 * vec;
+        used += 2;
+    }
+    if (ag_qf_bits(f))
+        u |= (p[0] >> j & 1) << used;
+    return f->table ? tables[f->table][u] : u - (f->offset ? 1 << f->offset : 0);
+}
+
+INLINE void unpack_scales(const ag_qformat *f, const uint8_t *head, int sub, int row, group *out) {
+    const uint8_t *sc = head + ag_qf_scales_at(f) * PANEL + row;
+    if (f->scales == AG_QS_E8M0) {
+        out->scale[row] = ag_e8m0_to_f32(head[row]) * 0.5f;
+        return;
+    }
+    out->scale[row] = f16_at(head + 2 * row);
+    out->min[row] = f->min ? f16_at(head + 2 * PANEL + 2 * row) : 0;
+    if (f->scales == AG_QS_U8) {
+        out->scale[row] *= (float)sc[sub * PANEL];
+        out->min[row] = -(out->min[row] * (float)sc[(8 + sub) * PANEL]);
+    }
+    if (f->scales == AG_QS_I8)
+        out->scale[row] *= (float)(int8_t)sc[sub * PANEL];
+    if (f->scales == AG_QS_U4_H)
+        out->min[row] *= 0x1p-5f;
+    for (int half = 0; ag_qf_halves(f) && half < 2; half++) {
+        const uint8_t byte = sc[(2 * sub + half) * PANEL];
+        out->sc[row][half] = f->scales == AG_QS_U4_H ? byte & 15 : (int8_t)byte;
+        out->mn[row][half] = byte >> 4;
     }
 }
 
 /* Group g (of 32 columns) of the panel. */
-INLINE void unpack_group(const ag_qformat *f, const uint8_t *panel, int g, int row, group *out) {
+INLINE void unpack_group(const ag_qformat *f, const uint8_t *panel, int g, group *out) {
     const int groups = f->unit / 32, sub = g % groups;
     const uint8_t *head = panel + (size_t)(g / groups) * (ag_qf_unit_bytes(f) * PANEL);
-    unpack_integers(f, head + (f->head + sub * ag_qf_group_bytes(f)) * PANEL, row, out->w);
-    out->scale = f16_at(head + 2 * row);
-    out->min = f->min ? f16_at(head + 2 * PANEL + 2 * row) : 0;
-    if (f->halves) {
-        const int8_t *sc = (const int8_t *)head + 2 * PANEL;
-        out->sc[0] = sc[2 * sub * PANEL + row];
-        out->sc[1] = sc[(2 * sub + 1) * PANEL + row];
-    } else if (groups > 1) {
-        out->scale *= (float)head[(4 + sub) * PANEL + row];
-        out->min = -(out->min * (float)head[(12 + sub) * PANEL + row]);
+    const uint8_t *quads = head + (f->head + sub * ag_qf_group_bytes(f)) * PANEL;
+    for (int row = 0; row < PANEL; row++) {
+        unpack_scales(f, head, sub, row, out);
+        for (int k = 0; k < 32; k++)
+            out->w[row][k] = (int16_t)integer_at(f, quads + 4 * row, k);
     }
 }
 
-INLINE float step(const ag_qformat *f, const group *w, const ag_q8_block *x, float acc) {
-    int sums[2] = {0, 0};
+INLINE int dot(const int16_t *w, const int16_t *q, int n) {
+    int sum = 0;
+    for (int k = 0; k < n; k++)
+        sum += w[k] * q[k];
+    return sum;
+}
+
+INLINE void step(const ag_qformat *f, const group *w, const ag_q8_block *x, float acc[PANEL]) {
+    int16_t q[32];
+    int isum[PANEL], msum[PANEL];
     for (int k = 0; k < 32; k++)
-        sums[k / 16] += w->w[k] * x->q[k];
-    const int isum = f->halves ? w->sc[0] * sums[0] + w->sc[1] * sums[1] : sums[0] + sums[1];
-    acc = fmaf(w->scale * x->d, (float)isum, acc);
-    return f->min ? fmaf(w->min, x->dsum, acc) : acc;
-}
-
-static void store(const ag_matmul_args *a, int tok, int row, float acc) {
-    a->out[(size_t)tok * a->out_stride + row] = a->bias ? acc + a->bias[row] : acc;
-}
-
-INLINE void run_quant(const ag_matmul_args *a, const ag_qformat *f) {
-    const size_t panel_bytes = ag_qf_panel_bytes(f, PANEL, a->cols);
-    const int end = a->panel1 * PANEL < a->rows ? a->panel1 * PANEL : a->rows;
-    for (int row = a->panel0 * PANEL; row < end; row++) {
-        const uint8_t *panel = (const uint8_t *)a->w + (size_t)(row / PANEL) * panel_bytes;
-        for (int t0 = 0; t0 < a->n_tok; t0 += TOKENS) {
-            const int n = a->n_tok - t0 < TOKENS ? a->n_tok - t0 : TOKENS;
-            float acc[TOKENS] = {0};
-            for (int g = 0; g < a->cols / 32; g++) {
-                group w;
-                unpack_group(f, panel, g, row % PANEL, &w);
-                for (int t = 0; t < n; t++) {
-                    const uint8_t *x = (const uint8_t *)a->act + (size_t)(t0 + t) * a->act_stride;
-                    acc[t] = step(f, &w, (const ag_q8_block *)x + g, acc[t]);
-                }
-            }
-            for (int t = 0; t < n; t++)
-                store(a, t0 + t, row, acc[t]);
-        }
+        q[k] = x->q[k];
+    for (int r = 0; r < PANEL; r++) {
+        isum[r] = ag_qf_halves(f) ? w->sc[r][0] * dot(w->w[r], q, 16) +
+                                        w->sc[r][1] * dot(w->w[r] + 16, q + 16, 16)
+                                  : dot(w->w[r], q, 32);
+        msum[r] = f->scales == AG_QS_U4_H ? w->mn[r][0] * x->s16[0] + w->mn[r][1] * x->s16[1] : 0;
     }
+    for (int r = 0; r < PANEL; r++) {
+        acc[r] = fmaf(w->scale[r] * x->d, (float)isum[r], acc[r]);
+        if (f->scales == AG_QS_U4_H)
+            acc[r] = fmaf(w->min[r] * x->d, (float)msum[r], acc[r]);
+        else if (f->min)
+            acc[r] = fmaf(w->min[r], x->dsum, acc[r]);
+    }
+}
+
+INLINE void store(const ag_matmul_args *a, int tok, int panel, const float acc[PANEL]) {
+    const int row0 = panel * PANEL;
+    for (int r = 0; r < PANEL && row0 + r < a->rows; r++)
+        a->out[(size_t)tok * a->out_stride + row0 + r] =
+            a->bias ? acc[r] + a->bias[row0 + r] : acc[r];
+}
+
+INLINE const uint8_t *act_row(const ag_matmul_args *a, int tok) {
+    return (const uint8_t *)a->act + (size_t)tok * a->act_stride;
+}
+
+INLINE void quant_tile(const ag_matmul_args *a, const ag_qformat *f, int panel, int tok, int n) {
+    const uint8_t *p = (const uint8_t *)a->w + (size_t)panel * ag_qf_panel_bytes(f, PANEL, a->cols);
+    float acc[TOKENS][PANEL] = {{0}};
+    for (int g = 0; g < a->cols / 32; g++) {
+        group w;
+        unpack_group(f, p, g, &w);
+        for (int t = 0; t < n; t++)
+            step(f, &w, (const ag_q8_block *)(const void *)act_row(a, tok + t) + g, acc[t]);
+    }
+    for (int t = 0; t < n; t++)
+        store(a, tok + t, panel, acc[t]);
 }
 
 INLINE float float_at(ag_type type, const uint8_t *p) {
@@ -116,32 +166,47 @@ INLINE float float_at(ag_type type, const uint8_t *p) {
     return ag_bf16_to_f32(h);
 }
 
-INLINE void run_float(const ag_matmul_args *a, ag_type type) {
-    const int item = type == AG_T_F32 ? 4 : 2;
-    const size_t panel_bytes = ag_float_panel_bytes(item, PANEL, a->cols);
-    const int end = a->panel1 * PANEL < a->rows ? a->panel1 * PANEL : a->rows;
-    for (int row = a->panel0 * PANEL; row < end; row++) {
-        const uint8_t *w = (const uint8_t *)a->w + (size_t)(row / PANEL) * panel_bytes +
-                           (size_t)(row % PANEL * item);
-        for (int t = 0; t < a->n_tok; t++) {
-            const float *x = (const float *)((const char *)a->act + (size_t)t * a->act_stride);
-            float acc = 0;
-            for (int k = 0; k < a->cols; k++)
-                acc = fmaf(float_at(type, w + (size_t)k * (PANEL * item)), x[k], acc);
-            store(a, t, row, acc);
-        }
-    }
+INLINE void float_steps(const float w[][PANEL], const float *x, int n, float acc[PANEL]) {
+    float sum[PANEL];
+    memcpy(sum, acc, sizeof sum);
+    for (int k = 0; k < n; k++)
+        for (int r = 0; r < PANEL; r++)
+            sum[r] = fmaf(w[k][r], x[k], sum[r]);
+    memcpy(acc, sum, sizeof sum);
 }
 
+INLINE void float_tile(const ag_matmul_args *a, ag_type type, int panel, int tok, int n) {
+    const int item = type == AG_T_F32 ? 4 : 2;
+    const uint8_t *p =
+        (const uint8_t *)a->w + (size_t)panel * ag_float_panel_bytes(item, PANEL, a->cols);
+    float acc[TOKENS][PANEL] = {{0}};
+    for (int k0 = 0; k0 < a->cols; k0 += SLAB) {
+        const int cols = a->cols - k0 < SLAB ? a->cols - k0 : SLAB;
+        float w[SLAB][PANEL];
+        for (int i = 0; i < cols * PANEL; i++)
+            (&w[0][0])[i] = float_at(type, p + (size_t)(k0 * PANEL + i) * item);
+        for (int t = 0; t < n; t++)
+            float_steps(w, (const float *)(const void *)act_row(a, tok + t) + k0, cols, acc[t]);
+    }
+    for (int t = 0; t < n; t++)
+        store(a, tok + t, panel, acc[t]);
+}
+
+/* Every panel and tile of tokens. */
+#define RUN(tile, a, format)                                                                       \
+    for (int panel = (a)->panel0; panel < (a)->panel1; panel++)                                    \
+        for (int tok = 0; tok < (a)->n_tok; tok += TOKENS)                                         \
+    tile(a, format, panel, tok, (a)->n_tok - tok < TOKENS ? (a)->n_tok - tok : TOKENS)
+
 #define QUANT(id, name, ...)                                                                       \
-    static void matmul_##name(const ag_matmul_args *a) {                                           \
-        run_quant(a, &(const ag_qformat)AG_QFORMAT(id, name, __VA_ARGS__));                        \
+    AG_CLONES static void matmul_##name(const ag_matmul_args *a) {                                 \
+        RUN(quant_tile, a, &(const ag_qformat)AG_QFORMAT(id, name, __VA_ARGS__));                  \
     }
 AG_QFORMAT_MAP(QUANT)
 
-static void matmul_f32(const ag_matmul_args *a) { run_float(a, AG_T_F32); }
-static void matmul_f16(const ag_matmul_args *a) { run_float(a, AG_T_F16); }
-static void matmul_bf16(const ag_matmul_args *a) { run_float(a, AG_T_BF16); }
+AG_CLONES static void matmul_f32(const ag_matmul_args *a) { RUN(float_tile, a, AG_T_F32); }
+AG_CLONES static void matmul_f16(const ag_matmul_args *a) { RUN(float_tile, a, AG_T_F16); }
+AG_CLONES static void matmul_bf16(const ag_matmul_args *a) { RUN(float_tile, a, AG_T_BF16); }
 
 void ag_k_matmul_fill_ref(ag_kernels *k) {
 #define PUT(id, name, ...)                                                                         \

@@ -9,16 +9,20 @@
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE void pack_head(const ag_qformat *f, int panel, const ag_split *s, int row, uint8_t *head) {
+    if (f->scales == AG_QS_E8M0) {
+        head[row] = (uint8_t)s->d;
+        return;
+    }
     memcpy(head + 2 * row, &s->d, 2);
     if (f->min)
         memcpy(head + 2 * panel + 2 * row, &s->m, 2);
-    if (f->unit == 32)
+    if (f->scales == AG_QS_F16)
         return;
-    uint8_t *sc = head + (f->min ? 4 : 2) * panel;
-    for (int j = 0; j < (f->halves ? 16 : 8); j++)
-        sc[j * panel + row] = s->sc[j];
-    for (int j = 0; f->min && j < 8; j++)
-        sc[(8 + j) * panel + row] = s->mn[j];
+    uint8_t *sc = head + ag_qf_scales_at(f) * panel + row;
+    for (int j = 0; j < (ag_qf_halves(f) ? 16 : 8); j++)
+        sc[j * panel] = f->scales == AG_QS_U4_H ? (uint8_t)(s->sc[j] | s->mn[j] << 4) : s->sc[j];
+    for (int j = 0; f->scales == AG_QS_U8 && j < 8; j++)
+        sc[(8 + j) * panel] = s->mn[j];
 }
 
 /* The 32 integers of one row into its bytes of the group. */
@@ -26,24 +30,30 @@ INLINE void pack_group(const ag_qformat *f, int panel, const uint8_t u[32], int 
     const int vec = 4 * panel;
     for (int i = 0; i < 4; i++) {
         uint8_t *at = out + 4 * row + i;
-        if (f->bits == 8) {
-            for (int j = 0; j < 8; j++)
-                at[j * vec] = u[4 * j + i];
-            continue;
+        int used = 0; /* bits of the integers that lie in vectors already */
+        if (f->bits == 8)
+            for (int j = 0; j < 8; j++, at += vec)
+                *at = u[4 * j + i];
+        if (ag_qf_nibbles(f)) {
+            for (int j = 0; j < 4; j++, at += vec)
+                *at = (uint8_t)((u[4 * j + i] & 15) | (u[4 * j + 16 + i] & 15) << 4);
+            used = 4;
         }
-        unsigned high[2] = {0, 0};
-        for (int j = 0; j < 4; j++) {
-            const unsigned lo = u[4 * j + i], hi = u[4 * j + 16 + i];
-            at[j * vec] = (uint8_t)((lo & 15) | (hi & 15) << 4);
-            if (f->bits == 5)
-                high[0] |= (lo >> 4) << j | (hi >> 4) << (j + 4);
-            if (f->bits == 6) {
-                high[0] |= (lo >> 4) << 2 * j;
-                high[1] |= (hi >> 4) << 2 * j;
+        if (ag_qf_pairs(f)) {
+            for (int h = 0; h < 2; h++, at += vec) {
+                unsigned byte = 0;
+                for (int j = 0; j < 4; j++)
+                    byte |= (u[16 * h + 4 * j + i] >> used & 3u) << 2 * j;
+                *at = (uint8_t)byte;
             }
+            used += 2;
         }
-        for (int h = 0; h < f->bits - 4; h++)
-            at[(4 + h) * vec] = (uint8_t)high[h];
+        if (ag_qf_bits(f)) {
+            unsigned byte = 0;
+            for (int j = 0; j < 8; j++)
+                byte |= (u[4 * j + i] >> used & 1u) << j;
+            *at = (uint8_t)byte;
+        }
     }
 }
 

@@ -41,6 +41,43 @@ static void split_q6_k(const ag_block_q6_k *b, ag_split *out) {
     out->d = b->d;
 }
 
+/* Two bits of each element, as Q2_K and Q3_K have them. */
+static void pairs_k(const uint8_t qs[64], uint8_t u[256]) {
+    for (int i = 0; i < 256; i++)
+        u[i] = qs[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32)) & 3;
+}
+
+static void split_q2_k(const ag_block_q2_k *b, ag_split *out) {
+    pairs_k(b->qs, out->u);
+    for (int j = 0; j < 16; j++) {
+        out->sc[j] = b->scales[j] & 15;
+        out->mn[j] = b->scales[j] >> 4;
+    }
+    out->d = b->d;
+    out->m = b->dmin;
+}
+
+static void split_q3_k(const ag_block_q3_k *b, ag_split *out) {
+    pairs_k(b->qs, out->u);
+    for (int i = 0; i < 256; i++)
+        out->u[i] |= (uint8_t)((b->hmask[i % 32] >> (i / 32) & 1) << 2);
+    for (int j = 0; j < 16; j++) {
+        const int lo = b->scales[j % 8] >> (4 * (j / 8)) & 15;
+        const int hi = b->scales[8 + j % 4] >> (2 * (j / 4)) & 3;
+        out->sc[j] = (uint8_t)((lo | hi << 4) - 32);
+    }
+    out->d = b->d;
+}
+
+static void split_iq4_xs(const ag_block_iq4_xs *b, ag_split *out) {
+    for (int j = 0; j < 8; j++) {
+        nibbles(b->qs + 16 * j, out->u + 32 * j);
+        const int lo = b->low[j / 2] >> (4 * (j % 2)) & 15, hi = b->high >> (2 * j) & 3;
+        out->sc[j] = (uint8_t)((lo | hi << 4) - 32);
+    }
+    out->d = b->d;
+}
+
 void ag_split_block(ag_type type, const void *block, ag_split *out) {
     out->m = 0;
     switch (type) {
@@ -94,6 +131,27 @@ void ag_split_block(ag_type type, const void *block, ag_split *out) {
         nibbles_k(b->qs, out->u);
         for (int i = 0; i < 256; i++)
             out->u[i] |= (uint8_t)((b->qh[i % 32] >> (i / 32) & 1) << 4);
+        break;
+    }
+    case AG_T_Q2_K:
+        split_q2_k(block, out);
+        break;
+    case AG_T_Q3_K:
+        split_q3_k(block, out);
+        break;
+    case AG_T_IQ4_NL: {
+        const ag_block_iq4_nl *b = block;
+        out->d = b->d;
+        nibbles(b->qs, out->u);
+        break;
+    }
+    case AG_T_IQ4_XS:
+        split_iq4_xs(block, out);
+        break;
+    case AG_T_MXFP4: {
+        const ag_block_mxfp4 *b = block;
+        out->d = b->e;
+        nibbles(b->qs, out->u);
         break;
     }
     case AG_T_Q6_K:

@@ -11,6 +11,7 @@
 #ifndef AG_KERNELS_SIMD_MATMUL_QUANT_H
 #define AG_KERNELS_SIMD_MATMUL_QUANT_H
 
+#include "kernels/blocks.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
@@ -24,38 +25,60 @@ enum {
 typedef struct wblock {
     vi w[8];
     vf scale, min;
-    vi sc[2]; /* Q6_K */
+    vi sc[2]; /* of each 16 columns; Q2_K: with the minima in the upper nibbles */
 } wblock;
+
+/* Weights with a sign take another way than those of few bits with an offset. */
+V_INLINE bool is_signed(const ag_qformat *f) { return f->bits == 8 || f->table == AG_QT_IQ4; }
+
+static const int8_t iq4_values[16] = {AG_IQ4_VALUES};
+/* MXFP4's doubled values plus 12: they have no sign then, and few bits. */
+static const int8_t fp4_shifted[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+
+/* Shifts bits that lie at `from` of each byte to `to`; neighbours' bits must be masked away. */
+V_INLINE vi move_bits(vi a, int from, int to) {
+    return from == to ? a : from < to ? v_shl(a, to - from) : v_shr(a, from - to);
+}
 
 V_INLINE void unpack_quads(const ag_qformat *f, const uint8_t *p, vi w[8]) {
     const int vec = 4 * V_ROWS;
-    if (f->bits == 8) {
-        UNROLL
-        for (int j = 0; j < 8; j++)
-            w[j] = signed_weight(v_load(p + j * vec));
-        return;
-    }
-    const vi low = v_set1(15);
+    int used = 0; /* bits of w that are there */
     UNROLL
-    for (int j = 0; j < 4; j++) {
-        const vi both = v_load(p + j * vec);
-        w[j] = v_and(both, low);
-        w[j + 4] = v_and(v_shr(both, 4), low);
-    }
-    if (f->bits == 5) {
-        const vi bit = v_set1(16), high = v_load(p + 4 * vec);
-        UNROLL
-        for (int j = 0; j < 8; j++)
-            w[j] = v_or(w[j], v_and(j < 4 ? v_shl(high, 4 - j) : v_shr(high, j - 4), bit));
-    }
-    if (f->bits == 6) {
-        const vi bits = v_set1(48), h0 = v_load(p + 4 * vec), h1 = v_load(p + 5 * vec);
+    for (int j = 0; j < 8; j++)
+        w[j] = f->bits == 8 ? signed_weight(v_load(p + j * vec)) : v_zero();
+    if (ag_qf_nibbles(f)) {
+        const vi low = v_set1(15);
         UNROLL
         for (int j = 0; j < 4; j++) {
-            w[j] = v_or(w[j], v_and(j < 2 ? v_shl(h0, 4 - 2 * j) : v_shr(h0, 2 * j - 4), bits));
-            w[j + 4] =
-                v_or(w[j + 4], v_and(j < 2 ? v_shl(h1, 4 - 2 * j) : v_shr(h1, 2 * j - 4), bits));
+            const vi both = v_load(p + j * vec);
+            w[j] = v_and(both, low);
+            w[j + 4] = v_and(v_shr(both, 4), low);
         }
+        p += 4 * vec;
+        used = 4;
+    }
+    if (ag_qf_pairs(f)) {
+        const vi bits = v_set1(3 << used), h0 = v_load(p), h1 = v_load(p + vec);
+        UNROLL
+        for (int j = 0; j < 4; j++) {
+            w[j] = v_or(w[j], v_and(move_bits(h0, 2 * j, used), bits));
+            w[j + 4] = v_or(w[j + 4], v_and(move_bits(h1, 2 * j, used), bits));
+        }
+        p += 2 * vec;
+        used += 2;
+    }
+    if (ag_qf_bits(f)) {
+        const vi bit = v_set1(1 << used), high = v_load(p);
+        UNROLL
+        for (int j = 0; j < 8; j++)
+            w[j] = v_or(w[j], v_and(move_bits(high, j, used), bit));
+    }
+    if (f->table) {
+        const vi table =
+            f->table == AG_QT_IQ4 ? signed_weight(v_table(iq4_values)) : v_table(fp4_shifted);
+        UNROLL
+        for (int j = 0; j < 8; j++)
+            w[j] = v_lookup(table, w[j]);
     }
 }
 
@@ -67,27 +90,44 @@ typedef struct unit_head {
 } unit_head;
 
 V_INLINE unit_head read_head(const ag_qformat *f, const uint8_t *unit) {
-    unit_head h = {vf_of_f16(unit), vf_zero()};
+    unit_head h = {vf_zero(), vf_zero()};
+    h.d = f->scales == AG_QS_E8M0 ? vf_mul(vf_of_e8m0(unit), vf_set1(0.5f)) : vf_of_f16(unit);
     if (f->min)
         h.m = vf_of_f16(unit + 2 * V_ROWS);
-    if (f->min && f->unit > 32)
+    if (f->scales == AG_QS_U8)
         h.m = vf_neg(h.m);
+    if (f->scales == AG_QS_U4_H)
+        h.m = vf_mul(h.m, vf_set1(0x1p-5f));
     return h;
 }
 
 /* Columns 32 * sub and on of a unit. */
 V_INLINE void unpack(const ag_qformat *f, const uint8_t *unit, const unit_head *h, int sub,
                      wblock *out) {
+    const uint8_t *sc = unit + ag_qf_scales_at(f) * V_ROWS;
     unpack_quads(f, unit + (f->head + sub * ag_qf_group_bytes(f)) * V_ROWS, out->w);
     out->scale = h->d;
     out->min = h->m;
-    if (f->halves) {
-        out->sc[0] = scale_of_i8(unit + (2 + 2 * sub) * V_ROWS);
-        out->sc[1] = scale_of_i8(unit + (3 + 2 * sub) * V_ROWS);
-    } else if (f->unit > 32) {
-        out->scale = vf_mul(h->d, vf_of_u8(unit + (4 + sub) * V_ROWS));
-        out->min = vf_mul(h->m, vf_of_u8(unit + (12 + sub) * V_ROWS));
+    if (ag_qf_halves(f)) {
+        out->sc[0] = scale_of_i8(sc + 2 * sub * V_ROWS);
+        out->sc[1] = scale_of_i8(sc + (2 * sub + 1) * V_ROWS);
+    } else if (f->scales == AG_QS_U8) {
+        out->scale = vf_mul(h->d, vf_of_u8(sc + sub * V_ROWS));
+        out->min = vf_mul(h->m, vf_of_u8(sc + (8 + sub) * V_ROWS));
+    } else if (f->scales == AG_QS_I8) {
+        out->scale = vf_mul(h->d, vf_of_i8(sc + sub * V_ROWS));
     }
+}
+
+/* What a dot product starts from: the offset of the weights times the activations, where the words
+ * have it. */
+V_INLINE vdot dot_start(const ag_qformat *f, const ag_q8_block *x, int half) {
+    return is_signed(f)            ? signed_zero(x)
+           : f->bits == 6          ? dot_centre_half(x, half, 0)
+           : f->bits == 3          ? dot_centre_half(x, half, 3)
+           : f->bits == 5          ? dot_centre5(x)
+           : f->table == AG_QT_FP4 ? dot_centre12(x)
+                                   : dot_zero();
 }
 
 /* Quads [from, to) of one group for np panels and nt tokens. */
@@ -97,10 +137,7 @@ V_INLINE void dot_span(const ag_qformat *f, int np, int nt, const wblock *w, int
     for (int t = 0; t < nt; t++)
         UNROLL
     for (int p = 0; p < np; p++)
-        acc[p][t] = f->bits == 8   ? signed_zero(x[t])
-                    : f->bits == 6 ? dot_centre6(x[t], from / 4)
-                    : f->bits == 5 ? dot_centre5(x[t])
-                                   : dot_zero();
+        acc[p][t] = dot_start(f, x[t], from / 4);
     UNROLL
     for (int j = from; j < to; j++)
         UNROLL
@@ -109,32 +146,46 @@ V_INLINE void dot_span(const ag_qformat *f, int np, int nt, const wblock *w, int
         UNROLL
         for (int p = 0; p < np; p++) {
             const vi weight = w[p * w_step].w[j];
-            acc[p][t] = f->bits == 8 ? signed_add(acc[p][t], weight, quad)
+            acc[p][t] = is_signed(f) ? signed_add(acc[p][t], weight, quad)
                                      : dot_add(acc[p][t], weight, quad);
         }
     }
+}
+
+/* The scales of 16 columns, without the minima that Q2_K keeps beside them. */
+V_INLINE vi half_scale(const ag_qformat *f, vi sc) {
+    return f->scales == AG_QS_U4_H ? v_and(sc, scale_mask()) : sc;
 }
 
 /* isum of one group, but for the constant that step() adds. */
 V_INLINE void dots(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
                    const ag_q8_block *const x[], vi isum[2][V_TILE]) {
     vdot acc[2][V_TILE];
-    dot_span(f, np, nt, w, w_step, x, 0, f->halves ? 4 : 8, acc);
+    dot_span(f, np, nt, w, w_step, x, 0, ag_qf_halves(f) ? 4 : 8, acc);
     UNROLL
     for (int t = 0; t < nt; t++)
         UNROLL
     for (int p = 0; p < np; p++)
-        isum[p][t] = f->halves      ? dot_scaled(acc[p][t], w[p * w_step].sc[0])
-                     : f->bits == 8 ? acc[p][t]
-                                    : dot_end(acc[p][t]);
-    if (!f->halves)
+        isum[p][t] = ag_qf_halves(f) ? dot_scaled(acc[p][t], half_scale(f, w[p * w_step].sc[0]))
+                     : is_signed(f)  ? acc[p][t]
+                                     : dot_end(acc[p][t]);
+    if (!ag_qf_halves(f))
         return;
     dot_span(f, np, nt, w, w_step, x, 4, 8, acc);
     UNROLL
     for (int t = 0; t < nt; t++)
         UNROLL
     for (int p = 0; p < np; p++)
-        isum[p][t] = v_add32(isum[p][t], dot_scaled(acc[p][t], w[p * w_step].sc[1]));
+        isum[p][t] = v_add32(isum[p][t], dot_scaled(acc[p][t], half_scale(f, w[p * w_step].sc[1])));
+}
+
+/* Q2_K's msum: what the dot products of the other types start from is -32 * (sum of x), here
+ * multiplied by the minima. */
+V_INLINE vi min_sum(const wblock *w, const ag_q8_block *x) {
+    const vi m0 = v_and(v_shr(w->sc[0], 4), scale_mask());
+    const vi m1 = v_and(v_shr(w->sc[1], 4), scale_mask());
+    return v_add32(dot_scaled(dot_centre_half(x, 0, 0), m0),
+                   dot_scaled(dot_centre_half(x, 1, 0), m1));
 }
 
 /* One group for np panels and nt tokens: w[p * w_step] and x[t] to acc[p][t]. */
@@ -147,10 +198,10 @@ V_INLINE void step(const ag_qformat *f, int np, int nt, const wblock *w, int w_s
         const vf d = vf_all(&x[t]->d);
         vf dsum = d;
         vi shift = v_zero();
-        if (f->min)
+        if (f->min && !ag_qf_halves(f))
             dsum = vf_all(&x[t]->dsum);
         /* What the dot product has not subtracted, or has but should not have. */
-        const bool centred = f->bits == 6 || f->bits == 8 || (f->bits == 5 && DOT_CENTRES_5);
+        const bool centred = f->bits == 3 || f->bits == 6 || (f->bits == 5 && DOT_CENTRES_5);
         if (f->offset && !centred)
             shift = v_shl32(v_all4(&x[t]->sum), f->offset);
         if (f->min && centred)
@@ -163,7 +214,10 @@ V_INLINE void step(const ag_qformat *f, int np, int nt, const wblock *w, int w_s
             if (f->min && centred)
                 sum = v_add32(sum, shift);
             acc[p][t] = vf_fma(vf_mul(w[p * w_step].scale, d), vf_of_int(sum), acc[p][t]);
-            if (f->min)
+            if (f->min && ag_qf_halves(f))
+                acc[p][t] = vf_fma(vf_mul(w[p * w_step].min, d),
+                                   vf_of_int(min_sum(&w[p * w_step], x[t])), acc[p][t]);
+            else if (f->min)
                 acc[p][t] = vf_fma(w[p * w_step].min, dsum, acc[p][t]);
         }
     }

@@ -15,7 +15,7 @@
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 
-/* Conversions that SIMDe 0.7.4 lacks, made of two halves. */
+/* Conversions and a shift that SIMDe 0.7.4 lacks, made of two halves. */
 static inline __m512 _mm512_cvtph_ps(__m256i a) {
     simde__m512_private r;
     r.m256[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(a));
@@ -46,6 +46,12 @@ static inline __m512 _mm512_cvtepi32_ps(__m512i a) {
     r.m256[0] = _mm256_cvtepi32_ps(s.m256i[0]);
     r.m256[1] = _mm256_cvtepi32_ps(s.m256i[1]);
     return simde__m512_from_private(r);
+}
+static inline __m512i _mm512_srai_epi32(__m512i a, unsigned n) {
+    simde__m512i_private r = simde__m512i_to_private(a);
+    r.m256i[0] = _mm256_srai_epi32(r.m256i[0], (int)n);
+    r.m256i[1] = _mm256_srai_epi32(r.m256i[1], (int)n);
+    return simde__m512i_from_private(r);
 }
 /* Masked memory, which it lacks too: only the chosen lanes are touched. */
 static inline __m512 _mm512_maskz_loadu_ps(__mmask16 m, const void *p) {

@@ -31,8 +31,15 @@ V_INLINE vi v_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
 V_INLINE vi v_sub32(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 V_INLINE vi v_shl32(vi a, int n) { return _mm256_slli_epi32(a, n); }
 
+V_INLINE vi v_table(const void *bytes) { /* 16 bytes to every 128 bits */
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)bytes));
+}
+/* table[index] for bytes below 16. */
+V_INLINE vi v_lookup(vi table, vi index) { return _mm256_shuffle_epi8(table, index); }
+
 V_INLINE vf vf_zero(void) { return _mm256_setzero_ps(); }
 V_INLINE vf vf_all(const float *p) { return _mm256_broadcast_ss(p); }
+V_INLINE vf vf_set1(float x) { return _mm256_set1_ps(x); }
 V_INLINE vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 V_INLINE void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
 V_INLINE vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
@@ -50,19 +57,35 @@ V_INLINE vf vf_of_bf16(const void *p) {
 V_INLINE vf vf_of_u8(const void *p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
+V_INLINE vf vf_of_i8(const void *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+V_INLINE vf vf_of_e8m0(const void *p) { /* 2^(e - 127), subnormal for 0 */
+    const __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+    const __m256i least = _mm256_set1_epi32(0x00400000);
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_slli_epi32(e, 23), least));
+}
 
-/* Dot products of unsigned weights of 4 to 6 bits with int8 activations. Pairs of products are
+/* Dot products of unsigned weights of 2 to 6 bits with int8 activations. Pairs of products are
  * added in int16, which wraps and so is exact whenever the true sum of the lane fits:
  *   4 bits  8 quads: at most 16 * 15 * 127 = 30480
  *   5 bits  8 quads centred by -16: at most 16 * 16 * 127 = 32512
  *   6 bits  4 quads centred by -32: at most 8 * 32 * 127 = 32512
+ *   MXFP4   8 quads centred by -12: at most 16 * 12 * 127 = 24384
  * No single pair saturates: 2 * 63 * 127 = 16002. */
 typedef vi vdot;
 enum { DOT_CENTRES_5 = 1 }; /* 5-bit sums come out centred */
 
 V_INLINE vdot dot_zero(void) { return v_zero(); }
 V_INLINE vdot dot_centre5(const ag_q8_block *x) { return v_all4(x->c32); }
-V_INLINE vdot dot_centre6(const ag_q8_block *x, int half) { return v_all4(x->c16[half]); }
+/* -32 >> down times the sums of a half. */
+V_INLINE vdot dot_centre_half(const ag_q8_block *x, int half, int down) {
+    return _mm256_srai_epi16(v_all4(x->c16[half]), down);
+}
+V_INLINE vdot dot_centre12(const ag_q8_block *x) { /* -8 - 4 */
+    const vi c = v_all4(x->c32);
+    return _mm256_add_epi16(_mm256_srai_epi16(c, 1), _mm256_srai_epi16(c, 2));
+}
 /* The compiler would reassociate the sums of a whole block and keep every product in memory until
  * the end; the empty asm makes it add each product at once (2 times faster). */
 V_INLINE vdot dot_add(vdot acc, vi w, vi x) {
@@ -72,11 +95,12 @@ V_INLINE vdot dot_add(vdot acc, vi w, vi x) {
 }
 V_INLINE vi dot_end(vdot acc) { return _mm256_madd_epi16(acc, _mm256_set1_epi16(1)); }
 
-/* The scales of Q6_K: int8 to a form that dot_scaled multiplies with. */
+/* Scales of 16 columns: int8 to a form that dot_scaled multiplies with; its low nibble. */
 V_INLINE vi scale_of_i8(const void *p) {
     const __m128i bytes = _mm_loadl_epi64((const __m128i *)p);
     return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(bytes, bytes));
 }
+V_INLINE vi scale_mask(void) { return _mm256_set1_epi16(15); }
 V_INLINE vi dot_scaled(vdot acc, vi scale) { return _mm256_madd_epi16(acc, scale); }
 
 /* Signed weights: |w| * (x with the sign of w), so that -128 is exact. One pair may reach

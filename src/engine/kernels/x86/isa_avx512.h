@@ -31,8 +31,15 @@ V_INLINE vi v_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }
 V_INLINE vi v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 V_INLINE vi v_shl32(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 
+V_INLINE vi v_table(const void *bytes) { /* 16 bytes to every 128 bits */
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)bytes));
+}
+/* table[index] for bytes below 16. */
+V_INLINE vi v_lookup(vi table, vi index) { return _mm512_shuffle_epi8(table, index); }
+
 V_INLINE vf vf_zero(void) { return _mm512_setzero_ps(); }
 V_INLINE vf vf_all(const float *p) { return _mm512_set1_ps(*p); }
+V_INLINE vf vf_set1(float x) { return _mm512_set1_ps(x); }
 V_INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 V_INLINE void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 V_INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
@@ -49,6 +56,13 @@ V_INLINE vf vf_of_bf16(const void *p) {
 }
 V_INLINE vf vf_of_u8(const void *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+V_INLINE vf vf_of_i8(const void *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+V_INLINE vf vf_of_e8m0(const void *p) { /* 2^(e - 127), subnormal for 0 */
+    const vi e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm512_castsi512_ps(_mm512_max_epi32(v_shl32(e, 23), _mm512_set1_epi32(0x00400000)));
 }
 
 #endif

@@ -10,7 +10,13 @@ enum { DOT_CENTRES_5 = 1 };
 
 V_INLINE vdot dot_zero(void) { return v_zero(); }
 V_INLINE vdot dot_centre5(const ag_q8_block *x) { return v_all4(x->c32); }
-V_INLINE vdot dot_centre6(const ag_q8_block *x, int half) { return v_all4(x->c16[half]); }
+V_INLINE vdot dot_centre_half(const ag_q8_block *x, int half, int down) {
+    return _mm512_srai_epi16(v_all4(x->c16[half]), (unsigned)down);
+}
+V_INLINE vdot dot_centre12(const ag_q8_block *x) { /* -8 - 4 */
+    const vi c = v_all4(x->c32);
+    return _mm512_add_epi16(_mm512_srai_epi16(c, 1), _mm512_srai_epi16(c, 2));
+}
 V_INLINE vdot dot_add(vdot acc, vi w, vi x) {
     acc = _mm512_add_epi16(acc, _mm512_maddubs_epi16(w, x));
     AG_IN_REGISTER(acc);
@@ -23,6 +29,7 @@ V_INLINE vi scale_of_i8(const void *p) {
     const __m256i twice = _mm256_set_m128i(_mm_unpackhi_epi8(b, b), _mm_unpacklo_epi8(b, b));
     return _mm512_cvtepi8_epi16(twice);
 }
+V_INLINE vi scale_mask(void) { return _mm512_set1_epi16(15); }
 V_INLINE vi dot_scaled(vdot acc, vi scale) { return _mm512_madd_epi16(acc, scale); }
 
 V_INLINE vi signed_zero(const ag_q8_block *x) {
