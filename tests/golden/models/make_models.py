@@ -27,13 +27,15 @@ from gguf_file import ARR, BOOL, F32, I32, STR, U32  # noqa: E402
 from gguf_types import TYPES, dequantize, quantize  # noqa: E402
 
 FILE_TYPES = {"f32": 0, "f16": 1, "bf16": 32, "q8_0": 7, "q4_0": 2, "q4_1": 3, "q5_0": 8, "q5_1": 9, "q4_k": 15,
-              "q5_k": 17, "q6_k": 18}
-FALLBACK = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}     # where rows are not whole super-blocks
+              "q5_k": 17, "q6_k": 18, "q2_k": 10, "q3_k": 12, "iq4_nl": 25, "iq4_xs": 30, "mxfp4": 38}
+RARE = ("q2_k", "q3_k", "iq4_nl", "iq4_xs", "mxfp4")            # made for one model only
+# Where rows are not whole super-blocks.
+FALLBACK = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0", "Q2_K": "IQ4_NL", "Q3_K": "IQ4_NL", "IQ4_XS": "IQ4_NL"}
 SPLIT = {"tiny-llama3-q4_k": 3}                                 # also written as a split set of so many parts
 
 
 def types_of(name):
-    return tm.table()[name].types or tuple(FILE_TYPES)
+    return tm.table()[name].types or tuple(t for t in FILE_TYPES if t not in RARE or name == "tiny-llama3")
 
 
 def choose_type(name, shape, want):
