@@ -23,7 +23,7 @@ def blocks(name, language):
 
 
 def tracked_documents():
-    names = [p for p in ROOT.glob("*.md")] + list((ROOT / "docs").glob("*.md"))
+    names = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "python/README.md"]
     return names + list((ROOT / "src").rglob("README.md")) + list((ROOT / "tests").rglob("*.md"))
 
 
@@ -37,7 +37,7 @@ class Documents(unittest.TestCase):
                     self.assertTrue(path.exists(), f"{document.relative_to(ROOT)}: {target}")
 
     def test_the_translation_shows_the_same_code(self):
-        for language in ("c", "sh"):
+        for language in ("c", "python", "sh"):
             self.assertEqual(blocks("README.md", language), blocks("README.zh-CN.md", language))
 
     def test_the_program_answers(self):

@@ -1,0 +1,1 @@
+"""How the package is built; nothing of it is installed."""

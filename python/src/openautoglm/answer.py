@@ -1,0 +1,116 @@
+"""What comes back: texts that know how they were made."""
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenLogprob:
+    """A candidate with its natural-log probability, of softmax over the raw logits."""
+
+    id: int
+    logprob: float
+
+
+class Token(str):
+    """A piece of an answer as it streams: the text that one token completed, maybe empty.
+
+    It is a str, so `print(token, end="")` and `"".join(stream)` do what one expects.
+    """
+
+    id: int | None
+    """The token; None for text that came out only at the end."""
+    position: int
+    """0 for the first generated token."""
+    logprob: float | None
+    """Of the token; None unless top_logprobs asked for it."""
+    top_logprobs: tuple[TokenLogprob, ...]
+    """Candidates, most likely first."""
+
+    __slots__ = ("id", "position", "logprob", "top_logprobs")
+
+    def __new__(cls, text: str, id: int | None, position: int, logprob: float | None = None,
+                top_logprobs: tuple[TokenLogprob, ...] = ()) -> Token:
+        token = super().__new__(cls, text)
+        token.id = id
+        token.position = position
+        token.logprob = logprob
+        token.top_logprobs = top_logprobs
+        return token
+
+
+@dataclasses.dataclass(frozen=True)
+class Usage:
+    """How many tokens an answer took, and how long; times in seconds."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    """Of the prompt's, those found in the prefix cache."""
+    completion_tokens: int
+    queue_time: float
+    """From asking to the first step."""
+    prefill_time: float
+    """From there to the first token."""
+    decode_time: float
+    """From the first to the last token."""
+
+
+class Answer(str):
+    """A whole answer: its text, a str, with the facts about it."""
+
+    finish_reason: str
+    """"stop", "length" or "cancelled"."""
+    tokens: tuple[Token, ...]
+    usage: Usage
+
+    def __new__(cls, text: str, finish_reason: str, tokens: tuple[Token, ...], usage: Usage) -> Answer:
+        answer = super().__new__(cls, text)
+        answer.finish_reason = finish_reason
+        answer.tokens = tokens
+        answer.usage = usage
+        return answer
+
+    @property
+    def text(self) -> str:
+        """The text as a plain str."""
+        return str(self)
+
+    @property
+    def token_ids(self) -> list[int]:
+        """The generated tokens, the one that stopped the answer included."""
+        return [t.id for t in self.tokens if t.id is not None]
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineInfo:
+    """The loaded model and how it runs here."""
+
+    architecture: str
+    name: str
+    isa: str
+    n_vocab: int
+    n_layers: int
+    n_embd: int
+    context_length: int
+    """Tokens that one sequence may use here."""
+    train_context: int
+    """Tokens that the model was made for."""
+    n_threads: int
+    n_params: int
+    weight_bytes: int
+    kv_bytes: int
+    kv_tokens: int
+    scratch_bytes: int
+    has_chat_template: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineStats:
+    """Counters since the engine was opened."""
+
+    n_steps: int
+    """Steps computed; each carries rows of many requests."""
+    n_rows: int
+    """Tokens computed in them, of prompts and of answers."""
+    n_generated: int
+    n_requests: int

@@ -1,0 +1,343 @@
+"""AutoGLMEngine: one loaded model."""
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, TypeVar, Union, overload
+
+from . import library, streams
+from ._native import ffi
+from .answer import Answer, EngineInfo, EngineStats, Token
+from .errors import InvalidArgumentError
+from .handle import Handle, Progress
+from .options import (Keep, RequestOptions, device_name, model_path, type_name, utf8, write_field,
+                      write_request)
+from .request import Request, raise_error
+from .streams import AsyncStream, Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+Message = Mapping[str, str]
+"""{"role": "user", "content": "..."}"""
+Messages = Union[str, Sequence[Message]]
+"""A conversation; a str is one message of the user."""
+Prompt = Union[str, Sequence[int]]
+"""Text, or token ids."""
+
+T = TypeVar("T")
+Start = Callable[[Callable[["Token | None"], None]], Request]
+
+
+class AutoGLMEngine:
+    """A model, loaded and ready to answer.
+
+    Every method may be called from any thread and from many coroutines at once: what is asked for at
+    the same time runs in one batch, and each answer is the one that its request would get alone.
+
+        with AutoGLMEngine("model.gguf") as engine:
+            print(engine.chat([{"role": "user", "content": "Why is the sky blue?"}]))
+    """
+
+    def __init__(self, model_name: str | os.PathLike[str], *,
+                 device_map: str | Mapping[str, str | int] = "auto",
+                 max_context_length: int | None = None, torch_dtype: object = "auto",
+                 memory_fraction: float = 0.7, n_threads: int = 0, max_sequences: int = 0,
+                 kv_tokens: int = 0, kv_type: object = "float16", batch_tokens: int = 0,
+                 isa: str | None = None, chat_template: str | None = None,
+                 on_progress: Progress | None = None) -> None:
+        """Load a model; blocks until it is ready. Ctrl-C stops loading.
+
+        model_name: path of a GGUF file; of a split set, any part of it.
+        device_map: "auto" or "cpu", or a mapping of layers to one device.
+        max_context_length: tokens of one sequence; None: the model's own, cut to what fits.
+        torch_dtype: "auto" keeps the weights as in the file; "float32", "float16", "bfloat16" or the
+            torch.dtype of that name re-encodes them.
+        memory_fraction: share of the machine's (or container's) memory to stay within.
+        n_threads: 0: one for every physical core available.
+        max_sequences: requests that run at once, others wait; 0: 16.
+        kv_tokens: tokens of keys and values in all sequences; 0: as many as needed and fit.
+        kv_type: their precision: "float16", "float32", "bfloat16" or "q8_0".
+        batch_tokens: most tokens computed in a step; 0: 512.
+        isa: use at most these instructions of the CPU, for example "avx2"; None: the best.
+        chat_template: Jinja source that replaces the model's own.
+        on_progress: called with bytes of weights ready and in all.
+
+        Raises ModelNotFoundError, ModelFormatError, UnsupportedError, OutOfMemoryBudgetError,
+        InvalidArgumentError; all are AutoGLMError.
+        """
+        self._handle: Handle | None = None
+        lib = library.load()
+        keep = Keep()
+        opts = keep.add(ffi.new("ag_engine_opts *", lib.ag_engine_default()))
+        texts = {"model": model_path(model_name), "device_map": utf8(device_name(device_map), "device_map"),
+                 "dtype": type_name(torch_dtype, "torch_dtype", ("auto", "f32", "f16", "bf16")).encode(),
+                 "kv_type": type_name(kv_type, "kv_type", ("f32", "f16", "bf16", "q8_0")).encode()}
+        if isa is not None:
+            texts["isa"] = utf8(isa, "isa")
+        if chat_template is not None:
+            texts["chat_template"] = utf8(chat_template, "chat_template")
+        for name, text in texts.items():
+            setattr(opts, name, keep.text(text))
+        numbers = {"max_context_length": max_context_length or 0, "memory_fraction": memory_fraction,
+                   "n_threads": n_threads, "max_sequences": max_sequences, "kv_tokens": kv_tokens,
+                   "batch_tokens": batch_tokens}
+        for name, number in numbers.items():
+            write_field(opts, name, number)
+        self._lib = lib
+        self._handle = Handle(opts, keep, on_progress)
+
+    # ---- answers
+
+    @overload
+    def generate(self, prompt: Prompt, *, stream: Literal[False] = False,
+                 **options: Unpack[RequestOptions]) -> Answer: ...
+    @overload
+    def generate(self, prompt: Prompt, *, stream: Literal[True],
+                 **options: Unpack[RequestOptions]) -> Stream: ...
+    @overload
+    def generate(self, prompt: Prompt, *, stream: bool,
+                 **options: Unpack[RequestOptions]) -> Answer | Stream: ...
+
+    def generate(self, prompt: Prompt, *, stream: bool = False, **options: Any) -> Answer | Stream:
+        """Continue a prompt (text or token ids); options are those of RequestOptions.
+
+        Gives the Answer, or with stream=True an iterator over its tokens. Ctrl-C cancels it.
+        Raises ContextLengthError, InvalidArgumentError, EngineBusyError, EngineClosedError.
+        """
+        start = self._starter(prompt, stream, options)
+        return Stream(start) if stream else streams.wait(start)
+
+    @overload
+    def chat(self, messages: Messages, *, stream: Literal[False] = False,
+             **options: Unpack[RequestOptions]) -> Answer: ...
+    @overload
+    def chat(self, messages: Messages, *, stream: Literal[True],
+             **options: Unpack[RequestOptions]) -> Stream: ...
+    @overload
+    def chat(self, messages: Messages, *, stream: bool,
+             **options: Unpack[RequestOptions]) -> Answer | Stream: ...
+
+    def chat(self, messages: Messages, *, stream: bool = False, **options: Any) -> Answer | Stream:
+        """Answer a conversation, by the model's chat template. Control tokens written inside contents
+        stay plain text. As generate() otherwise; raises ChatTemplateError too."""
+        start = self._starter(self.chat_ids(messages), stream, options)
+        return Stream(start) if stream else streams.wait(start)
+
+    @overload
+    def agenerate(self, prompt: Prompt, *, stream: Literal[False] = False,
+                  **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Answer]: ...
+    @overload
+    def agenerate(self, prompt: Prompt, *, stream: Literal[True],
+                  **options: Unpack[RequestOptions]) -> AsyncStream: ...
+
+    def agenerate(self, prompt: Prompt, *, stream: bool = False,
+                  **options: Any) -> Coroutine[Any, Any, Answer] | AsyncStream:
+        """generate() for asyncio: await it, or with stream=True use `async for`. Many at once (with
+        asyncio.gather) share the steps of one batch; cancelling a task cancels its request."""
+        start = self._starter(prompt, stream, options)
+        return AsyncStream(start) if stream else streams.wait_async(start)
+
+    @overload
+    def achat(self, messages: Messages, *, stream: Literal[False] = False,
+              **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Answer]: ...
+    @overload
+    def achat(self, messages: Messages, *, stream: Literal[True],
+              **options: Unpack[RequestOptions]) -> AsyncStream: ...
+
+    def achat(self, messages: Messages, *, stream: bool = False,
+              **options: Any) -> Coroutine[Any, Any, Answer] | AsyncStream:
+        """chat() for asyncio; as agenerate()."""
+        start = self._starter(self.chat_ids(messages), stream, options)
+        return AsyncStream(start) if stream else streams.wait_async(start)
+
+    def _starter(self, prompt: Prompt, stream: bool, options: Mapping[str, Any]) -> Start:
+        """Check a request; calling the result submits it."""
+        keep = Keep()
+        opts = ffi.new("ag_request_opts *", self._lib.ag_request_default())
+        write_request(opts, options, keep)
+        if isinstance(prompt, str):
+            text = utf8(prompt, "prompt")
+            opts.prompt, opts.prompt_len = keep.add(ffi.new("char[]", text)), len(text)
+        else:
+            opts.prompt_ids, opts.n_prompt_ids = keep.ids(prompt, "prompt")
+
+        def start(notify: Callable[[Token | None], None]) -> Request:
+            keep.items.append(opts)
+            request = Request(self._lib, notify, stream)
+            with self._opened().use() as engine:
+                request.submit(engine, opts)
+            return request
+        return start
+
+    # ---- text and tokens
+
+    def tokenize(self, text: str, *, add_bos: bool = False, parse_special: bool = False) -> list[int]:
+        """Text to token ids. parse_special recognises control tokens in it."""
+        data = utf8(text, "text")
+        ids, n, err = ffi.new("int32_t **"), ffi.new("size_t *"), ffi.new("ag_err *")
+        with self._opened().use() as engine:
+            raise_error(self._lib, self._lib.ag_engine_tokenize(
+                engine, data, len(data), add_bos, parse_special, ids, n, err), err)
+        return self._take_ids(ids[0], n[0])
+
+    def detokenize(self, ids: Sequence[int], *, show_special: bool = False) -> str:
+        """Token ids to text; ids outside the vocabulary give nothing."""
+        keep = Keep()
+        array, n = keep.ids(ids, "ids")
+        text, length, err = ffi.new("char **"), ffi.new("size_t *"), ffi.new("ag_err *")
+        with self._opened().use() as engine:
+            raise_error(self._lib, self._lib.ag_engine_detokenize(
+                engine, array, n, show_special, text, length, err), err)
+        return self._take_text(text[0], length[0])
+
+    def chat_ids(self, messages: Messages) -> list[int]:
+        """The token ids that chat() starts from."""
+        keep = Keep()
+        array = _messages(messages, keep)
+        ids, n, err = ffi.new("int32_t **"), ffi.new("size_t *"), ffi.new("ag_err *")
+        with self._opened().use() as engine:
+            raise_error(self._lib, self._lib.ag_engine_chat_ids(
+                engine, array, len(array), ids, n, err), err)
+        return self._take_ids(ids[0], n[0])
+
+    def render(self, messages: Sequence[Mapping[str, Any]], *, tools: Sequence[Any] | None = None,
+               add_generation_prompt: bool = True, **variables: Any) -> str:
+        """The text that the chat template makes of messages as OpenAI's API has them, with tools and
+        any other variable that the template knows. For generate(..., parse_special=True), which
+        then recognises control tokens wherever they stand, in contents too."""
+        body = {**variables, "messages": list(messages), "add_generation_prompt": add_generation_prompt}
+        if tools is not None:
+            body["tools"] = list(tools)
+        data = json.dumps(body).encode()
+        text, err = ffi.new("char **"), ffi.new("ag_err *")
+        with self._opened().use() as engine:
+            raise_error(self._lib, self._lib.ag_engine_render(engine, data, len(data), text, err), err)
+        return self._take_text(text[0], None)
+
+    def logits(self, prompt: Prompt) -> memoryview[float]:
+        """Logits of every position: a float32 memoryview of shape [tokens, n_vocab], which
+        numpy.asarray() and torch.asarray() read without copying. Text is tokenised with BOS."""
+        ids = self.tokenize(prompt, add_bos=True) if isinstance(prompt, str) else prompt
+        keep = Keep()
+        array, n = keep.ids(ids, "prompt")
+        if n == 0:
+            raise InvalidArgumentError("the prompt is empty")
+        shape = (n, self.info.n_vocab)
+        out, err = ffi.new("float[]", n * shape[1]), ffi.new("ag_err *")
+
+        def compute() -> None:
+            with self._opened().use() as engine:
+                raise_error(self._lib, self._lib.ag_engine_logits(engine, array, n, out, err), err)
+        _interruptible(compute)
+        return memoryview(ffi.buffer(out)).cast("B").cast("f", shape)
+
+    def _take_ids(self, pointer: Any, n: int) -> list[int]:
+        ids: list[int] = ffi.unpack(pointer, n) if n else []
+        self._lib.ag_ids_free(pointer)
+        return ids
+
+    def _take_text(self, pointer: Any, n: int | None) -> str:
+        data: bytes = ffi.string(pointer) if n is None else bytes(ffi.buffer(pointer, n))
+        self._lib.ag_string_free(pointer)
+        return data.decode("utf-8", "replace")
+
+    # ---- facts and the end
+
+    @property
+    def info(self) -> EngineInfo:
+        """The model and how it runs here."""
+        info = ffi.new("ag_engine_info *")
+        with self._opened().use() as engine:
+            self._lib.ag_engine_get_info(engine, info)
+            return EngineInfo(**_fields(info))
+
+    @property
+    def stats(self) -> EngineStats:
+        """Counters of what was done."""
+        stats = ffi.new("ag_engine_stats *")
+        with self._opened().use() as engine:
+            self._lib.ag_engine_get_stats(engine, stats)
+        return EngineStats(**_fields(stats))
+
+    @property
+    def closed(self) -> bool:
+        return self._handle is None or self._handle.closed
+
+    def close(self) -> None:
+        """Cancel what runs (whoever waits gets EngineClosedError), stop the threads and free the
+        memory. Again: does nothing."""
+        if self._handle is not None:
+            self._handle.close()
+
+    def _opened(self) -> Handle:
+        assert self._handle is not None
+        return self._handle
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                        trace: TracebackType | None) -> None:
+        await asyncio.to_thread(self.close)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<AutoGLMEngine, closed>"
+        info = self.info
+        return f"<AutoGLMEngine {info.name!r}, {info.architecture}, context {info.context_length}>"
+
+
+def _messages(messages: Messages, keep: Keep) -> Any:
+    """ag_message[]"""
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    array = keep.add(ffi.new("ag_message[]", len(messages)))
+    for i, message in enumerate(messages):
+        if not isinstance(message, Mapping) or set(message) != {"role", "content"}:
+            raise InvalidArgumentError(
+                f"messages[{i}] must have \"role\" and \"content\", and nothing else; render() knows more")
+        array[i].role = keep.text(utf8(message["role"], f"messages[{i}].role"))
+        array[i].content = keep.text(utf8(message["content"], f"messages[{i}].content"))
+    return array
+
+
+def _fields(struct: Any) -> dict[str, Any]:
+    """A C struct of numbers and strings as Python values."""
+    values = {}
+    for name, field in ffi.typeof(struct).item.fields:
+        value = getattr(struct, name)
+        is_text = field.type.kind == "pointer"
+        values[name] = ffi.string(value).decode("utf-8", "replace") if is_text else value
+    return values
+
+
+def _interruptible(work: Callable[[], T]) -> T:
+    """Run `work`, which blocks inside the library, on a thread of its own, so that Ctrl-C is not held
+    up by it. Interrupted, it goes on to its end unheard."""
+    done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((work(), None))
+        except BaseException as error:
+            done.put((None, error))
+
+    threading.Thread(target=run, name="openautoglm-wait", daemon=True).start()
+    result, error = done.get()
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]

@@ -1,0 +1,176 @@
+"""What a caller may ask for, and how it is written into the structs of the C library.
+
+The names are those of the C headers (autoglm/request.h); a test holds the two equal. A field that is
+not given keeps the library's own default.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict, Union
+
+from ._native import ffi
+from .errors import InvalidArgumentError, UnsupportedError
+
+
+class SamplingOptions(TypedDict, total=False):
+    """How the next token is chosen; without any, every filter is off and temperature is 1."""
+
+    temperature: float
+    """0 always takes the most likely token; up to 100."""
+    top_k: int
+    top_p: float
+    min_p: float
+    typical_p: float
+    repetition_penalty: float
+    frequency_penalty: float
+    presence_penalty: float
+    penalty_last_n: int
+    """How far repetition_penalty looks back; -1: everything."""
+    seed: Union[int, None]
+    """The same seed gives the same answer; without one each request draws its own."""
+    mirostat: int
+    """0 or 2."""
+    mirostat_tau: float
+    mirostat_eta: float
+    dry_multiplier: float
+    dry_base: float
+    dry_allowed_length: int
+    dry_penalty_last_n: int
+    dry_breakers: Sequence[str]
+    xtc_probability: float
+    xtc_threshold: float
+    logit_bias: Mapping[int, float]
+    """Added to the logit of a token; -inf forbids it."""
+
+
+class RequestOptions(SamplingOptions, total=False):
+    """What one generation is asked to do."""
+
+    max_tokens: int
+    """0: until the model stops or the context ends."""
+    min_tokens: int
+    ignore_eos: bool
+    stop: Union[str, Sequence[str]]
+    """Text that ends the answer and is not part of it."""
+    stop_ids: Sequence[int]
+    top_logprobs: int
+    """-1: none; 0: of the chosen token; 1 to 20: of that many candidates."""
+    parse_special: bool
+    """Recognise control tokens in a prompt given as text."""
+    add_bos: bool
+    """Put the beginning-of-sequence token in front where the model wants it (default)."""
+
+
+REQUEST_FIELDS = frozenset(RequestOptions.__annotations__)
+SAMPLING_FIELDS = frozenset(SamplingOptions.__annotations__)
+TYPES = {
+    "auto": "auto", "float32": "f32", "float": "f32", "fp32": "f32", "f32": "f32",
+    "float16": "f16", "half": "f16", "fp16": "f16", "f16": "f16",
+    "bfloat16": "bf16", "bf16": "bf16", "q8_0": "q8_0", "int8": "q8_0",
+}
+
+
+def utf8(text: str, what: str) -> bytes:
+    """The bytes that the library wants; lone surrogates are refused there, by position."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be str, not {type(text).__name__}")
+    return text.encode("utf-8", "surrogatepass")
+
+
+def type_name(value: object, what: str, allowed: Sequence[str]) -> str:
+    """The library's name of a type given as a string or as a torch.dtype, without importing torch."""
+    name = str(value).removeprefix("torch.").lower()
+    known = TYPES.get(name)
+    if known is None or known not in allowed:
+        raise InvalidArgumentError(f"{what} is {value!r}; expected one of: "
+                                   + ", ".join(n for n in TYPES if TYPES[n] in allowed))
+    return known
+
+
+def model_path(name: str | os.PathLike[str]) -> bytes:
+    return os.path.expanduser(os.fsencode(name))
+
+
+class Keep:
+    """Memory that must outlive a call into the library, made while its arguments are."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def add(self, item: Any) -> Any:
+        self.items.append(item)
+        return item
+
+    def text(self, text: bytes) -> Any:
+        if b"\0" in text:
+            raise InvalidArgumentError("a text holds a NUL character where none is possible")
+        return self.add(ffi.new("char[]", text))
+
+    def texts(self, texts: Iterable[str], what: str) -> tuple[Any, int]:
+        """const char *const * and their number."""
+        pointers = [self.text(utf8(t, what)) for t in texts]
+        return self.add(ffi.new("const char *[]", pointers)), len(pointers)
+
+    def ids(self, ids: Iterable[int], what: str) -> tuple[Any, int]:
+        """const int32_t * and their number."""
+        try:
+            array = ffi.new("int32_t[]", list(ids))
+        except (TypeError, OverflowError) as error:
+            raise InvalidArgumentError(f"{what} must be token ids: {error}") from None
+        return self.add(array), len(array)
+
+
+def write_field(struct: Any, name: str, value: object) -> None:
+    try:
+        setattr(struct, name, value)
+    except (TypeError, OverflowError) as error:
+        raise InvalidArgumentError(f"{name} is {value!r}: {error}") from None
+
+
+def write_sampling(sampling: Any, options: Mapping[str, Any], keep: Keep) -> None:
+    for name in SAMPLING_FIELDS & options.keys():
+        value = options[name]
+        if name == "seed":
+            if value is not None:
+                write_field(sampling, "seed", value)
+                sampling.has_seed = True
+        elif name == "dry_breakers":
+            sampling.dry_breakers, sampling.n_dry_breakers = keep.texts(value, name)
+        elif name == "logit_bias":
+            try:
+                rows = ffi.new("ag_logit_bias[]", [{"id": i, "bias": b} for i, b in value.items()])
+            except (AttributeError, TypeError, OverflowError) as error:
+                raise InvalidArgumentError(f"logit_bias must map token ids to numbers: {error}") from None
+            sampling.logit_bias, sampling.n_logit_bias = keep.add(rows), len(rows)
+        else:
+            write_field(sampling, name, value)
+
+
+def write_request(request: Any, options: Mapping[str, Any], keep: Keep) -> None:
+    """Fill an ag_request_opts from keyword arguments."""
+    unknown = options.keys() - REQUEST_FIELDS
+    if unknown:
+        raise TypeError(f"unknown option {', '.join(sorted(unknown))}; there are: "
+                        + ", ".join(sorted(REQUEST_FIELDS)))
+    write_sampling(request.sampling, options, keep)
+    for name in options.keys() - SAMPLING_FIELDS:
+        value = options[name]
+        if name == "stop":
+            texts = [value] if isinstance(value, str) else value
+            request.stop, request.n_stop = keep.texts(texts, name)
+        elif name == "stop_ids":
+            request.stop_ids, request.n_stop_ids = keep.ids(value, name)
+        else:
+            write_field(request, name, value)
+
+
+def device_name(device_map: str | Mapping[str, str | int]) -> str:
+    """The library's device_map; a mapping of layers must name one device."""
+    if isinstance(device_map, str):
+        return device_map
+    devices = sorted({str(d) for d in device_map.values()})
+    if len(devices) != 1:
+        raise UnsupportedError(f"device_map spreads layers over {', '.join(devices) or 'no device'}; "
+                               "this version runs all layers of a model on one device")
+    return devices[0]
