@@ -57,6 +57,7 @@ int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine 
     opts.kv_tokens = need->kv_tokens;
     opts.kv_type = a->kv_type;
     opts.dtype = a->dtype;
+    opts.quantize = a->quantize;
     opts.memory_fraction = a->memory_fraction;
     opts.n_threads = a->threads;
     opts.batch_tokens = a->batch_tokens;

@@ -270,7 +270,7 @@ class Run(Case):
         self.assertEqual((o["finish"], o["text"]), ("stop", ""))
 
     def test_every_way_of_loading_works(self):
-        for options in (["--kv-type", "q8_0"], ["--kv-type", "f32"], ["--dtype", "f32"], ["--isa", "ref"], ["-t", "1"],
+        for options in (["--kv-type", "q8_0"], ["--kv-type", "f32"], ["--dtype", "f32"], ["--quantize", "int8"], ["--isa", "ref"], ["-t", "1"],
                         ["--batch-tokens", "4"], ["--memory-fraction", "0.5"]):
             self.succeeds("run", "-m", self.model(SMALL), *self.ARGS, "-q", *options, "Hello")
 

@@ -69,12 +69,14 @@ static void something_else_than_a_model_is_refused(void **state) {
 static void wrong_options_name_the_option(void **state) {
     (void)state;
     static const struct {
-        const char *device_map, *kv_type, *dtype, *isa, *says;
+        const char *device_map, *kv_type, *dtype, *quantize, *isa, *says;
         double memory_fraction;
     } cases[] = {
         {.device_map = "cuda:0", .says = "device_map"},
         {.kv_type = "q3", .says = "kv_type"},
         {.dtype = "int3", .says = "dtype"},
+        {.quantize = "int3", .says = "quantize"},
+        {.quantize = "q8_0", .dtype = "f16", .says = "quantize and dtype"},
         {.isa = "sse9", .says = "isa"},
         {.memory_fraction = 1.5, .says = "memory_fraction"},
         {.memory_fraction = -0.1, .says = "memory_fraction"},
@@ -86,6 +88,7 @@ static void wrong_options_name_the_option(void **state) {
         o.device_map = cases[i].device_map;
         o.kv_type = cases[i].kv_type;
         o.dtype = cases[i].dtype;
+        o.quantize = cases[i].quantize;
         o.isa = cases[i].isa;
         o.memory_fraction = cases[i].memory_fraction;
         ag_code code = open_with(&o, &err);
@@ -93,6 +96,26 @@ static void wrong_options_name_the_option(void **state) {
             fail_msg("%s: %s: %s", cases[i].says, ag_code_name(code), err.msg);
         must_say(&err, cases[i].says);
     }
+}
+
+static void quantising_while_loading_takes_less_memory(void **state) {
+    (void)state;
+    static const int32_t ids[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    ag_engine_info info[3];
+    float *logits[3];
+    for (int i = 0; i < 3; i++) {
+        ag_engine_opts o = test_opts(model_path("tiny-llama3", i == 0 ? "f32" : "q8_0"));
+        o.quantize = i == 0 ? "Q8_0" : i == 1 ? "int8" : NULL;
+        ag_engine *engine = must_open(&o);
+        ag_engine_get_info(engine, &info[i]);
+        logits[i] = must_logits(engine, ids, 8);
+        if (i == 2)
+            assert_memory_equal(logits[1], logits[2], 8 * vocab_of(engine) * sizeof(float));
+        ag_engine_close(&engine);
+    }
+    assert_int_equal(info[0].weight_bytes, info[2].weight_bytes);
+    for (int i = 0; i < 3; i++)
+        free(logits[i]);
 }
 
 static void too_little_memory_is_refused_with_the_arithmetic(void **state) {
@@ -175,6 +198,7 @@ int main(void) {
         cmocka_unit_test(a_missing_file_is_not_found),
         cmocka_unit_test(something_else_than_a_model_is_refused),
         cmocka_unit_test(wrong_options_name_the_option),
+        cmocka_unit_test(quantising_while_loading_takes_less_memory),
         cmocka_unit_test(too_little_memory_is_refused_with_the_arithmetic),
         cmocka_unit_test(a_context_beyond_the_memory_is_refused),
         cmocka_unit_test(progress_reaches_the_end_and_can_stop_the_load),

@@ -20,6 +20,7 @@ static size_t prompt_cap = MAX_PROMPT; /* shorter for the slow tiers */
 
 typedef struct job {
     const char *model, *type, *kv_type;
+    const char *quantize; /* while loading; NULL: not */
 } job;
 
 typedef struct scenario {
@@ -38,6 +39,7 @@ typedef struct baseline {
 static ag_engine *open_job(const job *j, scenario s) {
     ag_engine_opts o = test_opts(model_path(j->model, j->type));
     o.kv_type = j->kv_type;
+    o.quantize = j->quantize;
     o.isa = tier;
     o.n_threads = s.n_threads;
     o.batch_tokens = s.batch_tokens;
@@ -170,10 +172,11 @@ static job jobs[MAX_TESTS];
 static char names[MAX_TESTS][96];
 static size_t n_tests;
 
-static void add(const char *model, const char *type, const char *kv_type) {
+static void add(const char *model, const char *type, const char *kv_type, const char *quantize) {
     assert_true(n_tests < MAX_TESTS);
-    jobs[n_tests] = (job){model, type, kv_type};
-    snprintf(names[n_tests], sizeof names[0], "%s %s, kv %s", model, type, kv_type);
+    jobs[n_tests] = (job){model, type, kv_type, quantize};
+    snprintf(names[n_tests], sizeof names[0], "%s %s%s%s, kv %s", model, type,
+             quantize ? " as " : "", quantize ? quantize : "", kv_type);
     tests[n_tests] = (struct CMUnitTest){
         names[n_tests], a_sequence_is_the_same_alone_and_in_company, NULL, NULL, &jobs[n_tests]};
     n_tests++;
@@ -192,9 +195,10 @@ int main(int argc, char **argv) {
             continue;
         for (size_t t = 0; type_names[t]; t++)
             if (has_type(model_names[m], type_names[t]))
-                add(model_names[m], type_names[t], "f16");
+                add(model_names[m], type_names[t], "f16", NULL);
         for (size_t k = 0; k < sizeof other_kv / sizeof *other_kv; k++)
-            add(model_names[m], "q4_k", other_kv[k]);
+            add(model_names[m], "q4_k", other_kv[k], NULL);
+        add(model_names[m], "f32", "f16", "q8_0");
     }
     return _cmocka_run_group_tests("laws", tests, n_tests, NULL, NULL);
 }

@@ -32,6 +32,22 @@ static ag_code choose(const char *field, const char *value, const char *const *n
     return ag_fail(err, AG_E_ARG, "%s is \"%s\"; expected one of: %s", field, value, list);
 }
 
+static ag_code choose_mix(const ag_engine_opts *o, ag_core_opts *c, ag_err *err) {
+    char list[256];
+    if (!o->quantize || !*o->quantize || strcasecmp(o->quantize, "none") == 0)
+        return AG_OK;
+    c->quantize = ag_mix_find(o->quantize);
+    ag_mix_list(list, sizeof list);
+    if (!c->quantize)
+        return ag_fail(err, AG_E_ARG, "quantize is \"%s\"; expected none or one of: %s",
+                       o->quantize, list);
+    if (c->dtype != AG_DTYPE_KEEP)
+        return ag_fail(err, AG_E_ARG,
+                       "quantize and dtype cannot both be given: both say what the "
+                       "weights become");
+    return AG_OK;
+}
+
 static ag_code choose_types(const ag_engine_opts *o, ag_core_opts *c, ag_err *err) {
     static const char *const kv_names[] = {"f32", "f16", "bf16", "q8_0"};
     static const char *const dtype_names[] = {"auto", "f32", "f16", "bf16"};
@@ -44,7 +60,7 @@ static ag_code choose_types(const ag_engine_opts *o, ag_core_opts *c, ag_err *er
         code = choose("dtype", o->dtype, dtype_names, 4, &dtype, err);
     c->kv_type = (ag_kv_type)kv;
     c->dtype = dtypes[dtype];
-    return code;
+    return code ? code : choose_mix(o, c, err);
 }
 
 static ag_code choose_kernels(const ag_engine_opts *o, ag_core_opts *c, ag_err *err) {

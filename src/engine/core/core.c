@@ -28,6 +28,7 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *o, ag_e
     *core = (ag_core){.file = file};
     ag_model_opts mo = {.kernels = o->kernels,
                         .dtype = o->dtype,
+                        .quantize = o->quantize,
                         .on_progress = o->on_progress,
                         .progress_ctx = o->progress_ctx};
     ag_binding *plan = NULL;

@@ -11,7 +11,8 @@
 
 typedef struct ag_core_opts {
     const ag_kernels *kernels;
-    int dtype; /* AG_DTYPE_KEEP or the type to re-encode to */
+    int dtype;              /* AG_DTYPE_KEEP or the type to re-encode to */
+    const ag_mix *quantize; /* or the mix; NULL: none */
     ag_kv_type kv_type;
     int n_threads;          /* 1 or more */
     uint64_t budget_bytes;  /* for weights, KV and scratch */

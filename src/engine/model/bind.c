@@ -97,6 +97,15 @@ static void bind_ends(ag_binder *b) {
                    &m->output);
 }
 
+/* What each tensor becomes, when the options ask for a mix. */
+static void choose_types(ag_binder *b) {
+    if (!b->opts->quantize)
+        return;
+    b->types = ag_calloc(AG_ROOM_MODEL, ag_source_n_tensors(b->src), sizeof *b->types);
+    b->code = b->types ? ag_mix_choose(b->opts->quantize, b->src, false, false, b->types, b->err)
+                       : ag_fail(b->err, AG_E_NOMEM, "out of memory while binding tensors");
+}
+
 ag_code ag_model_bind(const ag_source *src, const ag_model_opts *opts, ag_model *m,
                       ag_binding **plan, ag_err *err) {
     *m = (ag_model){.kernels = opts->kernels};
@@ -113,9 +122,12 @@ ag_code ag_model_bind(const ag_source *src, const ag_model_opts *opts, ag_model 
         goto out;
     }
     ag_binder b = {.src = src, .opts = opts, .m = m, .plan = *plan, .err = err};
-    bind_ends(&b);
+    choose_types(&b);
+    if (!b.code)
+        bind_ends(&b);
     for (int i = 0; i < m->config.n_layers && !b.code; i++)
         bind_layer(&b, i);
+    ag_free(b.types);
     code = b.code;
     for (size_t i = 0; i < ag_source_n_tensors(src); i++) {
         const uint64_t *d = ag_source_tensor_at(src, i)->dim;

@@ -36,6 +36,7 @@ typedef struct ag_binder {
     const ag_model_opts *opts;
     ag_model *m;
     ag_binding *plan;
+    ag_type *types; /* of the source's tensors when quantising; else NULL */
     ag_err *err;
     ag_code code; /* the first failure sticks; later steps do nothing */
     char name[128];

@@ -109,6 +109,8 @@ void ag_bind_opt_norm(ag_binder *b, int layer, const char *what, int n, const fl
 
 /* The type a tensor's rows are packed as. */
 static ag_type type_of(const ag_binder *b, const ag_tensor *t) {
+    if (b->types)
+        return b->types[t - ag_source_tensor_at(b->src, 0)];
     return b->opts->dtype == AG_DTYPE_KEEP ? t->keep : (ag_type)b->opts->dtype;
 }
 

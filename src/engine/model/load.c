@@ -3,9 +3,13 @@
 #include "base/mem.h"
 #include "model/bind.h"
 
+/* Of a tensor in its file, between two times that its pages are let go of. */
+#define BAND_BYTES ((size_t)32 << 20)
+
 /* One matrix being packed; chunk = one panel. */
 typedef struct packing {
     const ag_plan_matrix *e;
+    int panel0; /* of chunk 0 */
     uint8_t *panels;
     uint8_t *temp; /* [threads, temp_bytes] */
     size_t temp_bytes;
@@ -51,9 +55,10 @@ static const void *rows_to_pack(const packing *p, int row, int rows, uint8_t *te
     return temp + r.narrow;
 }
 
-static void pack_panel(void *ctx, int panel, int worker) {
+static void pack_panel(void *ctx, int chunk, int worker) {
     const packing *p = ctx;
     const ag_matrix *m = p->e->field;
+    int panel = p->panel0 + chunk;
     int row = panel * m->ops->panel, rows = m->rows - row;
     if (rows > m->ops->panel)
         rows = m->ops->panel;
@@ -70,6 +75,21 @@ static size_t temp_bytes_of(const ag_binding *plan) {
             most = bytes;
     }
     return most;
+}
+
+/* Pack a matrix in bands, letting go of the file's pages behind each, so that what is resident
+ * grows by little more than the packed weights. Embeddings that are read from the file while
+ * running come back from the system's cache row by row. */
+static void pack_matrix(packing *p, const ag_source *src, ag_pool *pool) {
+    const ag_matrix *m = p->e->field;
+    size_t row_bytes = ag_type_bytes(p->e->t->type, (size_t)m->cols);
+    size_t panels = BAND_BYTES / ((size_t)m->ops->panel * row_bytes) + 1;
+    for (int n, at = 0; at < m->n_panels; at += n) {
+        n = m->n_panels - at < (int)panels ? m->n_panels - at : (int)panels;
+        p->panel0 = at;
+        ag_pool_run(pool, n, pack_panel, p);
+        ag_source_drop(src, p->e->t);
+    }
 }
 
 static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_source *src,
@@ -90,10 +110,7 @@ static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_source *sr
             ag_source_want(src, next);
         packing p = {.e = e, .panels = m->weights + e->at, .temp = temp, .temp_bytes = each};
         e->field->panels = p.panels;
-        ag_pool_run(pool, e->field->n_panels, pack_panel, &p);
-        if (next != e->t &&
-            e->t->data != m->embd) /* embeddings are read from the file while running */
-            ag_source_drop(src, e->t);
+        pack_matrix(&p, src, pool);
     }
     if (!code && opts->on_progress &&
         !opts->on_progress(opts->progress_ctx, plan->weight_bytes, plan->weight_bytes))

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "kernels/kernels.h"
 #include "model/config.h"
+#include "model/mix.h"
 #include "model/rope.h"
 #include "par/pool.h"
 
@@ -71,7 +72,8 @@ typedef struct ag_model {
 
 typedef struct ag_model_opts {
     const ag_kernels *kernels;
-    int dtype; /* AG_DTYPE_KEEP or an ag_type */
+    int dtype;              /* AG_DTYPE_KEEP or an ag_type */
+    const ag_mix *quantize; /* re-encode as a mix chooses; NULL: as dtype says */
     /* Called between matrices with packed bytes done and in all; false gives up. May be NULL. */
     bool (*on_progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
