@@ -7,6 +7,12 @@
 #define AG_MAX_GGUF_TENSORS 1000000u            /* the largest MoE has about 20,000 */
 #define AG_MAX_GGUF_SPLITS  1024u               /* the format counts in u16 */
 #define AG_MAX_GGUF_DEPTH   1                   /* arrays of arrays do not occur */
+#define AG_MAX_SHARDS       4096u               /* of a folder; the largest have 200 */
+#define AG_MAX_ST_HEADER    ((size_t)64 << 20)  /* of a safetensors file; 200 bytes a tensor */
+#define AG_MAX_ST_DIMS      8                   /* real ones have up to 5 */
+#define AG_MAX_CONFIG_BYTES ((size_t)4 << 20)   /* config.json; real ones reach some 100 KiB */
+#define AG_MAX_INDEX_BYTES  ((size_t)128 << 20) /* a list of shards; the largest have 10 MiB */
+#define AG_MAX_JSON_DEPTH   32                  /* of a folder's files; real ones reach 8 */
 #define AG_MAX_DIM          ((uint64_t)1 << 31) /* one dimension of a tensor */
 #define AG_MAX_VOCAB        (1u << 24)          /* the largest known vocabulary is 262,144 */
 #define AG_MAX_LAYERS       4096u

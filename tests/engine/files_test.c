@@ -60,7 +60,7 @@ static void something_else_than_a_model_is_refused(void **state) {
     (void)state;
     ag_err err;
     ag_engine_opts o = test_opts("/");
-    assert_int_equal(open_with(&o, &err), AG_E_IO);
+    assert_int_equal(open_with(&o, &err), AG_E_NOT_FOUND);
     must_say(&err, "directory");
     o.model = "/proc/self/exe";
     assert_int_equal(open_with(&o, &err), AG_E_FORMAT);

@@ -1,9 +1,8 @@
 /* Sources: building, reading rows, closing. */
 #include "load/source.h"
 
-#include <sys/stat.h>
-
 #include "load/gguf.h"
+#include "load/hf.h"
 #include "load/source_parts.h"
 
 /* What names and values of a folder may take: the largest vocabularies need some 30 MiB. */
@@ -112,7 +111,7 @@ ag_code ag_source_add_tensor(ag_source *s, const ag_tensor *t, ag_err *err) {
 }
 
 ag_code ag_source_open(const char *path, ag_source **out, ag_err *err) {
-    return ag_gguf_open(path, out, err);
+    return ag_hf_is_folder(path) ? ag_hf_open(path, out, err) : ag_gguf_open(path, out, err);
 }
 
 const char *ag_source_path(const ag_source *s) { return s->path ? s->path : ""; }

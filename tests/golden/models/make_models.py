@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 
 import gguf_file as gf  # noqa: E402
 import micro_models  # noqa: E402
+import safetensors_file as st  # noqa: E402
 import tiny_models as tm  # noqa: E402
 from gguf_file import ARR, BOOL, F32, I32, STR, U32  # noqa: E402
 from gguf_types import TYPES, dequantize, quantize  # noqa: E402
@@ -32,6 +33,7 @@ RARE = ("q2_k", "q3_k", "iq4_nl", "iq4_xs", "mxfp4")            # made for one m
 # Where rows are not whole super-blocks.
 FALLBACK = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0", "Q2_K": "IQ4_NL", "Q3_K": "IQ4_NL", "IQ4_XS": "IQ4_NL"}
 SPLIT = {"tiny-llama3-q4_k": 3}                                 # also written as a split set of so many parts
+SHARDS = {"tiny-glm4": 3}                                       # folders of several safetensors files
 
 
 def types_of(name):
@@ -97,12 +99,27 @@ def write(path, data):
     return hashlib.sha256(data).hexdigest(), os.path.basename(path)
 
 
+def make_folder(out, name, m):
+    """NAME-hf: the same model as a Hugging Face folder. A test compares it with the F32 file, so it needs no sums."""
+    folder = os.path.join(out, name + "-hf")
+    os.makedirs(folder, exist_ok=True)
+    W = tm.weights(name, m)
+    if m.config.get("num_nextn_predict_layers"):                # as to_gguf() does
+        W[f"model.layers.{m.config['num_hidden_layers']}.enorm.weight"] = np.ones(m.config["hidden_size"], np.float32)
+    files = st.folder(dict(m.config, _name_or_path=name), W, SHARDS.get(name, 1))
+    for file, data in files.items():
+        write(os.path.join(folder, file), data)
+    return []
+
+
 def make_one(job):
     """[(sha256, file name)] of the files of one model and type."""
     out, name, want = job
     if name == "micro":
         done = [write(os.path.join(out, f"odd-{odd}.gguf"), data) for odd, data in micro_models.odd_files().items()]
         return done + [write(os.path.join(out, "micro.gguf"), gf.encode(*micro_models.micro()))]
+    if want == "hf":
+        return make_folder(out, name, tm.table()[name])
     keys, tensors = build(name, tm.table()[name], want)
     stem = f"{name}-{want}"
     done = [write(os.path.join(out, stem + ".gguf"), gf.encode(keys, tensors))]
@@ -144,7 +161,7 @@ def main():
             if f.read() == version():
                 print("up to date")
                 return 0
-    jobs = [(a.out, name, want) for name in tm.table() for want in types_of(name) if a.only in ("", name)]
+    jobs = [(a.out, name, want) for name in tm.table() for want in [*types_of(name), "hf"] if a.only in ("", name)]
     jobs.append((a.out, "micro", ""))
     with multiprocessing.Pool(min(8, os.cpu_count() or 1)) as pool:
         sums = [s for part in pool.imap(make_one, jobs, chunksize=2) for s in part]
