@@ -17,15 +17,16 @@ static inline uint32_t ag_f32_bits(float f) {
     return u;
 }
 
+/* All three cases are computed and one chosen: loops over this become vectors. */
 static inline float ag_f16_to_f32(uint16_t h) {
     const uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
-    if (rest >= 0x7c00) /* infinity, NaN (made quiet) */
-        return ag_f32_of_bits(sign | 0x7f800000u | (rest & 0x3ff) << 13 |
-                              (rest > 0x7c00 ? 0x400000u : 0));
-    if (rest >= 0x400) /* normal: the exponent's bias goes from 15 to 127 */
-        return ag_f32_of_bits(sign | ((rest << 13) + (112u << 23)));
+    /* Infinity, NaN (made quiet). */
+    const uint32_t odd = 0x7f800000u | (rest & 0x3ff) << 13 | (rest > 0x7c00 ? 0x400000u : 0);
+    /* The exponent's bias goes from 15 to 127. */
+    const uint32_t normal = (rest << 13) + (112u << 23);
     /* Zero or subnormal: rest * 2^-24, exact in float32. */
-    return ag_f32_of_bits(sign | ag_f32_bits((float)rest * 0x1p-24f));
+    const uint32_t small = ag_f32_bits((float)(int32_t)rest * 0x1p-24f);
+    return ag_f32_of_bits(sign | (rest >= 0x7c00 ? odd : rest >= 0x400 ? normal : small));
 }
 
 static inline uint16_t ag_f32_to_f16(float f) {

@@ -2,33 +2,42 @@
  * bit for bit (the arithmetic is stated in kernels/attend.h). Thread: any. */
 #include "kernels/attend.h"
 
+#include <string.h>
+
 #include "kernels/attend_store.h"
 #include "kernels/exp.h"
 #include "kernels/fill.h"
+#include "kernels/ref/clones.h"
 
-static void score(const float *q, int rows, int d, const void *k, float *s) {
+/* Slots, and dimensions of a slab, are independent chains that run side by side. */
+AG_CLONES static void score(const float *q, int rows, int d, const void *k, float *s) {
     for (int r = 0; r < rows; r++, q += d, s += AG_KV_BLOCK) {
-        for (int j = 0; j < AG_KV_BLOCK; j++)
-            s[j] = 0;
-        for (int i = 0; i < d; i++)
+        const float *key = k;
+        float sum[AG_KV_BLOCK] = {0};
+        for (int i = 0; i < d; i++, key += AG_KV_BLOCK)
             for (int j = 0; j < AG_KV_BLOCK; j++)
-                s[j] = fmaf(q[i], ((const float *)k)[ag_attend_k_at(i, j)], s[j]);
+                sum[j] = fmaf(q[i], key[j], sum[j]);
+        memcpy(s, sum, sizeof sum);
     }
 }
 
-static void mix(const float *p, const float *corr, int rows, int d, const void *v, int lo, int hi,
-                float *acc) {
+AG_CLONES static void mix(const float *p, const float *corr, int rows, int d, const void *v, int lo,
+                          int hi, float *acc) {
     for (int r = 0; r < rows; r++, p += AG_KV_BLOCK, acc += d)
-        for (int i = 0; i < d; i++) {
-            float sum = acc[i] * corr[r];
+        for (int i = 0; i < d; i += AG_ATTEND_SLAB) {
+            const float *value = (const float *)v + ag_attend_v_at(i, 0);
+            float sum[AG_ATTEND_SLAB];
+            for (int l = 0; l < AG_ATTEND_SLAB; l++)
+                sum[l] = acc[i + l] * corr[r];
             for (int j = lo; j < hi; j++)
-                sum = fmaf(p[j], ((const float *)v)[ag_attend_v_at(i, j)], sum);
-            acc[i] = sum;
+                for (int l = 0; l < AG_ATTEND_SLAB; l++)
+                    sum[l] = fmaf(p[j], value[j * AG_ATTEND_SLAB + l], sum[l]);
+            memcpy(acc + i, sum, sizeof sum);
         }
 }
 
 /* The sum of the weights is halved: j + (j + 16), then + 8, + 4, + 2, + 1. */
-static void soften(const ag_attend_rows *rows) {
+AG_CLONES static void soften(const ag_attend_rows *rows) {
     const float inv_cap = 1.0f / rows->cap;
     for (int r = 0; r < rows->n; r++) {
         float *s = rows->s + (size_t)r * AG_KV_BLOCK, m = rows->m[r];
@@ -52,17 +61,17 @@ static void soften(const ag_attend_rows *rows) {
     }
 }
 
-static void decode_f16(const void *src, int d, float *out) {
+AG_CLONES static void decode_f16(const void *src, int d, float *out) {
     for (int i = 0; i < d * AG_KV_BLOCK; i++)
         out[i] = ag_f16_to_f32(((const uint16_t *)src)[i]);
 }
 
-static void decode_bf16(const void *src, int d, float *out) {
+AG_CLONES static void decode_bf16(const void *src, int d, float *out) {
     for (int i = 0; i < d * AG_KV_BLOCK; i++)
         out[i] = ag_bf16_to_f32(((const uint16_t *)src)[i]);
 }
 
-static void decode_q8_k(const void *k, int d, float *out) {
+AG_CLONES static void decode_q8_k(const void *k, int d, float *out) {
     const uint16_t *scales = ag_attend_scales(k, d);
     for (int i = 0; i < d; i++)
         for (int j = 0; j < AG_KV_BLOCK; j++) {
@@ -71,7 +80,7 @@ static void decode_q8_k(const void *k, int d, float *out) {
         }
 }
 
-static void decode_q8_v(const void *v, int d, float *out) {
+AG_CLONES static void decode_q8_v(const void *v, int d, float *out) {
     const uint16_t *scales = ag_attend_scales(v, d);
     for (int i = 0; i < d; i++)
         for (int j = 0; j < AG_KV_BLOCK; j++) {

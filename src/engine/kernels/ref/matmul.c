@@ -45,26 +45,24 @@ INLINE float f16_at(const uint8_t *p) {
 static const int8_t tables[][16] = {
     [AG_QT_NONE] = {0}, [AG_QT_IQ4] = {AG_IQ4_VALUES}, [AG_QT_FP4] = {AG_FP4_DOUBLED}};
 
-/* Column k of the row whose quads begin at p. */
-INLINE int integer_at(const ag_qformat *f, const uint8_t *p, int k) {
-    const int vec = 4 * PANEL, j = k / 4;
-    int used = 0, u = 0;
-    p += k % 4;
-    if (f->bits == 8)
-        return (int8_t)p[j * vec];
-    if (ag_qf_nibbles(f)) {
-        u = p[j % 4 * vec] >> (j / 4 * 4) & 15;
-        p += 4 * vec;
-        used = 4;
-    }
-    if (ag_qf_pairs(f)) {
-        u |= (p[j / 4 * vec] >> 2 * (j % 4) & 3) << used;
-        p += 2 * vec;
-        used += 2;
-    }
-    if (ag_qf_bits(f))
-        u |= (p[0] >> j & 1) << used;
-    return f->table ? tables[f->table][u] : u - (f->offset ? 1 << f->offset : 0);
+enum { VEC = 4 * PANEL }; /* bytes of a quad of every row */
+
+/* The integers of 32 columns as the panel has them: u[j][4 r + i] is column 4 j + i of row r. */
+INLINE void unpack_quads(const ag_qformat *f, const uint8_t *p, int8_t u[8][VEC]) {
+    const int used = ag_qf_nibbles(f) ? 4 : 0; /* bits before the pairs, if any */
+    const uint8_t *pairs = p + (used ? 4 : 0) * VEC, *bits = pairs + (ag_qf_pairs(f) ? 2 : 0) * VEC;
+    const int less = f->offset ? 1 << f->offset : 0;
+    for (int j = 0; j < 8; j++)
+        for (int b = 0; b < VEC; b++) {
+            int v = f->bits == 8 ? (int8_t)p[j * VEC + b] : 0;
+            if (ag_qf_nibbles(f))
+                v = p[j % 4 * VEC + b] >> (j / 4 * 4) & 15;
+            if (ag_qf_pairs(f))
+                v |= (pairs[j / 4 * VEC + b] >> (j % 4 * 2) & 3) << used;
+            if (ag_qf_bits(f))
+                v |= (bits[b] >> j & 1) << (used + (ag_qf_pairs(f) ? 2 : 0));
+            u[j][b] = f->table ? tables[f->table][v] : (int8_t)(v - less);
+        }
 }
 
 INLINE void unpack_scales(const ag_qformat *f, const uint8_t *head, int sub, int row, group *out) {
@@ -95,10 +93,15 @@ INLINE void unpack_group(const ag_qformat *f, const uint8_t *panel, int g, group
     const int groups = f->unit / 32, sub = g % groups;
     const uint8_t *head = panel + (size_t)(g / groups) * (ag_qf_unit_bytes(f) * PANEL);
     const uint8_t *quads = head + (f->head + sub * ag_qf_group_bytes(f)) * PANEL;
+    int8_t u[8][VEC];
+    unpack_quads(f, quads, u);
     for (int row = 0; row < PANEL; row++) {
         unpack_scales(f, head, sub, row, out);
+        int8_t w[32];
+        for (int j = 0; j < 8; j++)
+            memcpy(w + 4 * j, u[j] + 4 * row, 4);
         for (int k = 0; k < 32; k++)
-            out->w[row][k] = (int16_t)integer_at(f, quads + 4 * row, k);
+            out->w[row][k] = w[k];
     }
 }
 

@@ -4,6 +4,7 @@
  * a time, with each rounding where the source puts it. Thread: any. */
 #include "kernels/exp.h"
 #include "kernels/fill.h"
+#include "kernels/ref/clones.h"
 
 /* Sixteen double sums, sum j over the elements i = j mod 16 in order, then halved: j + (j + 8),
  * + 4, + 2, + 1. A square of a float is exact in double, so each step rounds once. */
@@ -29,17 +30,17 @@ static void scale(float *x, float by, int n) {
         x[i] *= by;
 }
 
-static void swiglu(const float *gate, const float *up, int n, float *y) {
+AG_CLONES static void swiglu(const float *gate, const float *up, int n, float *y) {
     for (int i = 0; i < n; i++)
         y[i] = ag_silu(gate[i]) * up[i];
 }
 
-static void geglu(const float *gate, const float *up, int n, float *y) {
+AG_CLONES static void geglu(const float *gate, const float *up, int n, float *y) {
     for (int i = 0; i < n; i++)
         y[i] = ag_gelu_tanh(gate[i]) * up[i];
 }
 
-static void softcap(float *x, float cap, int n) {
+AG_CLONES static void softcap(float *x, float cap, int n) {
     float inv = 1.0f / cap;
     for (int i = 0; i < n; i++)
         x[i] = cap * ag_tanh(x[i] * inv);
