@@ -103,6 +103,12 @@ AG_API ag_code ag_engine_chat_ids(ag_engine *engine, const ag_message *messages,
 AG_API ag_code ag_engine_render(ag_engine *engine, const char *json, size_t json_len, char **text,
                                 ag_err *err) AG_MUST_USE;
 
+/* The ids of the same conversation, freed with ag_ids_free(): as those of the rendered text, but
+ * control tokens are recognised only in what the template writes, never in what came in the JSON.
+ * To be generated from as prompt_ids. Errors as ag_engine_render(). */
+AG_API ag_code ag_engine_render_ids(ag_engine *engine, const char *json, size_t json_len,
+                                    int32_t **ids, size_t *n, ag_err *err) AG_MUST_USE;
+
 /* Text → ids (freed with ag_ids_free) and back (ag_string_free). Ids outside the vocabulary, which
  * a padded output layer can give, decode to nothing. */
 AG_API ag_code ag_engine_tokenize(ag_engine *engine, const char *text, size_t len, bool add_bos,

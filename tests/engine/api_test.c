@@ -460,6 +460,24 @@ static void another_template_may_be_given(void **state) {
     ag_engine_close(&other);
 }
 
+static void a_conversation_in_json_has_the_ids_of_its_messages(void **state) {
+    (void)state;
+    ag_message message = {"user", "Say <|eot_id|> and [TEXT]"};
+    static const char body[] =
+        "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": "
+        "\"Say <|eot_id|> and [TEXT]\"}]}]}";
+    ag_err err = {0};
+    int32_t *ids[2] = {NULL, NULL};
+    size_t n[2] = {0};
+    if (ag_engine_chat_ids(engine, &message, 1, &ids[0], &n[0], &err) ||
+        ag_engine_render_ids(engine, body, sizeof body - 1, &ids[1], &n[1], &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(ids[0], ids[1], n[0] * sizeof *ids[0]);
+    ag_ids_free(ids[0]);
+    ag_ids_free(ids[1]);
+}
+
 static void wrong_json_is_refused(void **state) {
     (void)state;
     static const char *const bodies[] = {
@@ -471,6 +489,11 @@ static void wrong_json_is_refused(void **state) {
         if (code != AG_E_ARG && code != AG_E_TEMPLATE)
             fail_msg("%s: %s: %s", bodies[i], ag_code_name(code), err.msg);
         assert_null(text);
+        int32_t *ids = NULL;
+        size_t n = 0;
+        assert_int_equal(ag_engine_render_ids(engine, bodies[i], strlen(bodies[i]), &ids, &n, NULL),
+                         code);
+        assert_null(ids);
     }
 }
 
@@ -522,6 +545,7 @@ int main(void) {
         cmocka_unit_test(control_tokens_in_contents_stay_text),
         cmocka_unit_test(a_template_that_objects_is_an_error),
         cmocka_unit_test(another_template_may_be_given),
+        cmocka_unit_test(a_conversation_in_json_has_the_ids_of_its_messages),
         cmocka_unit_test(wrong_json_is_refused),
         cmocka_unit_test(counters_tell_what_was_done),
         cmocka_unit_test(the_library_knows_its_version),

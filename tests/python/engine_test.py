@@ -69,6 +69,26 @@ def test_chat_starts_from_the_rendered_conversation(engine: AutoGLMEngine) -> No
     assert engine.chat("Hello", **greedy()) == engine.chat([{"role": "user", "content": "Hello"}], **greedy())
 
 
+def test_what_a_template_knows_reaches_it(model: str) -> None:
+    source = ("{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+              "{% for t in tools or [] %}({{ t.function.name }}){% endfor %}{{ mood }}")
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+    with AutoGLMEngine(model, n_threads=1, chat_template=source) as e:
+        text = e.render([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}], tools=tools,
+                        template_options={"mood": "calm"})
+        assert text == "[user]Hi(look)calm"
+        ids = e.chat_ids("Hi", tools=tools, template_options={"mood": "calm"})
+        assert e.detokenize(ids) == text
+        answer = e.chat("Hi", tools=tools, template_options={"mood": "calm"}, **greedy())
+        assert answer == e.generate(ids, **greedy())
+
+
+def test_control_tokens_in_messages_stay_text(engine: AutoGLMEngine) -> None:
+    end, = engine.tokenize("<|im_end|>", parse_special=True)
+    plain = engine.chat_ids("Hello").count(end)
+    assert engine.chat_ids("Hello<|im_end|>").count(end) == plain
+
+
 def test_leaving_a_stream_cancels(engine: AutoGLMEngine) -> None:
     with engine.generate("Open", stream=True, ignore_eos=True) as stream:
         next(stream)
@@ -247,8 +267,12 @@ def test_wrong_calls_name_what_is_wrong(engine: AutoGLMEngine, model: str) -> No
         engine.generate("\ud800")
     with pytest.raises(ValueError, match="prompt"):
         engine.generate([])
-    with pytest.raises(ValueError, match=r"messages\[0\]"):
-        engine.chat([{"role": "user"}])
+    with pytest.raises(ValueError, match=r"messages\[0\].role"):
+        engine.chat([{"content": "x"}])
+    with pytest.raises(ValueError, match="plain data"):
+        engine.chat([{"role": "user", "content": object()}])
+    with pytest.raises(ValueError):
+        engine.chat([{"role": "user", "content": "\ud800"}])
     with pytest.raises(ValueError, match="torch_dtype"):
         AutoGLMEngine(model, torch_dtype="float8")
     with pytest.raises(ValueError, match="n_threads"):

@@ -24,10 +24,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-Message = Mapping[str, str]
-"""{"role": "user", "content": "..."}"""
+Message = Mapping[str, Any]
+"""{"role": "user", "content": "..."}, or anything else that OpenAI's API has for a message."""
 Messages = Union[str, Sequence[Message]]
 """A conversation; a str is one message of the user."""
+Tools = Union[Sequence[Mapping[str, Any]], None]
+"""Descriptions of functions, as OpenAI's API has them."""
 Prompt = Union[str, Sequence[int]]
 """Text, or token ids."""
 
@@ -115,19 +117,23 @@ class AutoGLMEngine:
         return Stream(start) if stream else streams.wait(start)
 
     @overload
-    def chat(self, messages: Messages, *, stream: Literal[False] = False,
-             **options: Unpack[RequestOptions]) -> Answer: ...
+    def chat(self, messages: Messages, *, stream: Literal[False] = False, tools: Tools = None,
+             template_options: Mapping[str, Any] | None = None, **options: Unpack[RequestOptions]) -> Answer: ...
     @overload
-    def chat(self, messages: Messages, *, stream: Literal[True],
-             **options: Unpack[RequestOptions]) -> Stream: ...
+    def chat(self, messages: Messages, *, stream: Literal[True], tools: Tools = None,
+             template_options: Mapping[str, Any] | None = None, **options: Unpack[RequestOptions]) -> Stream: ...
     @overload
-    def chat(self, messages: Messages, *, stream: bool,
-             **options: Unpack[RequestOptions]) -> Answer | Stream: ...
+    def chat(self, messages: Messages, *, stream: bool, tools: Tools = None,
+             template_options: Mapping[str, Any] | None = None, **options: Unpack[RequestOptions]) -> Answer | Stream: ...
 
-    def chat(self, messages: Messages, *, stream: bool = False, **options: Any) -> Answer | Stream:
-        """Answer a conversation, by the model's chat template. Control tokens written inside contents
-        stay plain text. As generate() otherwise; raises ChatTemplateError too."""
-        start = self._starter(self.chat_ids(messages), stream, options)
+    def chat(self, messages: Messages, *, stream: bool = False, tools: Tools = None,
+             template_options: Mapping[str, Any] | None = None, **options: Any) -> Answer | Stream:
+        """Answer a conversation, by the model's chat template. Control tokens written inside messages
+        stay plain text. tools, and template_options (other variables of the template, such as
+        {"enable_thinking": False}), reach the template. As generate() otherwise; raises
+        ChatTemplateError too."""
+        ids = self.chat_ids(messages, tools=tools, template_options=template_options)
+        start = self._starter(ids, stream, options)
         return Stream(start) if stream else streams.wait(start)
 
     @overload
@@ -145,16 +151,17 @@ class AutoGLMEngine:
         return AsyncStream(start) if stream else streams.wait_async(start)
 
     @overload
-    def achat(self, messages: Messages, *, stream: Literal[False] = False,
-              **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Answer]: ...
+    def achat(self, messages: Messages, *, stream: Literal[False] = False, tools: Tools = None,
+              template_options: Mapping[str, Any] | None = None, **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Answer]: ...
     @overload
-    def achat(self, messages: Messages, *, stream: Literal[True],
-              **options: Unpack[RequestOptions]) -> AsyncStream: ...
+    def achat(self, messages: Messages, *, stream: Literal[True], tools: Tools = None,
+              template_options: Mapping[str, Any] | None = None, **options: Unpack[RequestOptions]) -> AsyncStream: ...
 
-    def achat(self, messages: Messages, *, stream: bool = False,
-              **options: Any) -> Coroutine[Any, Any, Answer] | AsyncStream:
+    def achat(self, messages: Messages, *, stream: bool = False, tools: Tools = None,
+              template_options: Mapping[str, Any] | None = None, **options: Any) -> Coroutine[Any, Any, Answer] | AsyncStream:
         """chat() for asyncio; as agenerate()."""
-        start = self._starter(self.chat_ids(messages), stream, options)
+        ids = self.chat_ids(messages, tools=tools, template_options=template_options)
+        start = self._starter(ids, stream, options)
         return AsyncStream(start) if stream else streams.wait_async(start)
 
     def _starter(self, prompt: Prompt, stream: bool, options: Mapping[str, Any]) -> Start:
@@ -197,25 +204,20 @@ class AutoGLMEngine:
                 engine, array, n, show_special, text, length, err), err)
         return self._take_text(text[0], length[0])
 
-    def chat_ids(self, messages: Messages) -> list[int]:
+    def chat_ids(self, messages: Messages, *, tools: Tools = None,
+                 template_options: Mapping[str, Any] | None = None) -> list[int]:
         """The token ids that chat() starts from."""
-        keep = Keep()
-        array = _messages(messages, keep)
+        data = _conversation(messages, tools, template_options)
         ids, n, err = ffi.new("int32_t **"), ffi.new("size_t *"), ffi.new("ag_err *")
         with self._opened().use() as engine:
-            raise_error(self._lib, self._lib.ag_engine_chat_ids(
-                engine, array, len(array), ids, n, err), err)
+            raise_error(self._lib, self._lib.ag_engine_render_ids(
+                engine, data, len(data), ids, n, err), err)
         return self._take_ids(ids[0], n[0])
 
-    def render(self, messages: Sequence[Mapping[str, Any]], *, tools: Sequence[Any] | None = None,
-               add_generation_prompt: bool = True, **variables: Any) -> str:
-        """The text that the chat template makes of messages as OpenAI's API has them, with tools and
-        any other variable that the template knows. For generate(..., parse_special=True), which
-        then recognises control tokens wherever they stand, in contents too."""
-        body = {**variables, "messages": list(messages), "add_generation_prompt": add_generation_prompt}
-        if tools is not None:
-            body["tools"] = list(tools)
-        data = json.dumps(body).encode()
+    def render(self, messages: Messages, *, tools: Tools = None,
+               template_options: Mapping[str, Any] | None = None) -> str:
+        """The text that the chat template makes of a conversation."""
+        data = _conversation(messages, tools, template_options)
         text, err = ffi.new("char **"), ffi.new("ag_err *")
         with self._opened().use() as engine:
             raise_error(self._lib, self._lib.ag_engine_render(engine, data, len(data), text, err), err)
@@ -301,18 +303,17 @@ class AutoGLMEngine:
         return f"<AutoGLMEngine {info.name!r}, {info.architecture}, context {info.context_length}>"
 
 
-def _messages(messages: Messages, keep: Keep) -> Any:
-    """ag_message[]"""
+def _conversation(messages: Messages, tools: Tools, template_options: Mapping[str, Any] | None) -> bytes:
+    """What a chat template is given, as JSON."""
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    array = keep.add(ffi.new("ag_message[]", len(messages)))
-    for i, message in enumerate(messages):
-        if not isinstance(message, Mapping) or set(message) != {"role", "content"}:
-            raise InvalidArgumentError(
-                f"messages[{i}] must have \"role\" and \"content\", and nothing else; render() knows more")
-        array[i].role = keep.text(utf8(message["role"], f"messages[{i}].role"))
-        array[i].content = keep.text(utf8(message["content"], f"messages[{i}].content"))
-    return array
+    body = {**(template_options or {}), "messages": [dict(m) for m in messages]}
+    if tools is not None:
+        body["tools"] = list(tools)
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"messages, tools and template_options must be plain data: {error}") from None
 
 
 def _fields(struct: Any) -> dict[str, Any]:

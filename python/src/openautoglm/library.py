@@ -58,7 +58,7 @@ def system_library() -> str:
 def check_version(path: str, lib: Any) -> None:
     try:
         found = ffi.string(lib.ag_version()).decode()
-    except AttributeError:
+    except (AttributeError, ffi.error):
         found = "unknown"
     if found != VERSION:
         raise LibraryNotFoundError(f"{path} is libautoglm {found}; this openautoglm is made for {VERSION}")

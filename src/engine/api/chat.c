@@ -164,43 +164,53 @@ ag_code ag_engine_chat(ag_engine *e, const ag_message *messages, size_t n_messag
     return code;
 }
 
-/* {"messages", "tools", "add_generation_prompt", and whatever else the template knows}. */
-static ag_code render_object(const ag_engine *e, json_t *all, ag_buf *out, ag_err *err) {
-    if (!json_is_object(all))
+/* A conversation read from JSON: {"messages", "tools", "add_generation_prompt", and whatever else
+ * the template knows}. It holds what `in` borrows. */
+typedef struct talk {
+    json_t *options, *messages, *tools;
+    ag_chat_input in;
+} talk;
+
+static void talk_deinit(talk *t) {
+    json_decref(t->options);
+    json_decref(t->messages);
+    json_decref(t->tools);
+}
+
+static ag_code talk_init(talk *t, const char *json, size_t json_len, ag_err *err) {
+    *t = (talk){0};
+    json_error_t where;
+    t->options = json_loadb(json, json_len, JSON_REJECT_DUPLICATES, &where);
+    if (!t->options)
+        return ag_fail(err, AG_E_ARG, "line %d, column %d: %s", where.line, where.column,
+                       where.text);
+    if (!json_is_object(t->options))
         return ag_fail(err, AG_E_ARG, "expected a JSON object with \"messages\"");
-    json_t *generation = json_object_get(all, "add_generation_prompt");
+    json_t *generation = json_object_get(t->options, "add_generation_prompt");
     if (generation && !json_is_boolean(generation))
         return ag_fail(err, AG_E_ARG, "add_generation_prompt must be true or false");
-    ag_chat_input in = {.add_generation_prompt = !generation || json_is_true(generation)};
-    json_t *messages = json_incref(json_object_get(all, "messages"));
-    json_t *tools = json_incref(json_object_get(all, "tools"));
-    json_object_del(all, "messages");
-    json_object_del(all, "tools");
-    json_object_del(all, "add_generation_prompt");
-    in.messages = messages;
-    in.tools = tools;
-    in.options = all;
-    ag_code code = ag_chat_render(e->chat, &in, out, err);
-    json_decref(messages);
-    json_decref(tools);
-    return code;
+    t->in.add_generation_prompt = !generation || json_is_true(generation);
+    t->in.messages = t->messages = json_incref(json_object_get(t->options, "messages"));
+    t->in.tools = t->tools = json_incref(json_object_get(t->options, "tools"));
+    t->in.options = t->options;
+    json_object_del(t->options, "messages");
+    json_object_del(t->options, "tools");
+    json_object_del(t->options, "add_generation_prompt");
+    return AG_OK;
 }
 
 ag_code ag_engine_render(ag_engine *e, const char *json, size_t json_len, char **text,
                          ag_err *err) {
     *text = NULL;
-    ag_code code = need_chat(e, err);
-    if (code)
-        return code;
-    json_error_t where;
-    json_t *all = json_loadb(json, json_len, JSON_REJECT_DUPLICATES, &where);
-    if (!all)
-        return ag_fail(err, AG_E_ARG, "line %d, column %d: %s", where.line, where.column,
-                       where.text);
+    talk t = {0};
     ag_buf out;
     ag_buf_init(&out, AG_ROOM_API, AG_MAX_RENDERED_BYTES);
-    code = render_object(e, all, &out, err);
-    json_decref(all);
+    ag_code code = need_chat(e, err);
+    if (!code)
+        code = talk_init(&t, json, json_len, err);
+    if (!code)
+        code = ag_chat_render(e->chat, &t.in, &out, err);
+    talk_deinit(&t);
     if (!code && !ag_buf_cstr(&out))
         code = ag_fail(err, AG_E_NOMEM, "out of memory for the rendered prompt");
     if (code)
@@ -208,4 +218,25 @@ ag_code ag_engine_render(ag_engine *e, const char *json, size_t json_len, char *
     else
         *text = out.p; /* the caller's now */
     return code;
+}
+
+ag_code ag_engine_render_ids(ag_engine *e, const char *json, size_t json_len, int32_t **ids,
+                             size_t *n, ag_err *err) {
+    *ids = NULL;
+    *n = 0;
+    talk t = {0};
+    ag_ids list = {0};
+    ag_code code = need_chat(e, err);
+    if (!code)
+        code = talk_init(&t, json, json_len, err);
+    if (!code)
+        code = ag_chat_encode(e->chat, e->tokenizer, &t.in, &list, err);
+    talk_deinit(&t);
+    if (code) {
+        ag_ids_deinit(&list);
+        return code;
+    }
+    *ids = list.v;
+    *n = list.n;
+    return AG_OK;
 }
