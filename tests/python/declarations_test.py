@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import pathlib
 import re
 import shutil
@@ -10,7 +11,7 @@ import sys
 
 import pytest
 
-from openautoglm import EngineInfo, EngineStats, RequestOptions, _native, errors
+from openautoglm import AutoGLMEngine, EngineInfo, EngineStats, RequestOptions, _native, errors
 from openautoglm._native import ERRORS, VERSION, ffi
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -90,6 +91,14 @@ def test_every_field_of_a_request_has_its_option() -> None:
     made_by_us = {"prompt", "prompt_len", "prompt_ids", "n_prompt_ids", "sampling", "on_token", "on_done",
                   "ctx", "has_seed"} | {n for n in fields if n.startswith("n_")}
     assert fields - made_by_us == set(RequestOptions.__annotations__)
+
+
+def test_every_field_of_an_engine_has_its_argument() -> None:
+    fields = {n for n, _ in ffi.typeof("ag_engine_opts").fields}
+    ours = {"model": "model_name", "dtype": "torch_dtype"}
+    made_by_us = {"progress_ctx", "on_log", "log_ctx", "log_level"}
+    arguments = set(inspect.signature(AutoGLMEngine.__init__).parameters) - {"self"}
+    assert {ours.get(n, n) for n in fields - made_by_us} == arguments
 
 
 def test_facts_have_the_fields_of_their_structs() -> None:

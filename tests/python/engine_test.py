@@ -202,6 +202,15 @@ def test_torch_dtype_takes_names_and_dtypes(model: str, dtype: object) -> None:
         assert wide * 0.9 < per_weight < wide * 1.5
 
 
+def test_weights_are_quantised_while_loading(model: str) -> None:
+    with AutoGLMEngine(model, n_threads=1, max_context_length=64, torch_dtype="float32") as wide, \
+            AutoGLMEngine(model, n_threads=1, max_context_length=64, quantize="int8") as small:
+        assert small.info.weight_bytes < wide.info.weight_bytes / 3
+        assert small.generate("Open", **greedy(ignore_eos=True)).usage.completion_tokens == 12
+    with pytest.raises(ValueError, match="quantize"):
+        AutoGLMEngine(model, quantize="q99")
+
+
 def test_devices(model: str) -> None:
     for device in ("auto", "cpu", {"": "cpu"}, {"model.layers.0": "cpu", "model.layers.1": "cpu"}):
         AutoGLMEngine(model, device_map=device, n_threads=1, max_context_length=64).close()

@@ -50,7 +50,7 @@ class AutoGLMEngine:
     def __init__(self, model_name: str | os.PathLike[str], *,
                  device_map: str | Mapping[str, str | int] = "auto",
                  max_context_length: int | None = None, torch_dtype: object = "auto",
-                 memory_fraction: float = 0.7, n_threads: int = 0, max_sequences: int = 0,
+                 quantize: str | None = None, memory_fraction: float = 0.7, n_threads: int = 0, max_sequences: int = 0,
                  kv_tokens: int = 0, kv_type: object = "float16", batch_tokens: int = 0,
                  isa: str | None = None, chat_template: str | None = None,
                  on_progress: Progress | None = None) -> None:
@@ -61,6 +61,8 @@ class AutoGLMEngine:
         max_context_length: tokens of one sequence; None: the model's own, cut to what fits.
         torch_dtype: "auto" keeps the weights as in the file; "float32", "float16", "bfloat16" or the
             torch.dtype of that name re-encodes them.
+        quantize: re-encodes them smaller while loading: "int8", "q4_k_m", ... (docs/quantize.md); not
+            together with a torch_dtype.
         memory_fraction: share of the machine's (or container's) memory to stay within.
         n_threads: 0: one for every physical core available.
         max_sequences: requests that run at once, others wait; 0: 16.
@@ -81,10 +83,9 @@ class AutoGLMEngine:
         texts = {"model": model_path(model_name), "device_map": utf8(device_name(device_map), "device_map"),
                  "dtype": type_name(torch_dtype, "torch_dtype", ("auto", "f32", "f16", "bf16")).encode(),
                  "kv_type": type_name(kv_type, "kv_type", ("f32", "f16", "bf16", "q8_0")).encode()}
-        if isa is not None:
-            texts["isa"] = utf8(isa, "isa")
-        if chat_template is not None:
-            texts["chat_template"] = utf8(chat_template, "chat_template")
+        for name, value in (("quantize", quantize), ("isa", isa), ("chat_template", chat_template)):
+            if value is not None:
+                texts[name] = utf8(value, name)
         for name, text in texts.items():
             setattr(opts, name, keep.text(text))
         numbers = {"max_context_length": max_context_length or 0, "memory_fraction": memory_fraction,

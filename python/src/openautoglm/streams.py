@@ -21,7 +21,7 @@ class _Ending:
     @property
     def answer(self) -> Answer:
         """The whole answer; known once the stream has ended or was closed."""
-        if self._request is None or self._request.answer is None:
+        if not self._ended or self._request is None or self._request.answer is None:
             raise RuntimeError("the answer is not complete yet: read the stream to its end first")
         return self._request.answer
 
