@@ -104,6 +104,10 @@ struct ag_cli_args {
     /* quantize */
     const char *mix, *imatrix;
     bool pure, no_resume;
+
+    /* eval */
+    const char *against;
+    uint32_t windows;
 };
 
 /* The table; ended by a row without a name. */
@@ -133,6 +137,7 @@ int ag_cli_run(const ag_cli_args *a);
 int ag_cli_inspect(const ag_cli_args *a);
 int ag_cli_bench(const ag_cli_args *a);
 int ag_cli_quantize(const ag_cli_args *a);
+int ag_cli_eval(const ag_cli_args *a);
 int ag_cli_tokenize(const ag_cli_args *a);
 int ag_cli_logits(const ag_cli_args *a);
 int ag_cli_version(const ag_cli_args *a);

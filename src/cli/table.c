@@ -183,6 +183,18 @@ static const ag_cli_opt quantize_opts[] = {
     {0},
 };
 
+static const ag_cli_opt eval_opts[] = {
+    {'f', "file", AG_CLI_PATH, "FILE", NULL, "read the text from FILE; -: standard input",
+     AT(file)},
+    {0, "against", AG_CLI_PATH, "MODEL", NULL,
+     "compare with this model's predictions: KL divergence and agreement", AT(against)},
+    {0, "windows", AG_CLI_U32, "N", "all", "use at most the first N windows of the text",
+     AT(windows), .min = 1, .max = 16777216},
+    {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "no progress", AT(quiet)},
+    OPT_JSON,
+    {0},
+};
+
 static const ag_cli_opt logits_opts[] = {
     {0, "ids", AG_CLI_TEXT, "IDS", NULL, "token ids, as \"1 2 3\" or \"1,2,3\"", AT(ids)},
     {0, "text", AG_CLI_TEXT, "TEXT", NULL, "text to tokenise, with BOS where the model wants it",
@@ -299,6 +311,28 @@ const ag_cli_command ag_cli_commands[] = {
                     "autoglm quantize -m model-00001-of-00003.gguf --type copy -o model.gguf\n",
         .groups = {{"Options", quantize_opts}},
         .run = ag_cli_quantize,
+    },
+    {
+        .name = "eval",
+        .summary = "measure how well a model predicts a text",
+        .usage = "-m MODEL [OPTION]... [TEXT | -f FILE]",
+        .about =
+            "Perplexity by the usual method: the text's tokens in windows of --ctx (512 unless "
+            "given), each begun with BOS where the model wants it, of which the second half is "
+            "scored. So figures compare with those of other tools on the same text and window. The "
+            "error is the standard error over the scored tokens.\n"
+            "\n"
+            "With --against, another model with the same vocabulary, usually the one that was "
+            "quantised, predicts the same tokens: the KL divergence of the model from it, and how "
+            "often both find the same token most likely. Options that change weights (--quantize, "
+            "--dtype) are for the first model only.",
+        .examples = "autoglm eval -m model-q4_k_m.gguf -f wiki.test.raw\n"
+                    "autoglm eval -m model-f16.gguf --quantize q4_0 --against model-f16.gguf -f "
+                    "text.txt\n"
+                    "autoglm eval -m model.gguf -f text.txt -c 2048 --json | jq .perplexity\n",
+        .max_pos = 1,
+        .groups = {{"Options", eval_opts}, GROUP_MODEL},
+        .run = ag_cli_eval,
     },
     {
         .name = "tokenize",

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """inspect, tokenize, logits, run and bench on tiny models, and what they say about bad files and bad input."""
+import math
 import os
 import struct
 import subprocess
@@ -138,6 +139,59 @@ class Quantize(Case):
         self.fails(1, "cannot create", "quantize", "-m", model, "--type", "q8_0", "-o", self.path("no/out.gguf"))
         self.fails(1, "choose another name", "quantize", "-m", model, "--type", "copy", "-o", model)
         self.assertFalse(os.path.exists(out))
+
+
+class Eval(Case):
+    TEXT = "The quick brown fox jumps over the lazy dog, and the dog does not mind. " * 3
+    CTX = 16
+
+    def evaluate(self, *options, model=SMALL):
+        return self.succeeds("eval", "--json", "-q", "-m", self.model(model), "-c", str(self.CTX), *options, self.TEXT).json()
+
+    def test_perplexity_is_that_of_the_second_halves_of_windows(self):
+        ids = self.succeeds("tokenize", "-m", self.model(SMALL), "--json", self.TEXT).json()["ids"]
+        bos, nlls = ids[0], []
+        for at in range(0, len(ids) - self.CTX + 1, self.CTX):
+            window = [bos] + ids[at + 1:at + self.CTX]
+            out = self.path("logits.f32")
+            self.succeeds("logits", "-m", self.model(SMALL), "--ids", " ".join(map(str, window)), "--out", out)
+            with open(out, "rb") as f:
+                data = f.read()
+            n = len(data) // 4 // self.CTX
+            for i in range(self.CTX // 2, self.CTX - 1):
+                row = struct.unpack(f"<{n}f", data[4 * n * i:4 * n * (i + 1)])
+                nlls.append(math.log(sum(math.exp(x - max(row)) for x in row)) + max(row) - row[window[i + 1]])
+        o = self.evaluate()
+        mean = sum(nlls) / len(nlls)
+        error = math.sqrt(sum((x - mean) ** 2 for x in nlls) / len(nlls) / (len(nlls) - 1))
+        self.assertEqual((o["tokens"], o["windows"]), (len(nlls), len(ids) // self.CTX))
+        self.assertAlmostEqual(o["nll"], mean, places=4)
+        self.assertAlmostEqual(o["perplexity_error"], math.exp(mean) * error, delta=1e-3 * o["perplexity"])
+
+    def test_figures_do_not_depend_on_threads_and_chunks(self):
+        a = self.evaluate("-t", "1", "--batch-tokens", "512")
+        b = self.evaluate("-t", "3", "--batch-tokens", "64")
+        self.assertEqual(a["nll"], b["nll"])
+
+    def test_a_model_does_not_diverge_from_itself(self):
+        o = self.evaluate("--against", self.model(SMALL), "--windows", "1")
+        self.assertEqual(o["windows"], 1)
+        self.assertEqual((o["against"]["kl_max"], o["against"]["same_top"]), (0.0, 1.0))
+        self.assertEqual(o["against"]["perplexity"], o["perplexity"])
+
+    def test_coarser_weights_diverge_more(self):
+        kl = []
+        for kind in ("q8_0", "q4_0"):
+            o = self.evaluate("--against", self.model("tiny-llama3-f32"), model="tiny-llama3-" + kind)
+            kl.append(o["against"]["kl_mean"])
+        self.assertGreater(kl[0], 0)
+        self.assertGreater(kl[1], kl[0])
+
+    def test_mistakes_are_told(self):
+        m = ("eval", "-m", self.model(SMALL))
+        self.fails(1, "one window needs 512", *m, "too short")
+        self.fails(2, "--ctx is at least 4", *m, "-c", "3", "text")
+        self.fails(1, "vocabularies differ", *m, "-c", "16", "--against", self.model("tiny-gemma3-q4_k"), self.TEXT)
 
 
 class Tokenize(Case):
