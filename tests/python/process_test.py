@@ -172,6 +172,36 @@ def test_leaving_without_closing_is_quiet(model: str) -> None:
     assert "Fatal" not in err and "Segmentation" not in err
 
 
+COLLECTED = """
+import gc, sys, time
+from openautoglm import AutoGLMEngine
+from openautoglm.request import Request, _running
+on_token = Request.on_token
+def collect(self, event):
+    if not hold:
+        gc.collect()
+    return on_token(self, event)
+Request.on_token = collect
+hold = [1]
+gc.disable()
+engine = AutoGLMEngine(sys.argv[1], n_threads=1)
+stream = engine.generate("Open", stream=True, ignore_eos=True)
+cycle = [engine, stream]
+cycle.append(cycle)
+request = stream._request
+del engine, stream, cycle
+hold.clear()
+while _running:
+    time.sleep(0.001)
+print(request.answer.finish_reason)
+"""
+
+
+def test_the_collector_may_drop_an_engine_on_its_own_thread(model: str) -> None:
+    out, err = program(COLLECTED, model).communicate(timeout=60)
+    assert (out, err) == ("cancelled\n", "")
+
+
 def test_engines_that_are_dropped_free_their_memory(model: str) -> None:
     def resident() -> int:
         with open("/proc/self/statm", encoding="ascii") as f:

@@ -19,7 +19,7 @@ from . import library
 from ._native import ffi
 from .errors import EngineClosedError
 from .options import Keep
-from .request import raise_error
+from .request import engine_threads, raise_error
 
 LOG_LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)  # by the library's number
 logger = logging.getLogger("openautoglm")
@@ -32,6 +32,7 @@ _open: weakref.WeakSet[Handle] = weakref.WeakSet()
 
 @ffi.callback("void (void *, int, const char *, const char *)")  # type: ignore[untyped-decorator]
 def _on_log(ctx: Any, level: int, component: Any, line: Any) -> None:
+    engine_threads.add(threading.get_ident())
     text = ffi.string(line).decode("utf-8", "replace")
     logger.getChild(ffi.string(component).decode()).log(LOG_LEVELS[level], "%s", text)
 
@@ -39,6 +40,12 @@ def _on_log(ctx: Any, level: int, component: Any, line: Any) -> None:
 def log_level() -> int:
     """The library's number of the finest level that Python's logging wants; -1 when it wants none."""
     return max((i for i, level in enumerate(LOG_LEVELS) if logger.isEnabledFor(level)), default=-1)
+
+
+def _free(lib: Any, pointer: Any, keep: Keep) -> None:
+    """Close an engine; what its callbacks need is kept until then."""
+    lib.ag_engine_close(ffi.new("ag_engine **", pointer))
+    keep.items.clear()
 
 
 class Handle:
@@ -101,14 +108,19 @@ class Handle:
             pointer, self.pointer = self.pointer, None
             self.left.wait_for(lambda: self.n_inside == 0)
         if pointer is not None:
-            self.lib.ag_engine_close(ffi.new("ag_engine **", pointer))
+            _free(self.lib, pointer, self.keep)
 
     @property
     def closed(self) -> bool:
         return self.pointer is None or os.getpid() != self.pid
 
     def __del__(self) -> None:
-        if getattr(self, "pointer", None) is not None:
+        if getattr(self, "pointer", None) is None or os.getpid() != self.pid:
+            return
+        if threading.get_ident() in engine_threads:
+            # An engine's thread collects garbage; were it our own, it could not wait for its own end.
+            threading.Thread(target=_free, args=(self.lib, self.pointer, self.keep), daemon=True).start()
+        else:
             self.close()
 
 

@@ -23,6 +23,8 @@ Notify = Callable[["Token | None"], None]
 """Called on the engine thread with each token, and with None at the end."""
 
 _running: set[Request] = set()
+engine_threads: set[int] = set()
+"""Threads that have called back. The garbage collector may run on them, in the middle of anything."""
 
 
 def decode(pointer: Any, n: int) -> str:
@@ -46,7 +48,8 @@ class Request:
         self.tokens: list[Token] = []
         self.answer: Answer | None = None
         self.error: BaseException | None = None
-        self.lock = threading.Lock()  # guards the three below
+        # Guards the three below. Reentrant: the collector may drop our own stream while it is held.
+        self.lock = threading.RLock()
         self.pointer: Any = None  # ag_request *, ours from submit until the end
         self.ended = False
         self.cancelled = False
@@ -77,9 +80,9 @@ class Request:
 
     def release(self) -> None:
         """Give the handle back. The lock is held."""
-        if self.pointer is not None:
-            self.lib.ag_request_release(ffi.new("ag_request **", self.pointer))
-            self.pointer = None
+        pointer, self.pointer = self.pointer, None
+        if pointer is not None:
+            self.lib.ag_request_release(ffi.new("ag_request **", pointer))
 
     def on_token(self, event: Any) -> bool:
         top = tuple(TokenLogprob(event.top[i].id, event.top[i].logprob) for i in range(event.n_top))
@@ -125,6 +128,7 @@ class Request:
 
 @ffi.callback("bool (void *, const ag_token_event *)", error=False)  # type: ignore[untyped-decorator]
 def _on_token(ctx: Any, event: Any) -> bool:
+    engine_threads.add(threading.get_ident())
     request: Request = ffi.from_handle(ctx)
     try:
         return request.on_token(event)
@@ -135,5 +139,6 @@ def _on_token(ctx: Any, event: Any) -> bool:
 
 @ffi.callback("void (void *, const ag_result *)")  # type: ignore[untyped-decorator]
 def _on_done(ctx: Any, result: Any) -> None:
+    engine_threads.add(threading.get_ident())
     request: Request = ffi.from_handle(ctx)
     request.on_done(result)
