@@ -56,11 +56,13 @@ typedef enum ag_kv_type { AG_KV_F32, AG_KV_F16, AG_KV_BF16, AG_KV_Q8_0, AG_KV_TY
 typedef struct ag_attend_args {
     const float *q;  /* row (t, g) at q + t * q_stride + g * d */
     size_t q_stride; /* floats between tokens */
-    float *out;      /* row (t, g) at out + t * out_stride + g * d */
+    float *out;      /* row (t, g) at out + t * out_stride + g * d; may be q */
     size_t out_stride;
     int n_tok;                    /* consecutive tokens of one sequence */
     int group;                    /* query heads that share this kv head */
     int d;                        /* head size, a multiple of 16 */
+    int d_v;                      /* numbers of a value, likewise; 0: d; never more than d */
+    bool v_in_k;                  /* a value is the first d_v numbers of its key; no V is stored */
     int pos0;                     /* position of token 0; token t sees keys up to pos0 + t */
     int window;                   /* 0, or how many latest keys (itself included) a token sees */
     float scale;                  /* multiplies q.k */

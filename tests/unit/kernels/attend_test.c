@@ -20,6 +20,8 @@ static int find_tiers(void **state) {
 /* One sequence: keys, values, queries and the paged cache they are stored in. */
 typedef struct scene {
     int type, d, group, ctx, window;
+    int d_v; /* 0: d */
+    bool v_in_k;
     float softcap;
     float *k, *v; /* [ctx][d] */
     float *q;     /* [ctx][group][d]: a query for every position */
@@ -77,6 +79,8 @@ static void attend(const scene *s, const ag_kernels *k, int pos0, int n_tok, int
                            .n_tok = n_tok,
                            .group = heads,
                            .d = s->d,
+                           .d_v = s->d_v,
+                           .v_in_k = s->v_in_k,
                            .pos0 = pos0,
                            .window = s->window,
                            .scale = 1 / sqrtf((float)s->d),
@@ -327,6 +331,53 @@ static void the_type_of_the_cache_only_rounds(void **state) {
         }
 }
 
+/* Values of their own, shorter than keys, and the same ones read from the keys: the same bits. */
+static void values_may_be_part_of_keys(void **state) {
+    (void)state;
+    for (int type = 0; type < AG_KV_TYPES; type++)
+        for (int t = 0; t < n_tiers; t++) {
+            const ag_kv_ops *ops = &tier[t]->kv[type];
+            scene s;
+            scene_init(&s, type, 96, 5, 70);
+            s.d_v = 64;
+            const size_t n = (size_t)s.ctx * s.group * s.d;
+            float *want = check_new(n), *got = check_new(n);
+            for (int p = 0; p < s.ctx; p++) {
+                uint8_t *block = (uint8_t *)s.blocks[p / AG_KV_BLOCK];
+                ops->store_k(block + s.k_at, s.d, p % AG_KV_BLOCK, s.k + (size_t)p * s.d);
+                ops->store_v(block + s.v_at, s.d_v, p % AG_KV_BLOCK, s.k + (size_t)p * s.d);
+            }
+            memset(want, 0, n * sizeof *want);
+            attend(&s, tier[t], 0, s.ctx, 0, s.group, want);
+            s.v_in_k = true;
+            memset(got, 0, n * sizeof *got);
+            attend(&s, tier[t], 0, s.ctx, 0, s.group, got);
+            check_same("values in keys", ops->name, want, got, n);
+            for (int r = 0; r < s.ctx * s.group; r++) /* the rest of a head is left alone */
+                assert_true(want[r * s.d + 63] != 0 && want[r * s.d + 64] == 0);
+            check_free(want, n);
+            check_free(got, n);
+            scene_free(&s);
+        }
+}
+
+/* A row's result may take the place of its query. */
+static void the_result_may_replace_the_query(void **state) {
+    (void)state;
+    for (int t = 0; t < n_tiers; t++) {
+        scene s;
+        scene_init(&s, AG_KV_F16, 64, 20, 70);
+        const size_t n = (size_t)s.ctx * s.group * s.d;
+        float *want = check_new(n);
+        store(&s, tier[t], 0, s.ctx);
+        attend(&s, tier[t], 0, s.ctx, 0, s.group, want);
+        attend(&s, tier[t], 0, s.ctx, 0, s.group, s.q);
+        check_same("in place", tier[t]->isa, want, s.q, n);
+        check_free(want, n);
+        scene_free(&s);
+    }
+}
+
 static void a_window_of_one_returns_the_own_value(void **state) {
     (void)state;
     for (int t = 0; t < n_tiers; t++) {
@@ -393,6 +444,8 @@ int main(void) {
         cmocka_unit_test(a_row_does_not_depend_on_its_company),
         cmocka_unit_test(later_keys_do_not_reach_earlier_rows),
         cmocka_unit_test(the_type_of_the_cache_only_rounds),
+        cmocka_unit_test(values_may_be_part_of_keys),
+        cmocka_unit_test(the_result_may_replace_the_query),
         cmocka_unit_test(a_window_of_one_returns_the_own_value),
         cmocka_unit_test(a_window_past_the_start_is_no_window),
         cmocka_unit_test(extremes_give_numbers),

@@ -14,9 +14,10 @@
 typedef struct strip {
     const ag_attend_args *args;
     const ag_attend_ops *ops;
+    int d_v;                  /* numbers of a value */
     int row0, n;              /* rows row0 .. row0 + n - 1; row = token * group + head */
     float *q;                 /* [n][d] times scale */
-    float *acc;               /* [n][d] */
+    float *acc;               /* [n][d_v] */
     float *k, *v;             /* [d * 32] each: a decoded block */
     float *s;                 /* [n][32] */
     float *m, *l, *corr;      /* [n] each */
@@ -59,17 +60,17 @@ static void begin(strip *s) {
         s->m[r] = -INFINITY;
         s->l[r] = 0;
     }
-    memset(s->acc, 0, (size_t)s->n * (size_t)a->d * sizeof(float));
+    memset(s->acc, 0, (size_t)s->n * (size_t)s->d_v * sizeof(float));
 }
 
 static void finish(const strip *s) {
     const ag_attend_args *a = s->args;
     for (int r = 0; r < s->n; r++) {
         int tok = (s->row0 + r) / a->group, head = (s->row0 + r) % a->group;
-        const float *from = s->acc + (size_t)r * (size_t)a->d;
+        const float *from = s->acc + (size_t)r * (size_t)s->d_v;
         float *to = a->out + (size_t)tok * a->out_stride + (size_t)head * (size_t)a->d;
         float by = 1.0f / s->l[r];
-        for (int i = 0; i < a->d; i++)
+        for (int i = 0; i < s->d_v; i++)
             to[i] = from[i] * by;
     }
 }
@@ -101,18 +102,27 @@ static int next_tile(int left, int most) {
 }
 
 static void mix_rows(strip *s, int r0, int r1, ag_attend_mix *mix, const void *v) {
-    const size_t d = (size_t)s->args->d;
+    const size_t d = (size_t)s->d_v;
     for (int r = r0; r < r1;) {
         int end = r + 1;
         while (end < r1 && s->lo[end] == s->lo[r] && s->hi[end] == s->hi[r])
             end++;
         while (r < end) {
             int n = next_tile(end - r, s->ops->tile);
-            mix(s->s + (size_t)r * AG_KV_BLOCK, s->corr + r, n, s->args->d, v, s->lo[r], s->hi[r],
+            mix(s->s + (size_t)r * AG_KV_BLOCK, s->corr + r, n, s->d_v, v, s->lo[r], s->hi[r],
                 s->acc + (size_t)r * d);
             r += n;
         }
     }
+}
+
+/* Values that are the first numbers of their keys, from the order of K to that of V: slabs of 16
+ * dimensions are turned. */
+static void take_v_of_k(const float *k, int d_v, float *v) {
+    for (int i = 0; i < d_v; i += AG_ATTEND_SLAB, k += AG_ATTEND_SLAB * AG_KV_BLOCK)
+        for (int j = 0; j < AG_KV_BLOCK; j++, v += AG_ATTEND_SLAB)
+            for (int l = 0; l < AG_ATTEND_SLAB; l++)
+                v[l] = k[l * AG_KV_BLOCK + j];
 }
 
 static void walk_block(strip *s, int block) {
@@ -123,7 +133,7 @@ static void walk_block(strip *s, int block) {
     if (r0 >= r1)
         return;
     const void *k = a->blocks[block] + a->k_at, *v = a->blocks[block] + a->v_at;
-    const bool decode = ops->decode_k && r1 - r0 >= ops->decode_from;
+    const bool decode = ops->decode_k && (a->v_in_k || r1 - r0 >= ops->decode_from);
     if (decode) {
         ops->decode_k(k, a->d, s->k);
         k = s->k;
@@ -142,15 +152,18 @@ static void walk_block(strip *s, int block) {
                            .corr = s->corr + r0,
                            .cap = a->softcap};
     ops->soften(&rows);
-    if (decode) {
-        ops->decode_v(v, a->d, s->v);
+    if (a->v_in_k) {
+        take_v_of_k(k, s->d_v, s->v);
+        v = s->v;
+    } else if (decode) {
+        ops->decode_v(v, s->d_v, s->v);
         v = s->v;
     }
     mix_rows(s, r0, r1, decode ? ops->mix_f32 : ops->mix, v);
 }
 
 void ag_attend_walk(const ag_attend_args *args, const ag_attend_ops *ops) {
-    strip s = {.args = args, .ops = ops};
+    strip s = {.args = args, .ops = ops, .d_v = args->d_v ? args->d_v : args->d};
     const int rows = args->n_tok * args->group;
     place(&s);
     for (s.row0 = 0; s.row0 < rows; s.row0 += s.n) {
