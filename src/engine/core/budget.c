@@ -48,7 +48,8 @@ ag_code ag_budget_plan(ag_budget *b, const ag_model *m, const ag_core_opts *o, a
     *b = (ag_budget){.kv_shape = {.ops = &o->kernels->kv[o->kv_type],
                                   .n_layers = c->n_layers,
                                   .n_heads = c->n_kv_heads,
-                                  .d = c->d_head}};
+                                  .d = c->d_head,
+                                  .d_v = c->mla.rank > 0 ? 0 : c->d_head}};
     bool explicit = o->max_context > 0;
     b->max_context = explicit ? o->max_context : c->n_ctx;
     b->batch_tokens = min_int(o->batch_tokens, b->max_context);

@@ -4,15 +4,16 @@
 #include "base/mem.h"
 #include "base/random.h"
 
+static size_t v_bytes(const ag_kv_shape *s) { return s->d_v > 0 ? s->ops->v_bytes(s->d_v) : 0; }
+
 size_t ag_kv_block_bytes(const ag_kv_shape *s) {
-    return (s->ops->k_bytes(s->d) + s->ops->v_bytes(s->d)) * (size_t)s->n_layers *
-           (size_t)s->n_heads;
+    return (s->ops->k_bytes(s->d) + v_bytes(s)) * (size_t)s->n_layers * (size_t)s->n_heads;
 }
 
 ag_code ag_kv_open(ag_kv *kv, const ag_kv_shape *shape, int n_blocks, ag_err *err) {
     *kv = (ag_kv){.shape = *shape,
                   .k_bytes = shape->ops->k_bytes(shape->d),
-                  .v_bytes = shape->ops->v_bytes(shape->d),
+                  .v_bytes = v_bytes(shape),
                   .block_bytes = ag_kv_block_bytes(shape),
                   .n_blocks = n_blocks,
                   .n_buckets = 64,

@@ -31,7 +31,8 @@
 typedef struct ag_kv_shape {
     const ag_kv_ops *ops;
     int n_layers, n_heads; /* kv heads */
-    int d;                 /* head size */
+    int d;                 /* numbers of a head's key */
+    int d_v;               /* of its value; 0: it is part of the key, no V is stored */
 } ag_kv_shape;
 
 /* What is known of a block. Links are block numbers, -1 for none. */

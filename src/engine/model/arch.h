@@ -37,6 +37,7 @@ typedef struct ag_arch {
     bool embed_scale;        /* embeddings are multiplied by sqrt(n_embd) */
     ag_gating gating;        /* of experts, when the file has no key */
     bool normalises_experts; /* likewise: their weights are divided by their sum */
+    bool latent;             /* attention through a cached latent vector */
     const char *post_attn;   /* tensor names inside blk.N.; NULL: no such norm */
     const char *pre_mlp;
     const char *post_mlp;

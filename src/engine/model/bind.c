@@ -56,7 +56,10 @@ static void bind_layer(ag_binder *b, int i) {
     l->slides = ag_layer_slides(&b->m->config, i);
     if (!a->post_norms_only)
         ag_bind_norm(b, i, "attn_norm", e, &l->attn_norm);
-    bind_attention(b, i, l);
+    if (b->m->config.mla.rank > 0)
+        ag_bind_mla(b, i, l);
+    else
+        bind_attention(b, i, l);
     if (a->post_attn)
         ag_bind_norm(b, i, a->post_attn, e, &l->post_attn);
     if (!a->post_norms_only)
@@ -148,8 +151,10 @@ void ag_model_close(ag_model *m) {
         ag_free_pages(AG_ROOM_WEIGHTS, m->weights, m->weight_bytes);
     if (m->vectors)
         ag_free_pages(AG_ROOM_WEIGHTS, m->vectors, m->vector_bytes);
-    for (int i = 0; m->layers && i < m->config.n_layers; i++)
+    for (int i = 0; m->layers && i < m->config.n_layers; i++) {
         ag_free(m->layers[i].moe);
+        ag_free(m->layers[i].mla);
+    }
     ag_free(m->layers);
     ag_rope_deinit(&m->rope_full);
     ag_rope_deinit(&m->rope_local);

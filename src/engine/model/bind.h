@@ -8,6 +8,7 @@ typedef struct ag_plan_matrix {
     ag_matrix *field;   /* to receive its panels */
     const ag_tensor *t; /* where the rows come from */
     uint64_t row0;      /* the first of them */
+    bool turned;        /* they are the matrix's columns */
     ag_type as;         /* the type they are packed as */
     size_t at;          /* offset of the panels in the weight memory */
 } ag_plan_matrix;
@@ -62,6 +63,10 @@ void ag_bind_rows(ag_binder *b, const ag_tensor *t, uint64_t total_rows, uint64_
  * matrix each: experts, or heads. */
 void ag_bind_slices(ag_binder *b, const ag_tensor *t, int n, int total_rows, int row0, int rows,
                     int cols, ag_matrix *fields);
+/* Rows [row0, row0 + n) of a tensor of total_rows × cols become the columns of a packed matrix of
+ * cols × n. Blocks of a quantised type run along the other way, so it becomes F16 then. */
+void ag_bind_turned(ag_binder *b, const ag_tensor *t, uint64_t total_rows, uint64_t row0, int n,
+                    int cols, ag_matrix *field);
 /* A whole tensor, computed with in float32 whatever the file's type or the wish: choosing among
  * experts is not to be rounded. */
 void ag_bind_router(ag_binder *b, int layer, const char *what, int rows, int cols,
@@ -73,7 +78,9 @@ void ag_bind_matrix(ag_binder *b, int layer, const char *what, int rows, int col
 void ag_bind_stack(ag_binder *b, int layer, const char *what, int cols, int n,
                    ag_matrix *const fields[], const int rows[]);
 
-/* The parts of a layer that have files of their own: experts (bind_moe.c). */
+/* The parts of a layer that have files of their own: experts (bind_moe.c), latent attention
+ * (bind_mla.c). */
 void ag_bind_moe(ag_binder *b, int layer, ag_layer *l);
+void ag_bind_mla(ag_binder *b, int layer, ag_layer *l);
 
 #endif

@@ -127,7 +127,8 @@ static void plan_matrix(ag_binder *b, const ag_tensor *t, uint64_t row0, int row
                              &b->plan->matrices_room, sizeof *e);
     if (!e)
         return;
-    *e = (ag_plan_matrix){field, t, row0, as, b->plan->weight_bytes};
+    *e = (ag_plan_matrix){
+        .field = field, .t = t, .row0 = row0, .as = as, .at = b->plan->weight_bytes};
     b->plan->weight_bytes += (size_t)field->n_panels * field->panel_bytes;
 }
 
@@ -153,6 +154,20 @@ void ag_bind_slices(ag_binder *b, const ag_tensor *t, int n, int total_rows, int
     for (int i = 0; i < n && !b->code; i++)
         plan_matrix(b, t, (uint64_t)i * (uint64_t)total_rows + (uint64_t)row0, rows, cols,
                     type_of(b, t), &fields[i]);
+}
+
+void ag_bind_turned(ag_binder *b, const ag_tensor *t, uint64_t total_rows, uint64_t row0, int n,
+                    int cols, ag_matrix *field) {
+    if (b->code || !ag_bind_decodable(b, t))
+        return;
+    if (t->n_dims != 2 || t->dim[0] != (uint64_t)cols || t->dim[1] != total_rows) {
+        ag_bind_wrong_shape(b, t, (uint64_t)cols, total_rows);
+        return;
+    }
+    ag_type as = type_of(b, t);
+    plan_matrix(b, t, row0, cols, n, ag_type_find(as)->block == 1 ? as : AG_T_F16, field);
+    if (!b->code)
+        b->plan->matrices[b->plan->n_matrices - 1].turned = true;
 }
 
 void ag_bind_router(ag_binder *b, int layer, const char *what, int rows, int cols,

@@ -70,9 +70,6 @@ static ag_code read_sizes(const ag_source *src, ag_model_config *c, ag_err *err)
         (code = ag_arch_key_size(src, a, "attention.key_length", false, 4096, &c->d_head, err)) ||
         (code = ag_arch_key_size(src, a, "context_length", false, AG_MAX_CONTEXT, &c->n_ctx, err)))
         return code;
-    int d_value = c->d_head;
-    if ((code = ag_arch_key_size(src, a, "attention.value_length", false, 4096, &d_value, err)))
-        return code;
     uint32_t nextn = 0;
     if ((code = ag_arch_key_u32(src, a, "nextn_predict_layers", false, &nextn, err)))
         return code;
@@ -80,6 +77,16 @@ static ag_code read_sizes(const ag_source *src, ag_model_config *c, ag_err *err)
         return ag_fail(err, AG_E_FORMAT, "%s: nextn_predict_layers is %u of %d blocks",
                        ag_source_path(src), nextn, c->n_layers);
     c->n_layers -= (int)nextn; /* the last blocks only predict further tokens */
+    return AG_OK;
+}
+
+/* What plain attention needs of the sizes of heads. */
+static ag_code check_heads(const ag_source *src, const ag_model_config *c, ag_err *err) {
+    int d_value = c->d_head;
+    ag_code code =
+        ag_arch_key_size(src, c->arch, "attention.value_length", false, 4096, &d_value, err);
+    if (code)
+        return code;
     if (c->n_heads % c->n_kv_heads)
         return ag_fail(err, AG_E_FORMAT, "%s: %d query heads cannot share %d kv heads",
                        ag_source_path(src), c->n_heads, c->n_kv_heads);
@@ -145,8 +152,18 @@ static ag_code read_scales(const ag_source *src, ag_model_config *c, ag_err *err
     c->rms_eps = 1e-5f;
     /* Gemma 3 27B, told by its 62 layers, scales by hidden size over heads. */
     int base = a->embed_scale && c->n_layers == 62 ? c->n_embd / c->n_heads : c->d_head;
+    if (c->mla.rank > 0)
+        base = c->mla.nope + c->mla.rope;
     c->attn_scale = 1.0f / sqrtf((float)base);
+    float log_mul = 0, factor = 1;
     ag_code code;
+    if ((code = ag_yarn_log_multiplier(src, a, &log_mul, err)) ||
+        (code = ag_arch_key_f32(src, a, "rope.scaling.factor", false, &factor, err)))
+        return code;
+    if (log_mul != 0 && factor > 1) {
+        float m = 1.0f + log_mul * logf(factor);
+        c->attn_scale *= m * m;
+    }
     if ((code =
              ag_arch_key_f32(src, a, "attention.layer_norm_rms_epsilon", true, &c->rms_eps, err)) ||
         (code = ag_arch_key_f32(src, a, "attention.scale", false, &c->attn_scale, err)) ||
@@ -204,9 +221,11 @@ ag_code ag_model_config_read(const ag_source *src, ag_model_config *c, ag_err *e
         return ag_fail(err, AG_E_UNSUPPORTED,
                        "%s: architecture \"%.*s\" is not supported; supported: %s",
                        ag_source_path(src), AG_SPAN(ag_span_sub(name, 0, 64)), ag_arch_supported());
-    if ((code = read_sizes(src, c, err)) || (code = read_window(src, c, err)) ||
-        (code = read_rotation(src, c, err)) || (code = read_scales(src, c, err)) ||
-        (code = read_multipliers(src, c, err)) || (code = ag_moe_config_read(src, c, err)))
+    if ((code = read_sizes(src, c, err)) ||
+        (code = c->arch->latent ? ag_mla_config_read(src, c, err) : check_heads(src, c, err)) ||
+        (code = read_window(src, c, err)) || (code = read_rotation(src, c, err)) ||
+        (code = read_scales(src, c, err)) || (code = read_multipliers(src, c, err)) ||
+        (code = ag_moe_config_read(src, c, err)))
         return code;
     return AG_OK;
 }

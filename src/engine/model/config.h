@@ -18,6 +18,17 @@ typedef struct ag_moe_config {
     float scale;    /* and multiplied by this */
 } ag_moe_config;
 
+/* Latent attention (config_mla.c): a token is cached as one vector of R numbers, from which keys
+ * and values of all heads could be computed, and one rotated key that all heads share. Heads look
+ * at these as at a single key of d_head = R + rope numbers, whose first R are the value. */
+typedef struct ag_mla_config {
+    int rank;   /* R; 0: plain attention */
+    int q_rank; /* of the query; 0: it has none */
+    int nope;   /* numbers of a head's query and key that do not rotate */
+    int rope;   /* and that do */
+    int value;  /* numbers of a head's value */
+} ag_mla_config;
+
 typedef struct ag_model_config {
     const ag_arch *arch;
     int n_layers;
@@ -40,6 +51,7 @@ typedef struct ag_model_config {
     bool half_pairs;      /* rotary partners (f, f + rot/2) instead of (2f, 2f+1) */
     int rot;              /* leading elements of a head that rotate */
     ag_moe_config moe;
+    ag_mla_config mla;
 } ag_model_config;
 
 /* AG_E_UNSUPPORTED (architecture; the message lists the supported ones), AG_E_FORMAT,
@@ -60,6 +72,13 @@ ag_code ag_arch_key_f32(const ag_source *src, const ag_arch *a, const char *key,
  * When the key is absent and not required, *out stays. */
 ag_code ag_arch_key_size(const ag_source *src, const ag_arch *a, const char *key, bool required,
                          uint32_t max, int *out, ag_err *err) AG_MUST_USE;
+/* Fill c->mla, and the sizes of heads that follow from it; c has the file's own sizes. AG_E_FORMAT,
+ * AG_E_UNSUPPORTED. */
+ag_code ag_mla_config_read(const ag_source *src, ag_model_config *c, ag_err *err) AG_MUST_USE;
+/* What YaRN adds to the scale of scores in models that say so, "rope.scaling.yarn_log_multiplier":
+ * the factor by which log(scaling factor) counts. 0: nothing. */
+ag_code ag_yarn_log_multiplier(const ag_source *src, const ag_arch *a, float *out,
+                               ag_err *err) AG_MUST_USE;
 /* Fill c->moe; everything else is read before. AG_E_FORMAT, AG_E_UNSUPPORTED. */
 ag_code ag_moe_config_read(const ag_source *src, ag_model_config *c, ag_err *err) AG_MUST_USE;
 

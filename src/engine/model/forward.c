@@ -89,57 +89,18 @@ static void activate_row(const ag_pass *p, int row) {
     ag_quantise_row(p, row, f);
 }
 
-/* ---- attention --------------------------------------------------------------------------------
- */
-
-static int tiles_of(const ag_run *r) { return (r->n + AG_ATTEND_TILE - 1) / AG_ATTEND_TILE; }
-
-/* Chunks go through runs, tiles of a run, kv heads; late tiles see the most keys and come first,
- * so that the long ones are not left for the end. */
-static void attend_chunk(void *ctx, int chunk, int worker) {
-    const ag_pass *p = ctx;
-    const ag_model_config *c = &p->m->config;
-    int head = chunk % c->n_kv_heads, tile = chunk / c->n_kv_heads, run = 0;
-    while (tile >= tiles_of(&p->runs[run]))
-        tile -= tiles_of(&p->runs[run++]);
-    const ag_run *r = &p->runs[run];
-    tile = tiles_of(r) - 1 - tile;
-    int first = tile * AG_ATTEND_TILE,
-        n = r->n - first < AG_ATTEND_TILE ? r->n - first : AG_ATTEND_TILE;
-    int group = c->n_heads / c->n_kv_heads, row = r->row0 + first;
-    const ag_kv *kv = r->kv->kv;
-    size_t k_at = ag_kv_at(kv, p->layer_no, head);
-    kv->shape.ops->attend(&(ag_attend_args){
-        .q = ag_row_wide(p, row) + head * group * c->d_head,
-        .q_stride = p->s->wide_stride,
-        .out = ag_row_x(p, row) + head * group * c->d_head,
-        .out_stride = p->s->x_stride,
-        .n_tok = n,
-        .group = group,
-        .d = c->d_head,
-        .pos0 = r->pos0 + first,
-        .window = p->layer->slides ? c->window : 0,
-        .scale = c->attn_scale,
-        .softcap = c->attn_softcap,
-        .blocks = (const uint8_t *const *)r->kv->at,
-        .k_at = k_at,
-        .v_at = k_at + kv->k_bytes,
-        .scratch = p->s->attend + (size_t)worker * p->s->attend_stride,
-    });
-}
-
-static void attend_all(const ag_pass *p) {
-    int tiles = 0;
-    for (int i = 0; i < p->n_runs; i++)
-        tiles += tiles_of(&p->runs[i]);
-    ag_pool_run(p->pool, tiles * p->m->config.n_kv_heads, attend_chunk, (void *)(uintptr_t)p);
-}
-
 /* ---- the layer --------------------------------------------------------------------------------
  */
 
 static void want_attention_input(ag_pass *p, const ag_layer *l) {
-    ag_pass_wants(p, (const ag_matrix *const[]){&l->q, &l->k, &l->v}, 3);
+    const ag_mla *x = l->mla;
+    if (x)
+        ag_pass_wants(
+            p,
+            (const ag_matrix *const[]){p->m->config.mla.q_rank > 0 ? &x->q_a : &x->q_b, &x->kv_a},
+            2);
+    else
+        ag_pass_wants(p, (const ag_matrix *const[]){&l->q, &l->k, &l->v}, 3);
 }
 
 static void want_mlp_input(ag_pass *p, const ag_layer *l) {
@@ -151,8 +112,8 @@ static void want_mlp_input(ag_pass *p, const ag_layer *l) {
                       p->m->config.moe.n_ff_shared > 0 ? 4 : 2);
 }
 
-/* Reads x = pre_attn(h); leaves x = pre_mlp(h) after the attention was added. */
-static void attention_half(ag_pass *p) {
+/* Leaves y = attention(x). */
+static void plain_attention(ag_pass *p) {
     const ag_model_config *c = &p->m->config;
     const ag_layer *l = p->layer;
     ag_scratch *s = p->s;
@@ -163,14 +124,22 @@ static void attention_half(ag_pass *p) {
                                               {&l->v, v, s->wide_stride}},
                      3);
     ag_for_rows(p, p->n_rows, rotate_row);
-    attend_all(p);
+    ag_pass_attend(p, s->wide, s->wide_stride, s->x, s->x_stride);
     ag_pass_wants(p, (const ag_matrix *const[]){&l->o}, 1);
     if (p->want_q8)
         ag_for_rows(p, p->n_rows, quantise_attention_row);
     ag_pass_multiply(p, (const ag_matmul_item[]){{&l->o, s->y, (size_t)c->n_embd}}, 1);
-    want_mlp_input(p, l);
-    p->post_norm = l->post_attn;
-    p->norm = l->pre_mlp;
+}
+
+/* Reads x = pre_attn(h); leaves x = pre_mlp(h) after the attention was added. */
+static void attention_half(ag_pass *p) {
+    if (p->layer->mla)
+        ag_forward_mla(p);
+    else
+        plain_attention(p);
+    want_mlp_input(p, p->layer);
+    p->post_norm = p->layer->post_attn;
+    p->norm = p->layer->pre_mlp;
     ag_for_rows(p, p->n_rows, add_row);
 }
 

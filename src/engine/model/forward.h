@@ -26,23 +26,22 @@ typedef struct ag_run {
 /* Working memory of the layers with experts. A pair is a row with one of its experts; pairs are
  * numbered by expert. P = max_pairs; k = config.moe.n_used; Fx = config.moe.n_ff. */
 typedef struct ag_moe_scratch {
-    int max_pairs;              /* that are computed together, in one wave */
-    int wave0, wave1;           /* pairs of the present wave */
-    float *scores;              /* [T, n_experts] */
-    int *expert;                /* [T, k] chosen, ascending */
-    float *weight;              /* [T, k] */
-    int *place;                 /* [T, k] their pairs */
-    int *row;                   /* [T * k] pair → row */
-    int *first;                 /* [n_experts + 1] first pair of each expert */
-    float *in;                  /* [P, in_stride]: x gathered, then act(gate) * up */
-    uint8_t *in8;               /* [P, in8_stride] the same, quantised */
-    float *out;                 /* [P, out_stride]: gate|up, then down */
-    float *shared;              /* [T, E] output of the shared expert */
-    size_t in_stride;           /* floats */
-    size_t in8_stride;          /* bytes */
-    size_t out_stride;          /* floats */
-    struct ag_matmul_job *jobs; /* [2 * n_experts + 2] */
-    _Atomic uint64_t *uses;     /* [n_layers, n_experts] rows so far; others may read */
+    int max_pairs;          /* that are computed together, in one wave */
+    int wave0, wave1;       /* pairs of the present wave */
+    float *scores;          /* [T, n_experts] */
+    int *expert;            /* [T, k] chosen, ascending */
+    float *weight;          /* [T, k] */
+    int *place;             /* [T, k] their pairs */
+    int *row;               /* [T * k] pair → row */
+    int *first;             /* [n_experts + 1] first pair of each expert */
+    float *in;              /* [P, in_stride]: x gathered, then act(gate) * up */
+    uint8_t *in8;           /* [P, in8_stride] the same, quantised */
+    float *out;             /* [P, out_stride]: gate|up, then down */
+    float *shared;          /* [T, E] output of the shared expert */
+    size_t in_stride;       /* floats */
+    size_t in8_stride;      /* bytes */
+    size_t out_stride;      /* floats */
+    _Atomic uint64_t *uses; /* [n_layers, n_experts] rows so far; others may read */
 } ag_moe_scratch;
 
 /* Working memory of a step, planned once for the largest one. Shapes with T = max_rows. */
@@ -63,7 +62,12 @@ typedef struct ag_scratch {
     float *attend;          /* [threads, attend_stride] */
     size_t attend_stride;   /* floats */
     float *logits;          /* [max_logits, n_vocab] */
-    ag_moe_scratch moe;     /* unset in models without experts */
+    float *latent;          /* [T, latent_stride]: H heads of d_head; only with latent attention */
+    size_t latent_stride;   /* floats */
+    uint8_t *head8;         /* [T, head8_stride]: what a head's matrix reads, quantised */
+    size_t head8_stride;    /* bytes */
+    struct ag_matmul_job *jobs; /* as many as experts or heads make */
+    ag_moe_scratch moe;         /* unset in models without experts */
 } ag_scratch;
 
 /* Bytes that ag_scratch_init() will take. */

@@ -94,16 +94,17 @@ static void widen(const ag_pass *p, int e0, int e1, bool shared) {
                 j.x = p->s->x;
                 j.x8 = p->s->x8;
             }
-            s->jobs[n++] = j;
+            p->s->jobs[n++] = j;
         }
     }
     if (shared) {
         float *wide = p->s->wide;
-        s->jobs[n++] = ag_pass_job(p, (ag_matmul_item){&x->shared_gate, wide, p->s->wide_stride});
-        s->jobs[n++] = ag_pass_job(
+        p->s->jobs[n++] =
+            ag_pass_job(p, (ag_matmul_item){&x->shared_gate, wide, p->s->wide_stride});
+        p->s->jobs[n++] = ag_pass_job(
             p, (ag_matmul_item){&x->shared_up, wide + x->shared_gate.rows, p->s->wide_stride});
     }
-    ag_matmul_run(p->pool, s->jobs, n);
+    ag_matmul_run(p->pool, p->s->jobs, n);
 }
 
 /* Pairs of the wave first, then the rows of the shared expert. */
@@ -132,12 +133,12 @@ static void narrow(const ag_pass *p, int e0, int e1, bool shared) {
     for (int e = e0; e < e1; e++) {
         int rows = s->first[e + 1] - s->first[e];
         if (rows > 0)
-            s->jobs[n++] = pair_job(s, &x->down[e], s->first[e] - s->wave0, rows, 0);
+            p->s->jobs[n++] = pair_job(s, &x->down[e], s->first[e] - s->wave0, rows, 0);
     }
     if (shared)
-        s->jobs[n++] = ag_pass_job(
+        p->s->jobs[n++] = ag_pass_job(
             p, (ag_matmul_item){&x->shared_down, s->shared, (size_t)p->m->config.n_embd});
-    ag_matmul_run(p->pool, s->jobs, n);
+    ag_matmul_run(p->pool, p->s->jobs, n);
 }
 
 /* y += weight * what the row's experts of this wave say; in the last wave the shared one too. */

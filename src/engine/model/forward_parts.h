@@ -59,6 +59,12 @@ ag_matmul_job ag_pass_job(const ag_pass *p, ag_matmul_item item);
 /* The rows of x times n matrices, at most AG_GROUP_MAX. */
 void ag_pass_multiply(const ag_pass *p, const ag_matmul_item *items, int n);
 
+/* Attention of every row's query heads (each d_head numbers, as results are) over the keys it sees;
+ * out may be q (forward_attend.c). */
+void ag_pass_attend(const ag_pass *p, const float *q, size_t q_stride, float *out,
+                    size_t out_stride);
+/* Leaves y = latent attention of x; reads x and, where wanted, x8 (forward_mla.c). */
+void ag_forward_mla(ag_pass *p);
 /* Leaves y = the experts' mlp of x; reads x and, where wanted, x8 (forward_moe.c). */
 void ag_forward_moe(const ag_pass *p);
 

@@ -15,7 +15,7 @@ typedef struct packing {
     size_t temp_bytes;
 } packing;
 
-/* Working memory of a thread for one panel: its rows as the source gives them, as float32, and
+/* Working memory of a thread for one panel: rows as the source gives them, as float32, and
  * re-encoded; each part begins at a multiple of 64 bytes. */
 typedef struct panel_room {
     size_t wide, narrow, end; /* offsets; the rows themselves are at 0 */
@@ -24,20 +24,36 @@ typedef struct panel_room {
 static size_t round64(size_t n) { return (n + 63) & ~(size_t)63; }
 
 static bool changes_type(const ag_plan_matrix *e) {
-    return e->as != e->t->type && e->as != e->t->keep;
+    return e->turned || (e->as != e->t->type && e->as != e->t->keep);
 }
 
 static panel_room room_of(const ag_plan_matrix *e) {
     size_t n = (size_t)e->field->ops->panel * (size_t)e->field->cols;
+    size_t read = e->turned ? (size_t)e->t->dim[0] : n; /* elements read at a time */
     panel_room r = {0};
     if (e->t->view)
-        r.wide = round64(ag_type_bytes(changes_type(e) ? e->t->type : e->as, n));
+        r.wide = round64(ag_type_bytes(changes_type(e) ? e->t->type : e->as, read));
     r.narrow = r.end = r.wide;
     if (changes_type(e)) {
-        r.narrow = r.wide + round64(n * sizeof(float));
+        r.narrow = r.wide + round64((e->turned ? n + read : n) * sizeof(float));
         r.end = r.narrow + round64(ag_type_bytes(e->as, n));
     }
     return r;
+}
+
+/* wide[rows, cols] = the elements [row, row + rows) of each of the tensor's rows that are columns
+ * here. Only the blocks that hold them are decoded, behind wide. */
+static void read_turned(const ag_plan_matrix *e, int row, int rows, uint8_t *temp, float *wide) {
+    size_t block = ag_type_find(e->t->type)->block, cols = (size_t)e->field->cols;
+    size_t from = (size_t)row / block * block;
+    size_t n = ((size_t)(row + rows) + block - 1) / block * block - from;
+    float *line = wide + (size_t)e->field->ops->panel * cols;
+    for (size_t i = 0; i < cols; i++) {
+        const uint8_t *src = ag_tensor_read(e->t, e->row0 + i, 1, e->t->type, temp);
+        ag_type_decode(e->t->type, src + ag_type_bytes(e->t->type, from), line, n);
+        for (int r = 0; r < rows; r++)
+            wide[(size_t)r * cols + i] = line[(size_t)(row + r) - from];
+    }
 }
 
 /* Rows [row, row + rows) of the matrix in the format they are packed from. */
@@ -49,8 +65,11 @@ static const void *rows_to_pack(const packing *p, int row, int rows, uint8_t *te
     panel_room r = room_of(e);
     size_t n = (size_t)rows * (size_t)e->field->cols;
     float *wide = (float *)(void *)(temp + r.wide);
-    const void *src = ag_tensor_read(e->t, at, (size_t)rows, e->t->type, temp);
-    ag_type_decode(e->t->type, src, wide, n);
+    if (e->turned)
+        read_turned(e, row, rows, temp, wide);
+    else
+        ag_type_decode(e->t->type, ag_tensor_read(e->t, at, (size_t)rows, e->t->type, temp), wide,
+                       n);
     ag_type_encode(e->as, wide, temp + r.narrow, n);
     return temp + r.narrow;
 }

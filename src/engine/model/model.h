@@ -35,11 +35,26 @@ typedef struct ag_moe {
     ag_matrix matrices[];  /* [3 * n_experts], where gate, up and down lie */
 } ag_moe;
 
+/* Latent attention of a layer: sizes as in config.mla. The matrices that would make keys and values
+ * of the cached vector are absorbed: k_b takes a head's query to where it meets that vector itself,
+ * v_b makes the head's output of the weighted vectors. */
+typedef struct ag_mla {
+    ag_matrix q_a;          /* [q_rank, E]; unset when the query has no rank */
+    const float *q_a_norm;  /* [q_rank] or NULL */
+    ag_matrix q_b;          /* [H * (nope + rope), q_rank or E] */
+    ag_matrix kv_a;         /* [R + rope, E] */
+    const float *kv_a_norm; /* [R] */
+    ag_matrix *k_b;         /* [H] of [R, nope] */
+    ag_matrix *v_b;         /* [H] of [value, R] */
+    ag_matrix matrices[];   /* [2 * H], where k_b and v_b lie */
+} ag_mla;
+
 typedef struct ag_layer {
     const float *attn_norm;       /* [E] or NULL */
-    ag_matrix q, k, v;            /* [H*D, E], [K*D, E], [K*D, E] */
+    ag_matrix q, k, v;            /* [H*D, E], [K*D, E], [K*D, E]; unset with latent attention */
     const float *q_norm, *k_norm; /* before the rotation: [D] a head, or of all heads, or NULL */
-    ag_matrix o;                  /* [E, H*D] */
+    ag_mla *mla;                  /* owned; NULL: plain attention */
+    ag_matrix o;                  /* [E, H*D], or [E, H*value] with latent attention */
     const float *post_attn;       /* [E] or NULL */
     const float *pre_mlp;         /* [E] or NULL */
     ag_matrix gate, up;           /* [F, E]; unset in a layer with experts */

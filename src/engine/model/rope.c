@@ -12,6 +12,7 @@ typedef struct scaling {
     uint32_t old_ctx;
     float beta_fast, beta_slow;
     float attn_factor; /* 0: the file gives none */
+    float log_mul;     /* not 0: YaRN's factor is in the scale of scores (config.c) */
 } scaling;
 
 static ag_code read_scaling(const ag_source *src, const ag_model_config *c, scaling *s,
@@ -31,6 +32,7 @@ static ag_code read_scaling(const ag_source *src, const ag_model_config *c, scal
         (code = ag_arch_key_u32(src, a, "rope.scaling.original_context_length", false, &s->old_ctx,
                                 err)) ||
         (code = ag_arch_key_f32(src, a, "rope.scaling.attn_factor", false, &s->attn_factor, err)) ||
+        (code = ag_yarn_log_multiplier(src, a, &s->log_mul, err)) ||
         (code =
              ag_arch_key_f32(src, a, "rope.scaling.yarn_beta_fast", false, &s->beta_fast, err)) ||
         (code = ag_arch_key_f32(src, a, "rope.scaling.yarn_beta_slow", false, &s->beta_slow, err)))
@@ -78,7 +80,7 @@ static void apply_yarn(const scaling *s, int rot, float theta, ag_rope *r) {
         r->inv[f] = r->inv[f] / s->factor * ramp + r->inv[f] * (1 - ramp);
     }
     r->magnify = s->attn_factor > 0 ? s->attn_factor : 1;
-    if (s->factor > 1)
+    if (s->factor > 1 && s->log_mul == 0)
         r->magnify *= (float)(0.1 * log((double)s->factor) + 1.0);
 }
 

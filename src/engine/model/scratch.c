@@ -40,8 +40,26 @@ static void plan_moe(ag_moe_scratch *s, uint8_t *memory, size_t *at, const ag_mo
     s->in8 = carve(memory, at, pairs * s->in8_stride);
     s->out = carve(memory, at, pairs * s->out_stride * sizeof(float));
     s->shared = carve(memory, at, m->n_ff_shared > 0 ? t * e * sizeof(float) : 0);
-    s->jobs = carve(memory, at, (2 * n + 2) * sizeof *s->jobs);
     s->uses = carve(memory, at, (size_t)c->n_layers * n * sizeof *s->uses);
+}
+
+static size_t plan_mla(ag_scratch *s, uint8_t *memory, size_t at, const ag_model_config *c) {
+    size_t t = (size_t)s->max_rows, heads = (size_t)c->n_heads;
+    int widest = c->mla.rank > c->mla.nope ? c->mla.rank : c->mla.nope;
+    s->latent_stride = round_up(heads * (size_t)c->d_head, 16);
+    s->head8_stride = heads * ag_act_q8_bytes(widest);
+    s->latent = carve(memory, &at, t * s->latent_stride * sizeof(float));
+    s->head8 = carve(memory, &at, t * s->head8_stride);
+    return at;
+}
+
+/* Floats of a row of wide that attention wants. */
+static size_t widest_attention(const ag_model_config *c) {
+    size_t h = (size_t)c->n_heads, d = (size_t)c->d_head;
+    if (c->mla.rank == 0)
+        return (h + 2 * (size_t)c->n_kv_heads) * d;
+    size_t q = h * (size_t)(c->mla.nope + c->mla.rope);
+    return max_size(q, (size_t)c->mla.q_rank) + d;
 }
 
 /* The widest plain mlp or shared expert. */
@@ -57,13 +75,15 @@ static size_t plan(ag_scratch *s, uint8_t *memory, const ag_model *m, const ag_k
                    int threads) {
     const ag_model_config *c = &m->config;
     size_t t = (size_t)s->max_rows, e = (size_t)c->n_embd, f = widest_mlp(m);
-    size_t qd = (size_t)c->n_heads * (size_t)c->d_head;
-    size_t kd = (size_t)c->n_kv_heads * (size_t)c->d_head, half = (size_t)c->rot / 2;
+    /* what the output projection reads */
+    size_t qd = (size_t)c->n_heads * (size_t)(c->mla.rank > 0 ? c->mla.value : c->d_head);
+    size_t half = (size_t)c->rot / 2;
+    qd = max_size(qd, (size_t)c->mla.q_rank);
     int widest = (int)max_size(e, max_size(qd, f)), group = c->n_heads / c->n_kv_heads;
     size_t at = 0;
     s->x_stride = ((size_t)widest + 15) / 16 * 16;
     s->x8_stride = ag_act_q8_bytes((widest + 31) / 32 * 32);
-    s->wide_stride = (max_size(qd + 2 * kd, 2 * f) + 15) / 16 * 16;
+    s->wide_stride = (max_size(widest_attention(c), 2 * f) + 15) / 16 * 16;
     s->attend_stride = (kv->attend_scratch(AG_ATTEND_TILE, group, c->d_head) + 15) / 16 * 16;
     s->h = carve(memory, &at, t * e * sizeof(float));
     s->x = carve(memory, &at, t * s->x_stride * sizeof(float));
@@ -77,6 +97,12 @@ static size_t plan(ag_scratch *s, uint8_t *memory, const ag_model *m, const ag_k
     s->run_of = carve(memory, &at, t * sizeof(int));
     s->attend = carve(memory, &at, (size_t)threads * s->attend_stride * sizeof(float));
     s->logits = carve(memory, &at, (size_t)s->max_logits * (size_t)c->n_vocab * sizeof(float));
+    size_t jobs = c->moe.n_experts > 0 ? 2 * (size_t)c->moe.n_experts + 2 : 0;
+    if (c->mla.rank > 0)
+        jobs = max_size(jobs, (size_t)c->n_heads);
+    s->jobs = carve(memory, &at, jobs * sizeof *s->jobs);
+    if (c->mla.rank > 0)
+        at = plan_mla(s, memory, at, c);
     if (c->moe.n_experts > 0)
         plan_moe(&s->moe, memory, &at, c, t);
     return at;

@@ -11,7 +11,7 @@ static size_t bytes64(int d) {
 }
 
 static const ag_kv_ops ops = {.name = "test", .k_bytes = bytes64, .v_bytes = bytes64};
-static const ag_kv_shape shape = {.ops = &ops, .n_layers = 2, .n_heads = 1, .d = 16};
+static const ag_kv_shape shape = {.ops = &ops, .n_layers = 2, .n_heads = 1, .d = 16, .d_v = 16};
 
 #define BLOCK AG_KV_BLOCK
 

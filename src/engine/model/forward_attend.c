@@ -1,0 +1,73 @@
+/* Attention of all rows over their sequences' blocks, as one operation of the pool. */
+#include "model/forward_parts.h"
+
+typedef struct operation {
+    const ag_pass *p;
+    const float *q;
+    size_t q_stride;
+    float *out;
+    size_t out_stride;
+    int parts; /* that the query heads of a kv head are divided into */
+    int each;  /* heads in a part */
+} operation;
+
+static int tiles_of(const ag_run *r) { return (r->n + AG_ATTEND_TILE - 1) / AG_ATTEND_TILE; }
+
+/* Chunks go through runs, tiles of a run, kv heads, parts; late tiles see the most keys and come
+ * first, so that the long ones are not left for the end. */
+static void attend_chunk(void *ctx, int chunk, int worker) {
+    const operation *o = ctx;
+    const ag_pass *p = o->p;
+    const ag_model_config *c = &p->m->config;
+    int part = chunk % o->parts, head = chunk / o->parts % c->n_kv_heads;
+    int tile = chunk / o->parts / c->n_kv_heads, run = 0;
+    while (tile >= tiles_of(&p->runs[run]))
+        tile -= tiles_of(&p->runs[run++]);
+    const ag_run *r = &p->runs[run];
+    tile = tiles_of(r) - 1 - tile;
+    int first = tile * AG_ATTEND_TILE;
+    int n = r->n - first < AG_ATTEND_TILE ? r->n - first : AG_ATTEND_TILE;
+    int group = c->n_heads / c->n_kv_heads, from = part * o->each;
+    size_t row = (size_t)(r->row0 + first), at = (size_t)((head * group + from) * c->d_head);
+    const ag_kv *kv = r->kv->kv;
+    size_t k_at = ag_kv_at(kv, p->layer_no, head);
+    kv->shape.ops->attend(&(ag_attend_args){
+        .q = o->q + row * o->q_stride + at,
+        .q_stride = o->q_stride,
+        .out = o->out + row * o->out_stride + at,
+        .out_stride = o->out_stride,
+        .n_tok = n,
+        .group = group - from < o->each ? group - from : o->each,
+        .d = c->d_head,
+        .d_v = c->mla.rank,
+        .v_in_k = c->mla.rank > 0,
+        .pos0 = r->pos0 + first,
+        .window = p->layer->slides ? c->window : 0,
+        .scale = c->attn_scale,
+        .softcap = c->attn_softcap,
+        .blocks = (const uint8_t *const *)r->kv->at,
+        .k_at = k_at,
+        .v_at = k_at + kv->k_bytes,
+        .scratch = p->s->attend + (size_t)worker * p->s->attend_stride,
+    });
+}
+
+/* Heads that share keys read them together, unless threads would be left without work: parts of
+ * them then read the keys again. Rows are independent, so this changes no result. */
+void ag_pass_attend(const ag_pass *p, const float *q, size_t q_stride, float *out,
+                    size_t out_stride) {
+    const ag_model_config *c = &p->m->config;
+    int tiles = 0, group = c->n_heads / c->n_kv_heads, threads = ag_pool_threads(p->pool);
+    for (int i = 0; i < p->n_runs; i++)
+        tiles += tiles_of(&p->runs[i]);
+    int chunks = tiles * c->n_kv_heads, wish = (threads + chunks - 1) / chunks;
+    int each = (group + wish - 1) / wish;
+    operation o = {.p = p,
+                   .q = q,
+                   .q_stride = q_stride,
+                   .out = out,
+                   .out_stride = out_stride,
+                   .parts = (group + each - 1) / each,
+                   .each = each};
+    ag_pool_run(p->pool, chunks * o.parts, attend_chunk, &o);
+}
