@@ -34,18 +34,7 @@ bool ag_hf_flag(const json_t *object, const char *key, bool missing) {
 
 /* Parse a file's bytes; *out stays NULL when there is no such file. */
 static ag_code parse_json(const char *name, ag_span bytes, json_t **out, ag_err *err) {
-    if (!bytes.p)
-        return AG_OK;
-    json_error_t e;
-    *out = json_loadb(bytes.p, bytes.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
-    if (!*out && json_error_code(&e) == json_error_out_of_memory)
-        return ag_fail(err, AG_E_NOMEM, "out of memory while reading %s", name);
-    if (!*out)
-        return ag_fail(err, AG_E_FORMAT, "%s: line %d, column %d: %s", name, e.line, e.column,
-                       e.text);
-    if (!json_is_object(*out))
-        return ag_fail(err, AG_E_FORMAT, "%s: expected an object", name);
-    return AG_OK;
+    return bytes.p ? ag_json_parse(bytes, name, out, err) : AG_OK;
 }
 
 /* ---- tokens ---------------------------------------------------------------------------------- */
@@ -394,9 +383,11 @@ static ag_code read_file(const char *folder, size_t i, ag_buf *b, ag_err *err) {
     ag_buf_init(&path, AG_ROOM_LOAD, 1 << 16);
     ag_buf_addf(&path, "%s/%s", folder, file_list[i].name);
     const char *p = ag_buf_cstr(&path);
-    ag_code code = p ? ag_file_read(p, b, err) : ag_buf_check(&path, "path", err);
-    if (!p && code == AG_OK)
+    ag_code code = ag_buf_check(&path, "path", err);
+    if (code == AG_OK && !p)
         code = ag_fail(err, AG_E_NOMEM, "out of memory for a path");
+    if (code == AG_OK)
+        code = ag_file_read(p, b, err);
     ag_buf_deinit(&path);
     return code;
 }

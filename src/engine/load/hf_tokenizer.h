@@ -2,7 +2,7 @@
  *
  * Which files count: tokenizer.json, else tokenizer.model (SentencePiece), else vocab.txt
  * (WordPiece); the others only add to it. What GGUF cannot say goes into keys of our own, which
- * text/ reads and other programs ignore:
+ * text/ reads and other programs ignore (docs/formats.md):
  *   autoglm.tokenizer.ignore_merges  bool    a word that is a token is taken whole
  *   autoglm.tokenizer.nfc            bool    text is brought to NFC first
  *   autoglm.tokenizer.by_rules       bool    SentencePiece-like: merges count, not scores

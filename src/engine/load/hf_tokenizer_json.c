@@ -271,9 +271,12 @@ ag_code ag_hf_read_json(ag_hf_vocab *v, const json_t *root, ag_err *err) {
     ag_code code = read_parts(v, root, err);
     if (code != AG_OK)
         return ag_err_wrap(err, code, "tokenizer.json");
-    /* One expression has two names, for models with different other habits in llama.cpp. */
-    if (v->kind == AG_HF_BPE && strcmp(v->pre, "llama-bpe") == 0 &&
-        ag_hf_find(v, ag_str("[gMASK]")) >= 0)
-        v->pre = "glm4";
+    /* One expression has several names, for models with different other habits. */
+    if (v->kind == AG_HF_BPE && strcmp(v->pre, "llama-bpe") == 0) {
+        if (ag_hf_find(v, ag_str("[gMASK]")) >= 0)
+            v->pre = "glm4";
+        else if (!v->ignore_merges)
+            v->pre = "dbrx";
+    }
     return AG_OK;
 }

@@ -164,7 +164,9 @@ static ag_code put_scores(const ag_hf_vocab *v, size_t n, ag_source *s, ag_err *
     array a;
     ag_code code = begin(&a, s, AG_VALUE_F32, n, n * 4, err);
     for (size_t id = 0; id < n && code == AG_OK; id++) {
-        float score = id < v->n && v->tokens[id].type != AG_HF_HOLE ? v->tokens[id].score : -1e4f;
+        uint8_t type = id < v->n ? v->tokens[id].type : AG_HF_HOLE;
+        bool merges = type == AG_HF_NORMAL || type == AG_HF_USER_DEFINED;
+        float score = merges ? v->tokens[id].score : type == AG_HF_HOLE ? -1e4f : 0.0f;
         uint32_t bits;
         memcpy(&bits, &score, sizeof bits);
         add_int(&a, bits, 4);

@@ -26,6 +26,9 @@ static const struct {
     const char *nfc;   /* the same when text is normalised first; NULL: pre */
 } table[] = {
     {"split " A_START "|\\p{N}{1,3}" OTHERS "\nbytes\n", "llama-bpe", NULL},
+    {"split '(?i:[sdmt]|ll|ve|re)|" LEAD "+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*"
+     "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+\nbytes\n", /* the same, as OpenAI writes it */
+     "llama-bpe", NULL},
     {"split " A_START "|\\p{N}" OTHERS "\nbytes\n", "hunyuan", "qwen2"},
     {"split " CONTRACTIONS "|" LEAD
      "[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" LINES "\nbytes\n",
@@ -41,6 +44,11 @@ static const struct {
      "split [!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?"
      "[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*" LINES "\nbytes\n",
      "deepseek-v3", NULL},
+    {"split [\\r\\n]\nsplit "
+#include "load/hf_deepseek_letters.inc"
+     "\nsplit \\s?[!-/:-~\xEF\xBC\x81-\xEF\xBC\x8F\xEF\xBC\x9A-\xEF\xBD\x9E\xE2\x80\x98-"
+     "\xE2\x80\x9F\xE3\x80\x80-\xE3\x80\x82]+\nsplit \\s+$\nsplit " CJK "\ndigits\nbytes\n",
+     "deepseek-llm", NULL},
     {"split [\\r\\n]\nsplit \\s?\\p{L}+\nsplit \\s?\\p{P}+\nsplit " CJK "\ndigits\nbytes\n",
      "deepseek-coder", NULL},
 };
@@ -81,7 +89,11 @@ static bool write_split(const json_t *step, size_t n_steps, ag_buf *out) {
     if (!same || !ag_hf_str(json_object_get(step, "pattern"), "Regex", &regex))
         return false;
     ag_buf_adds(out, "split ");
-    ag_buf_add(out, regex.p, regex.n);
+    for (size_t i = 0; i < regex.n; i++) { /* some escape the quotation mark, which says the same */
+        bool needless = regex.p[i] == '\\' && i + 1 < regex.n && regex.p[i + 1] == '"';
+        if (!needless || (i > 0 && regex.p[i - 1] == '\\'))
+            ag_buf_addc(out, regex.p[i]);
+    }
     return ag_buf_addc(out, '\n');
 }
 

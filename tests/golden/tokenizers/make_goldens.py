@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write what the `tokenizers` library says of hard texts: the goldens of the tokenizer tests.
 
-    make_goldens.py                  words.txt, and KIND.gguf and KIND.txt of the small vocabularies
+    make_goldens.py                  words.txt, and KIND.gguf, KIND.txt and KIND/ of the small vocabularies
     make_goldens.py FILE.gguf NAME   NAME.txt for the vocabulary of a real model
 
 words.txt holds the words of every pre-tokenizer: a line `text HEX` and, for each, lines `NAME
@@ -12,7 +12,9 @@ recognised), 0 (they are not) and 3 (and BOS is added) where they differ from 2;
 decoded text where it is not the input, `plain HEX` the same without special tokens where that
 differs. A text that is no valid UTF-8 counts as its repaired form.
 
-Needs the Python packages tokenizers and numpy. The vocabularies are those of ../models.
+KIND/tokenizer.json is the same vocabulary as a Hugging Face folder has it.
+
+Needs the Python packages tokenizers and numpy. The vocabularies are those of ../models, but for bert's.
 """
 import json
 import os
@@ -56,7 +58,7 @@ TEXTS = [
     "do(action=\"Tap\", element=[499,951])", "finish(message=\"Fertig: 完成\")", "<think>先看屏幕。</think><answer>do(action=\"Back\")</answer>",
     # --- special tokens inside text
     "<|endoftext|>", "a<|endoftext|>b", "<|im_start|>user\nhi<|im_end|>\n", "[gMASK]<sop><|user|>\nhi<|assistant|>\n", "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>",
-    "<s>[INST] hi [/INST]</s>", "<bos><start_of_turn>user\nhi<end_of_turn>\n<start_of_turn>model\n", "[CLS] a [SEP] b [MASK] [PAD] [UNK]", "<|begin_of_image|><|image|><|end_of_image|>",
+    "<s>[INST] hi [/INST]</s>", "<bos><start_of_turn>user\nhi<end_of_turn>\n<start_of_turn>model\n", "[CLS] a [SEP] b [MASK] [PAD] [UNK]", "a <|end|> b <|end|>\n<|end|>c", "<|begin_of_image|><|image|><|end_of_image|>",
     "<|endoftext", "|endoftext|>", "<| endoftext |>", "<|user|", "<unk> <pad>", "  <|user|>  spaces around  <|assistant|>  ", "<tool_call>{\"name\": \"f\"}</tool_call>", "<0x41><0x0A>", "▁under▁score ▁", "##ing", "Ġword Ċ",
     # --- control characters, private use, unassigned, noncharacters
     "a\x00b", "\x01\x02\x1b[0m\x7f", "\ue000\uf8ff", "\ufffd", "\uffff\ufffe", "\U0010fffd", "\u0378",
@@ -188,6 +190,27 @@ def build(v):
     return tok
 
 
+def bert():
+    """A small WordPiece vocabulary: characters alone and inside words, a few words and pieces."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    chars = "".join(map(chr, range(0x21, 0x7f))) + "éßſœàçабвеимнопрстяאבגשלוםاحبلمरदुनियสวัด今天很好们公园日本語のキスト한국어「」。，！“”…–—©€"
+    chars = list(dict.fromkeys(chars.lower()))
+    words = ("the hello world and is it don re ll ve quick model token def return main for int class action tap element "
+             "finish message image user assistant begin end under score lorem ipsum dolor sit amet https example org "
+             "привет мир naive facade angstrom camel case word snake hello12 123 2024 ##s ##ing ##er ##ed ##ly ##o ##rld "
+             "##case ##12 ##34 ##ive ##ое ##ет ##ir ##a ##b ##ab ##bab ##天 ##본").split()
+    tokens = list(dict.fromkeys(special + chars + ["##" + c for c in chars if c.isalnum()] + words))
+    tok = Tokenizer(models.WordPiece(vocab={t: i for i, t in enumerate(tokens)}, unk_token="[UNK]", max_input_chars_per_word=100))
+    tok.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tok.pre_tokenizer, tok.decoder = pre_tokenizers.BertPreTokenizer(), decoders.WordPiece("##", cleanup=True)
+    tok.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in special])
+    tok.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+                                                       special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    marked = [t if t in special else t[2:] if t.startswith("##") else "▁" + t for t in tokens]
+    return tok, {"model": "bert", "pre": "default", "tokens": marked, "types": [3 if t in special else 1 for t in tokens],
+                 "add_bos": True, "ids": {"pad": 0, "unk": 1, "cls": 2, "seperator": 3, "mask": 4}}
+
+
 def read_vocabulary(path):
     """The same description from the keys of a GGUF file."""
     with open(path, "rb") as f:
@@ -253,9 +276,24 @@ def cases(tok, longest):
             yield f"plain {plain.encode().hex()}"
 
 
-def write_cases(name, v, longest):
+def write_cases(name, tok, longest):
     with open(os.path.join(HERE, name + ".txt"), "w") as f:
-        f.writelines(line.rstrip() + "\n" for line in cases(build(v), longest))
+        f.writelines(line.rstrip() + "\n" for line in cases(tok, longest))
+
+
+def write_folder(name, tok):
+    os.makedirs(os.path.join(HERE, name), exist_ok=True)
+    tok.save(os.path.join(HERE, name, "tokenizer.json"), pretty=False)
+
+
+def write_metaspace(v):
+    """Llama 2 as newer files spell it: one ▁ at the start of the text, and none if a space is there."""
+    tok = build(v)
+    tok.normalizer = None
+    tok.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="first", split=False)
+    tok.add_special_tokens([AddedToken("<|end|>", normalized=False, special=True, lstrip=True, rstrip=True)])
+    write_folder("metaspace", tok)
+    write_cases("metaspace", tok, 48)
 
 
 def write_gguf(name, v):
@@ -266,7 +304,7 @@ def write_gguf(name, v):
             key("token_type", (gf.ARR, gf.I32), v["types"]), key("add_bos_token", gf.BOOL, v["add_bos"])]
     if "merges" in v:
         keys.append(key("merges", (gf.ARR, gf.STR), v["merges"]))
-    else:
+    elif "scores" in v:
         keys.append(key("scores", (gf.ARR, gf.F32), v["scores"]))
         keys.append(key("add_space_prefix", gf.BOOL, v["add_space_prefix"]))
     names = {"unk": "unknown", "pad": "padding"}
@@ -277,14 +315,21 @@ def write_gguf(name, v):
 
 def main():
     if len(sys.argv) == 3:
-        write_cases(sys.argv[2], read_vocabulary(sys.argv[1]), 10000)
+        write_cases(sys.argv[2], build(read_vocabulary(sys.argv[1])), 10000)
         return
     write_words()
     for kind in ("glm4", "llama3", "qwen2", "llama2", "gemma"):
         with open(os.path.join(HERE, "..", "models", "tokenizers", kind + ".json"), encoding="utf-8") as f:
             v = json.load(f)
         write_gguf(kind, v)
-        write_cases(kind, v, 48)
+        write_cases(kind, build(v), 48)
+        write_folder(kind, build(v))
+        if kind == "llama2":
+            write_metaspace(v)
+    tok, v = bert()
+    write_gguf("bert", v)
+    write_cases("bert", tok, 48)
+    write_folder("bert", tok)
 
 
 if __name__ == "__main__":
