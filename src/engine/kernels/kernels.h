@@ -64,6 +64,7 @@ typedef struct ag_attend_args {
     int d_v;                      /* numbers of a value, likewise; 0: d; never more than d */
     bool v_in_k;                  /* a value is the first d_v numbers of its key; no V is stored */
     int pos0;                     /* position of token 0; token t sees keys up to pos0 + t */
+    int n_keys;                   /* 0, or without a window: every token sees that many keys */
     int window;                   /* 0, or how many latest keys (itself included) a token sees */
     float scale;                  /* multiplies q.k */
     float softcap;                /* 0, or scores become softcap * tanh(score / softcap) */
@@ -98,10 +99,13 @@ typedef struct ag_kernels {
     void (*quantize_q8)(const float *x, int n, void *act);
     /* y = x / sqrt(mean(x^2) + eps) * w. y may be x. */
     void (*rms_norm)(const float *x, const float *w, int n, float eps, float *y);
+    /* y = (x - mean(x)) / sqrt(var(x) + eps) * w + b. y may be x. */
+    void (*layer_norm)(const float *x, const float *w, const float *b, int n, float eps, float *y);
     void (*add)(float *x, const float *y, int n);                        /* x += y */
     void (*scale)(float *x, float by, int n);                            /* x *= by */
     void (*swiglu)(const float *gate, const float *up, int n, float *y); /* silu(g) * u */
     void (*geglu)(const float *gate, const float *up, int n, float *y);  /* gelu_tanh(g) * u */
+    void (*gelu_erf)(const float *x, int n, float *y);                   /* y may be x */
     void (*softcap)(float *x, float cap, int n);                         /* cap tanh(x/cap) */
     /* Rotate the first rot elements of each of n_heads heads of d floats, in place.
      * cos, sin: [rot / 2]. Pair f is (2f, 2f+1) or (f, f + rot/2). */

@@ -19,7 +19,7 @@ static int find_tiers(void **state) {
 
 /* One sequence: keys, values, queries and the paged cache they are stored in. */
 typedef struct scene {
-    int type, d, group, ctx, window;
+    int type, d, group, ctx, window, n_keys;
     int d_v; /* 0: d */
     bool v_in_k;
     float softcap;
@@ -82,6 +82,7 @@ static void attend(const scene *s, const ag_kernels *k, int pos0, int n_tok, int
                            .d_v = s->d_v,
                            .v_in_k = s->v_in_k,
                            .pos0 = pos0,
+                           .n_keys = s->n_keys,
                            .window = s->window,
                            .scale = 1 / sqrtf((float)s->d),
                            .softcap = s->softcap,
@@ -414,6 +415,36 @@ static void a_window_past_the_start_is_no_window(void **state) {
     scene_free(&s);
 }
 
+/* A row that sees every key gives what it would give as the last one. */
+static void without_order_every_row_is_the_last(void **state) {
+    (void)state;
+    for (int round = 0; round < 40; round++) {
+        scene s;
+        scene_init(&s, round % AG_KV_TYPES, dims[check_below(N_DIMS)], 1 + check_below(3),
+                   1 + check_below(130));
+        const size_t row = (size_t)s.group * s.d, n = (size_t)s.ctx * row;
+        float *got = check_new(n), *want = check_new(n);
+        store(&s, tier[0], 0, s.ctx);
+        for (int t = 0; t < n_tiers; t++) {
+            s.n_keys = s.ctx;
+            attend(&s, tier[t], 0, s.ctx, 0, s.group, got);
+            s.n_keys = 0;
+            for (int tok = s.ctx - 1; tok >= 0; tok--) {
+                float *last = s.q + (size_t)(s.ctx - 1) * row, kept[17 * 256];
+                memcpy(kept, last, row * sizeof *kept);
+                memcpy(last, s.q + (size_t)tok * row, row * sizeof *kept);
+                attend(&s, tier[t], s.ctx - 1, 1, 0, s.group, want);
+                memcpy(last, kept, row * sizeof *kept);
+                check_same("without order", tier[t]->isa, want + (size_t)(s.ctx - 1) * row,
+                           got + (size_t)tok * row, row);
+            }
+        }
+        check_free(want, n);
+        check_free(got, n);
+        scene_free(&s);
+    }
+}
+
 static void extremes_give_numbers(void **state) {
     (void)state;
     static const float q_by[] = {0, 1e-40f, 1e30f, 1e4f}, k_by[] = {1e-40f, 3e4f};
@@ -448,6 +479,7 @@ int main(void) {
         cmocka_unit_test(the_result_may_replace_the_query),
         cmocka_unit_test(a_window_of_one_returns_the_own_value),
         cmocka_unit_test(a_window_past_the_start_is_no_window),
+        cmocka_unit_test(without_order_every_row_is_the_last),
         cmocka_unit_test(extremes_give_numbers),
     };
     return cmocka_run_group_tests(tests, find_tiers, NULL);

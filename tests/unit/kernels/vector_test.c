@@ -71,6 +71,77 @@ static void rms_norm_of_zeros_is_zero(void **state) {
     }
 }
 
+static void check_layer_norm(const float *x, const float *w, const float *b, int n, float eps) {
+    float *want = check_new(n);
+    tier[0]->layer_norm(x, w, b, n, eps, want);
+    double mean = 0, square = 0;
+    for (int i = 0; i < n; i++)
+        mean += (double)x[i] / n;
+    for (int i = 0; i < n; i++)
+        square += (x[i] - mean) * (x[i] - mean) / n;
+    for (int i = 0; i < n; i++) {
+        const double by = 1 / sqrt(square + eps), y = (x[i] - mean) * by * w[i] + b[i];
+        /* The difference keeps the mean's rounding. */
+        assert_true(fabs(want[i] - y) <= 1e-6 * (fabs(y) + fabs(b[i])) +
+                                             1.2e-7 * (fabs(x[i]) + fabs(mean)) * by * fabs(w[i]));
+    }
+    for (int t = 1; t < n_tiers; t++) {
+        float *y = check_new(n);
+        tier[t]->layer_norm(x, w, b, n, eps, y);
+        check_same("layer_norm", tier[t]->isa, want, y, n);
+        memcpy(y, x, n * sizeof *y);
+        tier[t]->layer_norm(y, w, b, n, eps, y);
+        check_same("layer_norm in place", tier[t]->isa, want, y, n);
+        check_free(y, n);
+    }
+    check_free(want, n);
+}
+
+static void layer_norm_is_within_1e6_of_double(void **state) {
+    (void)state;
+    static float x[MAX_SIZE], w[MAX_SIZE], b[MAX_SIZE];
+    static const float by[] = {1e-12f, 1, 1e12f};
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (size_t k = 0; k < sizeof by / sizeof *by; k++)
+            for (int shift = 0; shift < 2; shift++) {
+                check_fill(x, sizes[s], by[k]);
+                check_fill(w, sizes[s], 3);
+                check_fill(b, sizes[s], 2);
+                for (int i = 0; i < sizes[s] && shift; i++)
+                    x[i] += 5 * by[k];
+                check_layer_norm(x, w, b, sizes[s], 1e-12f);
+            }
+}
+
+/* Torch rounds to 4e-7 |x| as well, since the normal distribution is computed in float32. */
+static void check_gelu_erf(const float *x, int n) {
+    float *want = check_new(n);
+    tier[0]->gelu_erf(x, n, want);
+    for (int i = 0; i < n; i++)
+        assert_true(fabs(want[i] - (double)x[i] * 0.5 * erfc(-(double)x[i] / sqrt(2))) <=
+                    4e-7 * fabs(x[i]) + 2e-45);
+    for (int t = 1; t < n_tiers; t++) {
+        float *y = check_new(n);
+        memcpy(y, x, n * sizeof *y);
+        tier[t]->gelu_erf(y, n, y);
+        check_same("gelu_erf", tier[t]->isa, want, y, n);
+        check_free(y, n);
+    }
+    check_free(want, n);
+}
+
+static void gelu_erf_is_within_4e7_of_its_argument(void **state) {
+    (void)state;
+    static float x[MAX_SIZE];
+    static const float by[] = {1e-6f, 0.1f, 1, 4, 15, 1000};
+    for (size_t s = 0; s < N_SIZES; s++)
+        for (size_t b = 0; b < sizeof by / sizeof *by; b++) {
+            check_fill(x, sizes[s], by[b]);
+            check_gelu_erf(x, sizes[s]);
+        }
+    check_gelu_erf(extremes, N_EXTREMES);
+}
+
 /* Bound 1e-6 of the true value; where that is below 1e-36 the result may be 0 instead. gelu's
  * argument of exp carries the rounding of a cubic: 4 units in the last place of it. */
 static void check_glu(const float *gate, const float *up, int n) {
@@ -140,6 +211,9 @@ static void nan_stays_nan(void **state) {
             for (int i = 0; i < 9; i++)
                 assert_true(isnan(y[i]));
             tier[t]->geglu(x, ones, 9, y);
+            for (int i = 0; i < 9; i++)
+                assert_true(isnan(y[i]));
+            tier[t]->gelu_erf(x, 9, y);
             for (int i = 0; i < 9; i++)
                 assert_true(isnan(y[i]));
             tier[t]->softcap(x, 30, 9);
@@ -281,6 +355,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rms_norm_is_within_1e6_of_double),
         cmocka_unit_test(rms_norm_of_zeros_is_zero),
+        cmocka_unit_test(layer_norm_is_within_1e6_of_double),
+        cmocka_unit_test(gelu_erf_is_within_4e7_of_its_argument),
         cmocka_unit_test(glu_is_within_1e6_of_double),
         cmocka_unit_test(glu_of_extremes_is_never_nan),
         cmocka_unit_test(nan_stays_nan),

@@ -56,7 +56,7 @@ static void begin(strip *s) {
         float *to = s->q + (size_t)r * (size_t)a->d;
         for (int i = 0; i < a->d; i++)
             to[i] = from[i] * a->scale;
-        s->pos[r] = a->pos0 + tok;
+        s->pos[r] = a->n_keys ? a->n_keys - 1 : a->pos0 + tok;
         s->m[r] = -INFINITY;
         s->l[r] = 0;
     }

@@ -1,23 +1,44 @@
 /* Vector kernels in plain C: the definition that the other tiers equal bit for bit.
  *
- * Where the order of additions could show (rms_norm) it is stated; everything else is one value at
+ * Where the order of additions could show (the norms) it is stated; everything else is one value at
  * a time, with each rounding where the source puts it. Thread: any. */
 #include "kernels/exp.h"
 #include "kernels/fill.h"
 #include "kernels/ref/clones.h"
 
-/* Sixteen double sums, sum j over the elements i = j mod 16 in order, then halved: j + (j + 8),
- * + 4, + 2, + 1. A square of a float is exact in double, so each step rounds once. */
-static void rms_norm(const float *x, const float *w, int n, float eps, float *y) {
-    double sum[16] = {0};
-    for (int i = 0; i < n; i++)
-        sum[i % 16] += (double)x[i] * (double)x[i];
+static double halve(double sum[16]) {
     for (int half = 8; half > 0; half /= 2)
         for (int j = 0; j < half; j++)
             sum[j] += sum[j + half];
-    float by = (float)(1.0 / sqrt(sum[0] / n + (double)eps));
+    return sum[0];
+}
+
+/* Sixteen double sums, sum j over the elements i = j mod 16 in order, then halved: j + (j + 8),
+ * + 4, + 2, + 1. A square of a float is exact in double, so each step rounds once. */
+static double sum_squares(const float *x, int n) {
+    double sum[16] = {0};
+    for (int i = 0; i < n; i++)
+        sum[i % 16] += (double)x[i] * (double)x[i];
+    return halve(sum);
+}
+
+static void rms_norm(const float *x, const float *w, int n, float eps, float *y) {
+    float by = (float)(1.0 / sqrt(sum_squares(x, n) / n + (double)eps));
     for (int i = 0; i < n; i++)
         y[i] = x[i] * by * w[i];
+}
+
+/* The mean is summed in the same order and rounded to float32, and so are the differences. */
+static void layer_norm(const float *x, const float *w, const float *b, int n, float eps, float *y) {
+    double sum[16] = {0};
+    for (int i = 0; i < n; i++)
+        sum[i % 16] += (double)x[i];
+    float mean = (float)(halve(sum) / n);
+    for (int i = 0; i < n; i++)
+        y[i] = x[i] - mean;
+    float by = (float)(1.0 / sqrt(sum_squares(y, n) / n + (double)eps));
+    for (int i = 0; i < n; i++)
+        y[i] = y[i] * by * w[i] + b[i];
 }
 
 static void add(float *x, const float *y, int n) {
@@ -38,6 +59,11 @@ AG_CLONES static void swiglu(const float *gate, const float *up, int n, float *y
 AG_CLONES static void geglu(const float *gate, const float *up, int n, float *y) {
     for (int i = 0; i < n; i++)
         y[i] = ag_gelu_tanh(gate[i]) * up[i];
+}
+
+AG_CLONES static void gelu_erf(const float *x, int n, float *y) {
+    for (int i = 0; i < n; i++)
+        y[i] = ag_gelu_erf(x[i]);
 }
 
 AG_CLONES static void softcap(float *x, float cap, int n) {
@@ -74,10 +100,12 @@ static int argmax(const float *x, int n) {
 
 void ag_k_vector_fill_ref(ag_kernels *k) {
     k->rms_norm = rms_norm;
+    k->layer_norm = layer_norm;
     k->add = add;
     k->scale = scale;
     k->swiglu = swiglu;
     k->geglu = geglu;
+    k->gelu_erf = gelu_erf;
     k->softcap = softcap;
     k->rope_pairs = rope_pairs;
     k->rope_half = rope_half;

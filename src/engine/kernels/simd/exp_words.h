@@ -48,4 +48,20 @@ W_INLINE wf w_gelu_tanh(wf x) {
     return w_mul(x, w_sigmoid(w_mul(ax, w_fma(bx, x, w_all(1.0f)))));
 }
 
+W_INLINE wf w_gelu_erf(wf x) {
+    const wf one = w_all(1.0f);
+    wf u = w_mul(w_abs(x), w_all(AG_SQRT_HALF));
+    wf t = w_div(one, w_fma(w_all(AG_ERFC_P), u, one));
+    wf p = w_fma(w_all(AG_ERFC_C9), t, w_all(AG_ERFC_C8));
+    p = w_fma(p, t, w_all(AG_ERFC_C7));
+    p = w_fma(p, t, w_all(AG_ERFC_C6));
+    p = w_fma(p, t, w_all(AG_ERFC_C5));
+    p = w_fma(p, t, w_all(AG_ERFC_C4));
+    p = w_fma(p, t, w_all(AG_ERFC_C3));
+    p = w_fma(p, t, w_all(AG_ERFC_C2));
+    p = w_fma(p, t, w_all(AG_ERFC_C1));
+    wf tail = w_mul(w_mul(p, t), w_exp_neg(w_sub(w_all(0.0f), w_mul(u, u))));
+    return w_mul(x, w_if_less(x, w_all(0.0f), tail, w_sub(one, tail)));
+}
+
 #endif

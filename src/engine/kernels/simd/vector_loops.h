@@ -17,6 +17,34 @@ static void rms_norm(const float *x, const float *w, int n, float eps, float *y)
         w_store_n(y + i, w_mul(w_mul(w_load_n(x + i, n - i), by), w_load_n(w + i, n - i)), n - i);
 }
 
+/* In the order that the plain version states; beside an encoder's matmuls it costs nothing. */
+static double sum_values(const float *x, int n) {
+    double sum[16] = {0};
+    for (int i = 0; i < n; i++)
+        sum[i % 16] += (double)x[i];
+    for (int half = 8; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            sum[j] += sum[j + half];
+    return sum[0];
+}
+
+static void layer_norm(const float *x, const float *w, const float *b, int n, float eps, float *y) {
+    const wf mean = w_all((float)(sum_values(x, n) / n));
+    int i = 0;
+    for (; i + W <= n; i += W)
+        w_store(y + i, w_sub(w_load(x + i), mean));
+    if (i < n)
+        w_store_n(y + i, w_sub(w_load_n(x + i, n - i), mean), n - i);
+    const wf by = w_all((float)(1.0 / sqrt(w_sum_squares(y, n) / n + (double)eps)));
+    for (i = 0; i + W <= n; i += W)
+        w_store(y + i, w_add(w_mul(w_mul(w_load(y + i), by), w_load(w + i)), w_load(b + i)));
+    if (i < n)
+        w_store_n(y + i,
+                  w_add(w_mul(w_mul(w_load_n(y + i, n - i), by), w_load_n(w + i, n - i)),
+                        w_load_n(b + i, n - i)),
+                  n - i);
+}
+
 static void add(float *x, const float *y, int n) {
     int i = 0;
     for (; i + W <= n; i += W)
@@ -49,6 +77,14 @@ static void geglu(const float *gate, const float *up, int n, float *y) {
     if (i < n)
         w_store_n(y + i, w_mul(w_gelu_tanh(w_load_n(gate + i, n - i)), w_load_n(up + i, n - i)),
                   n - i);
+}
+
+static void gelu_erf(const float *x, int n, float *y) {
+    int i = 0;
+    for (; i + W <= n; i += W)
+        w_store(y + i, w_gelu_erf(w_load(x + i)));
+    if (i < n)
+        w_store_n(y + i, w_gelu_erf(w_load_n(x + i, n - i)), n - i);
 }
 
 static void softcap(float *x, float cap, int n) {
@@ -120,10 +156,12 @@ static int argmax(const float *x, int n) {
 /* The kernels above into their slots. */
 static void vector_serve(ag_kernels *k) {
     k->rms_norm = rms_norm;
+    k->layer_norm = layer_norm;
     k->add = add;
     k->scale = scale;
     k->swiglu = swiglu;
     k->geglu = geglu;
+    k->gelu_erf = gelu_erf;
     k->softcap = softcap;
     k->rope_pairs = rope_pairs;
     k->rope_half = rope_half;
