@@ -17,6 +17,7 @@
 #ifndef AUTOGLM_ENGINE_H
 #define AUTOGLM_ENGINE_H
 
+#include "autoglm/embed.h"
 #include "autoglm/error.h"
 #include "autoglm/request.h"
 #include "autoglm/version.h"
@@ -36,7 +37,7 @@ typedef struct ag_engine_opts {
     const char *model;           /* path of a GGUF file; of a split set, any part of it */
     const char *device_map;      /* "auto" or "cpu" */
     uint32_t max_context_length; /* tokens of one sequence; 0: the model's own, cut to what fits */
-    uint32_t max_sequences;      /* sequences that run at once; 0: 16 */
+    uint32_t max_sequences;      /* sequences that run at once; 0: 16, of an encoder 64 */
     uint64_t kv_tokens;          /* tokens of KV in all sequences; 0: as many as needed and fit */
     const char *kv_type;         /* "f16" (default), "f32", "bf16", "q8_0" */
     const char *dtype;           /* "auto": as in the file; "f32", "f16", "bf16": re-encode */
@@ -137,6 +138,8 @@ typedef struct ag_engine_info {
     uint64_t kv_tokens;
     uint64_t scratch_bytes;
     bool has_chat_template;
+    bool generates;     /* false: an encoder, for ag_engine_embed() only */
+    ag_pooling pooling; /* how it embeds by itself; AG_POOLING_MODEL: it was not made for that */
 } ag_engine_info;
 
 AG_API void ag_engine_get_info(const ag_engine *engine, ag_engine_info *info);
@@ -157,6 +160,16 @@ AG_API void ag_engine_get_stats(const ag_engine *engine, ag_engine_stats *stats)
  * evaluation; runs in the batch beside other requests. AG_E_ARG, AG_E_CTX_FULL, AG_E_NOMEM. */
 AG_API ag_code ag_engine_logits(ag_engine *engine, const int32_t *ids, size_t n, float *out,
                                 ag_err *err) AG_MUST_USE;
+
+/* Embed n inputs: row i of out, [n, dimensions or n_embd] float32, is the vector of inputs[i]; it
+ * is bit-equal whatever else is embedded or generated at the same time. n_tokens (may be NULL) gets
+ * how many tokens of each were computed. opts NULL: ag_embed_default(). Blocks; any thread.
+ * AG_E_UNSUPPORTED (a model not made for embeddings, unless opts names the pooling), AG_E_ARG and
+ * AG_E_UTF8 (which input), AG_E_CTX_FULL (both counts; see truncate), AG_E_AGAIN, AG_E_NOMEM,
+ * AG_E_CLOSED. On error `out` may hold a part. */
+AG_API ag_code ag_engine_embed(ag_engine *engine, const ag_embed_input *inputs, size_t n,
+                               const ag_embed_opts *opts, float *out, uint32_t *n_tokens,
+                               ag_err *err) AG_MUST_USE;
 
 #ifdef __cplusplus
 }

@@ -99,6 +99,23 @@ void golden_open(golden *g, const char *name, const char *type) {
                   json_array_get(runs, i), &g->prompt[i]);
 }
 
+json_t *embeddings_open(const char *name, const char *type, float **all, float **want) {
+    json_error_t error;
+    json_t *json = json_load_file(AG_GOLDENS_DIR "/embeddings.json", 0, &error);
+    if (!json)
+        fail_msg("embeddings.json:%d: %s", error.line, error.text);
+    json_t *model = json_incref(json_object_get(json_object_get(json, "models"), name));
+    size_t bytes = 0;
+    *all = (float *)(void *)must_read(AG_GOLDENS_DIR "/embeddings.f32", &bytes);
+    size_t at = (size_t)json_integer_value(json_object_get(json_object_get(model, "types"), type));
+    size_t n = json_array_size(json_object_get(model, "prompts")) * 3 *
+               (size_t)json_integer_value(json_object_get(model, "n_embd"));
+    assert_true(n > 0 && at + n <= bytes / sizeof(float));
+    *want = *all + at;
+    json_decref(json);
+    return model;
+}
+
 void golden_close(golden *g) {
     for (size_t i = 0; i < 3; i++) {
         free(g->prompt[i].ids);

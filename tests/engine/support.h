@@ -51,6 +51,10 @@ typedef struct golden {
 void golden_open(golden *g, const char *name, const char *type);
 void golden_close(golden *g);
 
+/* Texts and ids of a model in goldens/embeddings.json, owned by the result (json_decref); *want
+ * points into *all (free), to [texts][3][n_embd] vectors. */
+json_t *embeddings_open(const char *name, const char *type, float **all, float **want);
+
 /* ---- engines --------------------------------------------------------------------------------- */
 
 /* Small defaults for tests: context and KV for a few hundred tokens, one thread. */

@@ -18,6 +18,9 @@ ag_code ag_engine_open_chat(ag_engine *e, const ag_source *file, const char *ove
 }
 
 static ag_code need_chat(const ag_engine *e, ag_err *err) {
+    ag_code code = ag_job_check_generates(&e->core, err);
+    if (code)
+        return code;
     if (e->chat)
         return AG_OK;
     if (err)

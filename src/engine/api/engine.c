@@ -90,7 +90,7 @@ static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_
                         .n_threads = (int)o->n_threads,
                         .memory_fraction = o->memory_fraction > 0 ? o->memory_fraction : 0.7,
                         .max_context = (int)o->max_context_length,
-                        .max_sequences = o->max_sequences ? (int)o->max_sequences : 16,
+                        .max_sequences = (int)o->max_sequences,
                         .kv_tokens = o->kv_tokens,
                         .batch_tokens = o->batch_tokens ? (int)o->batch_tokens : 512,
                         .on_progress = o->on_progress,
@@ -212,6 +212,8 @@ void ag_engine_get_info(const ag_engine *e, ag_engine_info *info) {
         .kv_tokens = (uint64_t)e->core.kv.n_blocks * AG_KV_BLOCK,
         .scratch_bytes = e->core.scratch.bytes,
         .has_chat_template = e->chat != NULL,
+        .generates = !m->config.arch->encoder,
+        .pooling = m->config.pooling,
     };
 }
 

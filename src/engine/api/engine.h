@@ -23,6 +23,9 @@ struct ag_engine {
 ag_code ag_engine_open_chat(ag_engine *e, const ag_source *file, const char *override,
                             ag_err *err) AG_MUST_USE;
 
+/* UTF-8 of a bearable size? `what` names it in messages. AG_E_LIMIT, AG_E_UTF8. */
+ag_code ag_engine_check_text(const char *what, const char *text, size_t n, ag_err *err) AG_MUST_USE;
+
 /* A handle is the job itself, under a name that hides it. */
 static inline ag_job *ag_job_of(ag_request *r) { return (ag_job *)(void *)r; }
 static inline ag_request *ag_request_of(ag_job *j) { return (ag_request *)(void *)j; }

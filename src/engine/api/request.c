@@ -9,7 +9,7 @@ ag_request_opts ag_request_default(void) {
         .add_bos = true, .top_logprobs = -1, .sampling = ag_sampling_default()};
 }
 
-static ag_code check_text(const char *what, const char *text, size_t n, ag_err *err) {
+ag_code ag_engine_check_text(const char *what, const char *text, size_t n, ag_err *err) {
     if (n > AG_MAX_TEXT_BYTES)
         return ag_fail(err, AG_E_LIMIT, "%s has %zu bytes; at most %zu are accepted", what, n,
                        AG_MAX_TEXT_BYTES);
@@ -21,7 +21,7 @@ static ag_code check_text(const char *what, const char *text, size_t n, ag_err *
 
 static ag_code encode(const ag_engine *e, const char *text, size_t n, unsigned flags, ag_ids *ids,
                       ag_err *err) {
-    ag_code code = check_text("the text", text, n, err);
+    ag_code code = ag_engine_check_text("the text", text, n, err);
     return code ? code : ag_tokenizer_encode(e->tokenizer, ag_span_of(text, n), flags, ids, err);
 }
 

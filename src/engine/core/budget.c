@@ -46,13 +46,13 @@ static ag_code refuse(const ag_model *m, const ag_budget *b, const ag_core_opts 
 ag_code ag_budget_plan(ag_budget *b, const ag_model *m, const ag_core_opts *o, ag_err *err) {
     const ag_model_config *c = &m->config;
     *b = (ag_budget){.kv_shape = {.ops = &o->kernels->kv[o->kv_type],
-                                  .n_layers = c->n_layers,
+                                  .n_layers = c->arch->encoder ? 1 : c->n_layers,
                                   .n_heads = c->n_kv_heads,
                                   .d = c->d_head,
                                   .d_v = c->mla.rank > 0 ? 0 : c->d_head}};
     bool explicit = o->max_context > 0;
     b->max_context = explicit ? o->max_context : c->n_ctx;
-    b->batch_tokens = min_int(o->batch_tokens, b->max_context);
+    b->batch_tokens = c->arch->encoder ? o->batch_tokens : min_int(o->batch_tokens, b->max_context);
     if (b->batch_tokens < o->max_sequences)
         b->batch_tokens = o->max_sequences; /* every running sequence must find a row */
     b->scratch_bytes =
@@ -88,7 +88,10 @@ ag_code ag_budget_plan(ag_budget *b, const ag_model *m, const ag_core_opts *o, a
             return refuse(m, b, o, 0, err);
     } else {
         int each = min_int(ag_kv_blocks_for(USUAL_SEQUENCE), context_blocks);
-        int useful = min_int(each * o->max_sequences, fit_blocks);
+        int wanted = each * o->max_sequences;
+        if (c->arch->encoder) /* one step, each input with a block begun and one to spare */
+            wanted = ag_kv_blocks_for(b->batch_tokens) + 2 * o->max_sequences + 1;
+        int useful = min_int(wanted, fit_blocks);
         if (b->kv_blocks < useful)
             b->kv_blocks = useful;
     }

@@ -24,24 +24,50 @@ static ag_code open_buffers(ag_core *core, const ag_core_opts *o, const ag_budge
     return code;
 }
 
-ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *o, ag_err *err) {
+/* What the kind of model decides. An encoder's input must fit in one step and has no positions
+ * beyond its table; its keys live for one layer, so their precision costs nothing. */
+static ag_core_opts settle(const ag_core_opts *wished, const ag_model_config *c) {
+    ag_core_opts o = *wished;
+    bool encoder = c->arch->encoder;
+    if (o.max_sequences == 0)
+        o.max_sequences = encoder ? AG_ENCODER_SEQUENCES : AG_USUAL_SEQUENCES;
+    if (!encoder)
+        return o;
+    if (o.max_context > c->n_ctx) {
+        ag_log(o.log, AG_LOG_WARN, "memory", "this encoder's context is %d tokens, not %d",
+               c->n_ctx, o.max_context);
+        o.max_context = c->n_ctx;
+    }
+    int context = o.max_context ? o.max_context : c->n_ctx;
+    if (o.batch_tokens < context)
+        o.batch_tokens = context;
+    o.kv_type = AG_KV_F32;
+    o.kv_tokens = 0;
+    return o;
+}
+
+ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished, ag_err *err) {
     *core = (ag_core){.file = file};
-    ag_model_opts mo = {.kernels = o->kernels,
-                        .dtype = o->dtype,
-                        .quantize = o->quantize,
-                        .on_progress = o->on_progress,
-                        .progress_ctx = o->progress_ctx};
+    ag_model_opts mo = {.kernels = wished->kernels,
+                        .dtype = wished->dtype,
+                        .quantize = wished->quantize,
+                        .on_progress = wished->on_progress,
+                        .progress_ctx = wished->progress_ctx};
     ag_binding *plan = NULL;
     ag_budget budget;
     ag_code code = ag_model_bind(file, &mo, &core->model, &plan, err);
+    if (code) {
+        ag_core_close(core);
+        return code;
+    }
+    const ag_core_opts o = settle(wished, &core->model.config);
+    code = ag_budget_plan(&budget, &core->model, &o, err);
     if (!code)
-        code = ag_budget_plan(&budget, &core->model, o, err);
-    if (!code)
-        code = ag_pool_new(o->n_threads, &core->pool, err);
+        code = ag_pool_new(o.n_threads, &core->pool, err);
     if (!code)
         code = ag_model_load(&core->model, &plan, file, &mo, core->pool, err);
     if (!code)
-        code = open_buffers(core, o, &budget, err);
+        code = open_buffers(core, &o, &budget, err);
     ag_binding_free(&plan);
     if (code)
         ag_core_close(core);
@@ -82,9 +108,18 @@ void ag_core_step(ag_core *core, ag_step_item *items, int n_items) {
     AG_ASSERT(n_items <= core->max_runs);
     ag_alloc_guard_begin("a step");
     for (int i = 0; i < n_items; i++)
-        core->runs[i] = (ag_run){
-            .ids = items[i].ids, .n = items[i].n, .kv = items[i].kv, .pos0 = items[i].kv->n_tokens};
+        core->runs[i] = (ag_run){.ids = items[i].ids,
+                                 .n = items[i].n,
+                                 .kv = items[i].kv,
+                                 .pos0 = items[i].kv->n_tokens,
+                                 .pooled = items[i].pooled,
+                                 .pooling = items[i].pooling};
     ag_forward(&core->model, core->pool, &core->scratch, core->runs, n_items);
+    bool pools = false;
+    for (int i = 0; i < n_items; i++)
+        pools |= items[i].pooled != NULL;
+    if (pools)
+        ag_forward_pool(&core->model, core->pool, &core->scratch, core->runs, n_items);
     for (int i = 0; i < n_items; i++)
         if (items[i].all_logits)
             all_logits(core, &items[i], core->runs[i].row0);

@@ -9,6 +9,10 @@
 #include "kv/kv.h"
 #include "model/forward.h"
 
+/* Sequences that run at once by default. An encoder's last for one step, and are often short. */
+#define AG_USUAL_SEQUENCES   16
+#define AG_ENCODER_SEQUENCES 64
+
 typedef struct ag_core_opts {
     const ag_kernels *kernels;
     int dtype;              /* AG_DTYPE_KEEP or the type to re-encode to */
@@ -19,9 +23,9 @@ typedef struct ag_core_opts {
     uint64_t memory_bytes;  /* that the machine has, for messages */
     double memory_fraction; /* likewise */
     int max_context;        /* tokens of one sequence; 0: the model's own, cut to what fits */
-    int max_sequences;      /* 1 or more */
+    int max_sequences;      /* 0: AG_USUAL_SEQUENCES, or more of an encoder */
     uint64_t kv_tokens;     /* 0: as many as are useful and fit */
-    int batch_tokens;       /* rows of a step */
+    int batch_tokens;       /* rows of a step; at least the context of an encoder */
     bool (*on_progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
     const ag_logger *log;
@@ -59,10 +63,13 @@ typedef struct ag_step_item {
     bool want_last;      /* logits of the last token, in *logits */
     float *all_logits;   /* or NULL: logits of all n tokens go here, [n, n_vocab] */
     const float *logits; /* out: [n_vocab], valid until the next step */
+    float *pooled;       /* or NULL: see ag_forward_pool() */
+    ag_pooling pooling;
 } ag_step_item;
 
 /* Run n_items (at most max_sequences) sequences with at most batch_tokens tokens together and at
- * most max_sequences want_last. Cannot fail and does not allocate. */
+ * most max_sequences want_last; of an encoder each item is a whole input, and there are no logits.
+ * Cannot fail and does not allocate. */
 void ag_core_step(ag_core *core, ag_step_item *items, int n_items);
 
 #endif

@@ -68,6 +68,7 @@ static const ag_arch table[] = {
      .pairing = AG_PAIR_ADJACENT,
      .latent = true,
      .pre_mlp = "ffn_norm"},
+    {.name = "bert", .families = "BERT, MiniLM, BGE, E5 (embeddings)", .encoder = true},
 };
 
 const ag_arch *ag_arch_find(ag_span name) {
@@ -80,5 +81,6 @@ const ag_arch *ag_arch_find(ag_span name) {
 const char *ag_arch_supported(void) {
     return "llama (Llama 2/3, SmolLM2, Mistral, Mixtral), qwen2, qwen3, qwen3moe, gemma3, chatglm "
            "(GLM-4), glm4 (GLM-4-0414), glm4moe (GLM-4.5 to 4.7), deepseek2 (GLM-4.7-Flash, "
-           "DeepSeek V2/V3), phi3 (Phi-3, Phi-4), granite, olmo2 (OLMo 2, OLMo 3)";
+           "DeepSeek V2/V3), phi3 (Phi-3, Phi-4), granite, olmo2 (OLMo 2, OLMo 3), "
+           "bert (MiniLM, BGE, E5)";
 }

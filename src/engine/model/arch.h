@@ -43,6 +43,7 @@ typedef struct ag_arch {
     const char *post_mlp;
     uint32_t window_pattern; /* when the file has no key */
     float theta_local;       /* rope base of sliding layers when they have their own; 0: the same */
+    bool encoder;            /* every token sees all others: the layer in forward_bert.c */
     bool local_unscaled;     /* sliding layers rotate by the same base, but without its scaling */
     bool post_norms_only;    /* no norm before attention and mlp */
     bool multipliers;        /* embeddings, residuals and logits have factors of their own */

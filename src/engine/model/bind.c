@@ -5,7 +5,6 @@
  */
 #include "model/bind.h"
 
-#include "base/limits.h"
 #include "base/mem.h"
 
 void ag_binding_free(ag_binding **pp) {
@@ -72,32 +71,28 @@ static void bind_layer(ag_binder *b, int i) {
         ag_bind_norm(b, i, a->post_mlp, e, &l->post_mlp);
 }
 
-static void bind_ends(ag_binder *b) {
+static void bind_embedding(ag_binder *b) {
     ag_model *m = b->m;
     const ag_tensor *t = ag_bind_find(b, -1, "token_embd", "weight");
-    if (!t) {
+    ag_table table = {0};
+    if (t)
+        ag_bind_table(b, t, 0, m->config.n_embd, &table);
+    else
         ag_bind_missing(b, -1, "token_embd", "weight");
-        return;
-    }
-    if (!ag_bind_decodable(b, t))
-        return;
-    if (t->n_dims != 2 || t->dim[0] != (uint64_t)m->config.n_embd || t->dim[1] > AG_MAX_VOCAB) {
-        ag_bind_wrong_shape(b, t, (uint64_t)m->config.n_embd, t->n_dims > 1 ? t->dim[1] : 1);
-        return;
-    }
-    if (t->view) {
-        b->code = ag_fail(b->err, AG_E_UNSUPPORTED, "%s: the embedding %.*s must be stored plainly",
-                          ag_source_path(b->src), AG_SPAN(t->name));
-        return;
-    }
-    m->config.n_vocab = (int)t->dim[1];
-    m->embd_type = t->type;
-    m->embd = t->data;
-    m->embd_row_bytes = ag_type_bytes(t->type, (size_t)t->dim[0]);
+    m->config.n_vocab = table.n;
+    m->embd_type = table.type;
+    m->embd = table.rows;
+    m->embd_row_bytes = table.row_bytes;
+}
+
+static void bind_decoder(ag_binder *b) {
+    ag_model *m = b->m;
     ag_bind_norm(b, -1, "output_norm", m->config.n_embd, &m->output_norm);
     m->tied = !ag_bind_find(b, -1, "output", "weight");
     ag_bind_matrix(b, -1, m->tied ? "token_embd" : "output", m->config.n_vocab, m->config.n_embd,
                    &m->output);
+    for (int i = 0; i < m->config.n_layers && !b->code; i++)
+        bind_layer(b, i);
 }
 
 /* What each tensor becomes, when the options ask for a mix. */
@@ -114,9 +109,11 @@ ag_code ag_model_bind(const ag_source *src, const ag_model_opts *opts, ag_model 
     *m = (ag_model){.kernels = opts->kernels};
     *plan = NULL;
     ag_code code;
-    if ((code = ag_model_config_read(src, &m->config, err)) ||
-        (code = ag_rope_full(src, &m->config, &m->rope_full, err)) ||
-        (code = ag_rope_local(src, &m->config, &m->rope_full, &m->rope_local, err)))
+    if ((code = ag_model_config_read(src, &m->config, err)))
+        goto out;
+    if (!m->config.arch->encoder &&
+        ((code = ag_rope_full(src, &m->config, &m->rope_full, err)) ||
+         (code = ag_rope_local(src, &m->config, &m->rope_full, &m->rope_local, err))))
         goto out;
     m->layers = ag_calloc(AG_ROOM_MODEL, (size_t)m->config.n_layers, sizeof *m->layers);
     *plan = ag_calloc(AG_ROOM_MODEL, 1, sizeof **plan);
@@ -127,9 +124,11 @@ ag_code ag_model_bind(const ag_source *src, const ag_model_opts *opts, ag_model 
     ag_binder b = {.src = src, .opts = opts, .m = m, .plan = *plan, .err = err};
     choose_types(&b);
     if (!b.code)
-        bind_ends(&b);
-    for (int i = 0; i < m->config.n_layers && !b.code; i++)
-        bind_layer(&b, i);
+        bind_embedding(&b);
+    if (!b.code && m->config.arch->encoder)
+        ag_bind_bert(&b);
+    else if (!b.code)
+        bind_decoder(&b);
     ag_free(b.types);
     code = b.code;
     for (size_t i = 0; i < ag_source_n_tensors(src); i++) {

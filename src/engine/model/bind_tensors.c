@@ -1,6 +1,7 @@
 /* The steps of binding: find a tensor, check its type and shape, and plan where it goes. */
 #include <stdio.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "model/bind.h"
 
@@ -214,4 +215,21 @@ void ag_bind_stack(ag_binder *b, int layer, const char *what, int cols, int n,
         ag_bind_vector(b, t, total, at, rows[i], &fields[i]->bias);
         at += (uint64_t)rows[i];
     }
+}
+
+void ag_bind_table(ag_binder *b, const ag_tensor *t, int rows, int cols, ag_table *field) {
+    if (b->code || !ag_bind_decodable(b, t))
+        return;
+    uint64_t n = t->n_dims > 1 ? t->dim[1] : 1;
+    if (t->n_dims > 2 || t->dim[0] != (uint64_t)cols || n > AG_MAX_VOCAB ||
+        (rows > 0 && n != (uint64_t)rows)) {
+        ag_bind_wrong_shape(b, t, (uint64_t)cols, rows > 0 ? (uint64_t)rows : n);
+        return;
+    }
+    if (t->view) {
+        b->code = ag_fail(b->err, AG_E_UNSUPPORTED, "%s: the embedding %.*s must be stored plainly",
+                          ag_source_path(b->src), AG_SPAN(t->name));
+        return;
+    }
+    *field = (ag_table){t->type, t->data, ag_type_bytes(t->type, (size_t)cols), (int)n};
 }

@@ -132,6 +132,8 @@ static ag_code read_window(const ag_source *src, ag_model_config *c, ag_err *err
 
 static ag_code read_rotation(const ag_source *src, ag_model_config *c, ag_err *err) {
     const ag_arch *a = c->arch;
+    if (a->encoder)
+        return AG_OK;
     uint32_t rot = (uint32_t)c->d_head;
     ag_code code = ag_arch_key_u32(src, a, "rope.dimension_count", false, &rot, err);
     if (code)
@@ -156,6 +158,8 @@ static ag_code read_scales(const ag_source *src, ag_model_config *c, ag_err *err
         base = c->mla.nope + c->mla.rope;
     c->attn_scale = 1.0f / sqrtf((float)base);
     float log_mul = 0, factor = 1;
+    const char *eps =
+        a->encoder ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
     ag_code code;
     if ((code = ag_yarn_log_multiplier(src, a, &log_mul, err)) ||
         (code = ag_arch_key_f32(src, a, "rope.scaling.factor", false, &factor, err)))
@@ -164,8 +168,7 @@ static ag_code read_scales(const ag_source *src, ag_model_config *c, ag_err *err
         float m = 1.0f + log_mul * logf(factor);
         c->attn_scale *= m * m;
     }
-    if ((code =
-             ag_arch_key_f32(src, a, "attention.layer_norm_rms_epsilon", true, &c->rms_eps, err)) ||
+    if ((code = ag_arch_key_f32(src, a, eps, true, &c->rms_eps, err)) ||
         (code = ag_arch_key_f32(src, a, "attention.scale", false, &c->attn_scale, err)) ||
         (code = ag_arch_key_f32(src, a, "final_logit_softcapping", false, &c->logit_softcap, err)))
         return code;
@@ -210,6 +213,33 @@ static ag_code read_multipliers(const ag_source *src, ag_model_config *c, ag_err
     return AG_OK;
 }
 
+/* Whether tokens see later ones is a property of the row; a file that says otherwise would be
+ * computed wrongly. */
+static ag_code read_pooling(const ag_source *src, ag_model_config *c, ag_err *err) {
+    const ag_arch *a = c->arch;
+    bool causal = !a->encoder;
+    char name[128];
+    full_key(a, "attention.causal", name);
+    ag_code code = ag_source_opt_bool(src, name, &causal, err);
+    if (code)
+        return code;
+    if (causal == a->encoder)
+        return ag_fail(err, AG_E_UNSUPPORTED, "%s: %s is %s, which is not supported for this one",
+                       ag_source_path(src), name, causal ? "true" : "false");
+    uint32_t kind = 0;
+    if ((code = ag_arch_key_u32(src, a, "pooling_type", false, &kind, err)))
+        return code;
+    if (kind > AG_POOLING_LAST)
+        return ag_fail(
+            err, AG_E_UNSUPPORTED,
+            "%s: pooling_type %u is not supported; supported: 1 (mean), 2 (cls), 3 (last)",
+            ag_source_path(src), kind);
+    c->pooling = (ag_pooling)kind;
+    if (a->encoder && c->pooling == AG_POOLING_MODEL)
+        c->pooling = AG_POOLING_MEAN;
+    return AG_OK;
+}
+
 ag_code ag_model_config_read(const ag_source *src, ag_model_config *c, ag_err *err) {
     *c = (ag_model_config){0};
     ag_span name;
@@ -225,7 +255,7 @@ ag_code ag_model_config_read(const ag_source *src, ag_model_config *c, ag_err *e
         (code = c->arch->latent ? ag_mla_config_read(src, c, err) : check_heads(src, c, err)) ||
         (code = read_window(src, c, err)) || (code = read_rotation(src, c, err)) ||
         (code = read_scales(src, c, err)) || (code = read_multipliers(src, c, err)) ||
-        (code = ag_moe_config_read(src, c, err)))
+        (code = ag_moe_config_read(src, c, err)) || (code = read_pooling(src, c, err)))
         return code;
     return AG_OK;
 }

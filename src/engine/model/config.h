@@ -2,6 +2,7 @@
 #ifndef AG_MODEL_CONFIG_H
 #define AG_MODEL_CONFIG_H
 
+#include "autoglm/embed.h"
 #include "load/source.h"
 #include "model/arch.h"
 
@@ -39,7 +40,7 @@ typedef struct ag_model_config {
     int d_head;     /* D, a multiple of 16; H * D need not be E */
     int n_vocab;    /* rows of the embedding; may differ from the tokenizer's count */
     int n_ctx;      /* that the model was made for */
-    float rms_eps;
+    float rms_eps;  /* of an encoder: of its LayerNorms */
     float attn_scale;
     float attn_softcap;   /* 0: none */
     float logit_softcap;  /* 0: none */
@@ -49,7 +50,8 @@ typedef struct ag_model_config {
     int window;           /* 0: no layer slides */
     int window_pattern;   /* 0: every layer slides; n: every n-th sees all */
     bool half_pairs;      /* rotary partners (f, f + rot/2) instead of (2f, 2f+1) */
-    int rot;              /* leading elements of a head that rotate */
+    int rot;              /* leading elements of a head that rotate; 0 in an encoder */
+    ag_pooling pooling;   /* AG_POOLING_MODEL: the file names none, so it is no embedder */
     ag_moe_config moe;
     ag_mla_config mla;
 } ag_model_config;

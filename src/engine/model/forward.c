@@ -59,9 +59,8 @@ static void rotate_row(const ag_pass *p, int row) {
     const ag_model_config *c = &m->config;
     const ag_kernels *kn = m->kernels;
     const ag_layer *l = p->layer;
-    const ag_run *r = &p->runs[p->s->run_of[row]];
-    int d = c->d_head, pos = r->pos0 + row - r->row0;
-    float *q = ag_row_wide(p, row), *k = q + c->n_heads * d, *v = k + c->n_kv_heads * d;
+    int d = c->d_head;
+    float *q = ag_row_wide(p, row), *k = q + c->n_heads * d;
     if (l->q_norm)
         norm_heads(m, q, l->q_norm, c->n_heads);
     if (l->k_norm)
@@ -70,17 +69,7 @@ static void rotate_row(const ag_pass *p, int row) {
     const float *cs = p->s->cos[l->slides] + at, *sn = p->s->sin[l->slides] + at;
     (c->half_pairs ? kn->rope_half : kn->rope_pairs)(q, c->n_heads, d, c->rot, cs, sn);
     (c->half_pairs ? kn->rope_half : kn->rope_pairs)(k, c->n_kv_heads, d, c->rot, cs, sn);
-    const ag_kv *kv = r->kv->kv;
-    uint8_t *block = r->kv->at[pos / AG_KV_BLOCK];
-    for (int h = 0; h < c->n_kv_heads; h++) {
-        uint8_t *to = block + ag_kv_at(kv, p->layer_no, h);
-        kv->shape.ops->store_k(to, d, pos % AG_KV_BLOCK, k + h * d);
-        kv->shape.ops->store_v(to + kv->k_bytes, d, pos % AG_KV_BLOCK, v + h * d);
-    }
-}
-
-static void quantise_attention_row(const ag_pass *p, int row) {
-    ag_quantise_row(p, row, p->m->config.n_heads * p->m->config.d_head);
+    ag_store_kv_row(p, row);
 }
 
 static void activate_row(const ag_pass *p, int row) {
@@ -127,7 +116,7 @@ static void plain_attention(ag_pass *p) {
     ag_pass_attend(p, s->wide, s->wide_stride, s->x, s->x_stride);
     ag_pass_wants(p, (const ag_matrix *const[]){&l->o}, 1);
     if (p->want_q8)
-        ag_for_rows(p, p->n_rows, quantise_attention_row);
+        ag_for_rows(p, p->n_rows, ag_quantise_attention_row);
     ag_pass_multiply(p, (const ag_matmul_item[]){{&l->o, s->y, (size_t)c->n_embd}}, 1);
 }
 
@@ -173,12 +162,11 @@ static void mlp_half(ag_pass *p, const ag_layer *next) {
 }
 
 void ag_forward(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs) {
-    ag_pass p = {.m = m, .pool = pool, .s = s, .runs = runs, .n_runs = n_runs};
-    for (int i = 0; i < n_runs; i++) {
-        AG_ASSERT(runs[i].n > 0 && p.n_rows + runs[i].n <= s->max_rows);
-        runs[i].row0 = p.n_rows;
-        for (int t = 0; t < runs[i].n; t++)
-            s->run_of[p.n_rows++] = i;
+    ag_pass p = ag_pass_begin(m, pool, s, runs, n_runs);
+    if (m->config.arch->encoder) {
+        ag_forward_bert(&p);
+        ag_pass_end(&p);
+        return;
     }
     ag_for_rows(&p, p.n_rows, embed_row);
     want_attention_input(&p, &m->layers[0]);
@@ -190,8 +178,7 @@ void ag_forward(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, i
         attention_half(&p);
         mlp_half(&p, i + 1 < m->config.n_layers ? &m->layers[i + 1] : NULL);
     }
-    for (int i = 0; i < n_runs; i++)
-        runs[i].kv->n_tokens = runs[i].pos0 + runs[i].n;
+    ag_pass_end(&p);
 }
 
 static void pick_row(const ag_pass *p, int i) {

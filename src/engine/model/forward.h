@@ -21,6 +21,8 @@ typedef struct ag_run {
     ag_kv_seq *kv;      /* blocks for pos0 + n positions are reserved */
     int pos0;           /* position of ids[0] = tokens already stored */
     int row0;           /* first row in the step; set by ag_forward() */
+    float *pooled;      /* [E] or NULL: what ag_forward_pool() fills */
+    ag_pooling pooling; /* how; not AG_POOLING_MODEL */
 } ag_run;
 
 /* Working memory of the layers with experts. A pair is a row with one of its experts; pairs are
@@ -77,9 +79,15 @@ ag_code ag_scratch_init(ag_scratch *s, const ag_model *m, const ag_kv_ops *kv, i
                         int max_logits, int threads, ag_err *err) AG_MUST_USE;
 void ag_scratch_deinit(ag_scratch *s);
 
-/* Run all layers over the rows of `runs` (their sum at most max_rows), store their K and V, and
+/* An encoder's run is a whole input: pos0 is 0. Its KV has one layer, which all its layers share.
+ *
+ * Run all layers over the rows of `runs` (their sum at most max_rows), store their K and V, and
  * leave the residual stream in s->h. Each run's kv->n_tokens advances. */
 void ag_forward(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs);
+
+/* After ag_forward(), of runs with `pooled`: the first or latest token's vector, or the sum of all
+ * so far, which starts anew at position 0. */
+void ag_forward_pool(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs);
 
 /* Logits of n (at most max_logits) rows of the last ag_forward(): out[i * n_vocab]. */
 void ag_forward_logits(const ag_model *m, ag_pool *pool, ag_scratch *s, const int *rows, int n,

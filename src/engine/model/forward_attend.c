@@ -1,5 +1,24 @@
-/* Attention of all rows over their sequences' blocks, as one operation of the pool. */
+/* Storing rows' keys and values, and attention of all rows over their sequences' blocks, as one
+ * operation of the pool. */
 #include "model/forward_parts.h"
+
+void ag_store_kv_row(const ag_pass *p, int row) {
+    const ag_model_config *c = &p->m->config;
+    const ag_run *r = &p->runs[p->s->run_of[row]];
+    const ag_kv *kv = r->kv->kv;
+    int d = c->d_head, pos = r->pos0 + row - r->row0;
+    const float *k = ag_row_wide(p, row) + c->n_heads * d, *v = k + c->n_kv_heads * d;
+    uint8_t *block = r->kv->at[pos / AG_KV_BLOCK];
+    for (int h = 0; h < c->n_kv_heads; h++) {
+        uint8_t *to = block + ag_kv_at(kv, p->layer_no, h);
+        kv->shape.ops->store_k(to, d, pos % AG_KV_BLOCK, k + h * d);
+        kv->shape.ops->store_v(to + kv->k_bytes, d, pos % AG_KV_BLOCK, v + h * d);
+    }
+}
+
+void ag_quantise_attention_row(const ag_pass *p, int row) {
+    ag_quantise_row(p, row, p->m->config.n_heads * p->m->config.d_head);
+}
 
 typedef struct operation {
     const ag_pass *p;
@@ -42,6 +61,7 @@ static void attend_chunk(void *ctx, int chunk, int worker) {
         .d_v = c->mla.rank,
         .v_in_k = c->mla.rank > 0,
         .pos0 = r->pos0 + first,
+        .n_keys = c->arch->encoder ? r->n : 0,
         .window = p->layer->slides ? c->window : 0,
         .scale = c->attn_scale,
         .softcap = c->attn_softcap,

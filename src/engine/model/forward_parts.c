@@ -1,5 +1,21 @@
 #include "model/forward_parts.h"
 
+ag_pass ag_pass_begin(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs) {
+    ag_pass p = {.m = m, .pool = pool, .s = s, .runs = runs, .n_runs = n_runs};
+    for (int i = 0; i < n_runs; i++) {
+        AG_ASSERT(runs[i].n > 0 && p.n_rows + runs[i].n <= s->max_rows);
+        runs[i].row0 = p.n_rows;
+        for (int t = 0; t < runs[i].n; t++)
+            s->run_of[p.n_rows++] = i;
+    }
+    return p;
+}
+
+void ag_pass_end(const ag_pass *p) {
+    for (int i = 0; i < p->n_runs; i++)
+        p->runs[i].kv->n_tokens = p->runs[i].pos0 + p->runs[i].n;
+}
+
 typedef struct row_job {
     const ag_pass *p;
     ag_row_fn fn;

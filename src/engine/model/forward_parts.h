@@ -23,6 +23,12 @@ typedef struct ag_pass {
 /* One row's share of an operation; rows are independent of each other. */
 typedef void (*ag_row_fn)(const ag_pass *p, int row);
 
+/* Number the rows of the runs; afterwards tell the sequences how many tokens they have. */
+ag_pass ag_pass_begin(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs);
+void ag_pass_end(const ag_pass *p);
+/* All layers of an encoder; leaves the last one's output in h. */
+void ag_forward_bert(ag_pass *p);
+
 /* Run fn for rows 0 .. n-1 on the pool. */
 void ag_for_rows(const ag_pass *p, int n, ag_row_fn fn);
 
@@ -59,8 +65,12 @@ ag_matmul_job ag_pass_job(const ag_pass *p, ag_matmul_item item);
 /* The rows of x times n matrices, at most AG_GROUP_MAX. */
 void ag_pass_multiply(const ag_pass *p, const ag_matmul_item *items, int n);
 
-/* Attention of every row's query heads (each d_head numbers, as results are) over the keys it sees;
- * out may be q (forward_attend.c). */
+/* Store the row's k and v, which stand behind q in s->wide (forward_attend.c). */
+void ag_store_kv_row(const ag_pass *p, int row);
+/* x8 of attention's result, when that is wanted. */
+void ag_quantise_attention_row(const ag_pass *p, int row);
+/* Attention of every row's query heads (each d_head numbers, as results are) over the keys it sees,
+ * which in an encoder are all of its run; out may be q (forward_attend.c). */
 void ag_pass_attend(const ag_pass *p, const float *q, size_t q_stride, float *out,
                     size_t out_stride);
 /* Leaves y = latent attention of x; reads x and, where wanted, x8 (forward_mla.c). */

@@ -49,19 +49,29 @@ typedef struct ag_mla {
     ag_matrix matrices[];   /* [2 * H], where k_b and v_b lie */
 } ag_mla;
 
+/* A tensor that is read row by row while running, from the file's mapping. */
+typedef struct ag_table {
+    ag_type type;
+    const uint8_t *rows;
+    size_t row_bytes;
+    int n;
+} ag_table;
+
 typedef struct ag_layer {
     const float *attn_norm;       /* [E] or NULL */
     ag_matrix q, k, v;            /* [H*D, E], [K*D, E], [K*D, E]; unset with latent attention */
     const float *q_norm, *k_norm; /* before the rotation: [D] a head, or of all heads, or NULL */
     ag_mla *mla;                  /* owned; NULL: plain attention */
     ag_matrix o;                  /* [E, H*D], or [E, H*value] with latent attention */
-    const float *post_attn;       /* [E] or NULL */
+    const float *post_attn;       /* [E] or NULL; of an encoder: LayerNorm after the sum */
     const float *pre_mlp;         /* [E] or NULL */
     ag_matrix gate, up;           /* [F, E]; unset in a layer with experts */
     ag_matrix down;               /* [E, F] */
     ag_moe *moe;                  /* owned; NULL: the plain mlp of gate, up and down */
-    const float *post_mlp;        /* [E] or NULL */
-    bool slides;                  /* sees only the latest config.window keys */
+    const float *post_mlp;        /* [E] or NULL; of an encoder: LayerNorm after the sum */
+    const float *post_attn_bias;  /* [E], of an encoder, as the next */
+    const float *post_mlp_bias;
+    bool slides; /* sees only the latest config.window keys */
 } ag_layer;
 
 typedef struct ag_model {
@@ -72,8 +82,12 @@ typedef struct ag_model {
     ag_type embd_type;   /* of the embedding, which is read from the file row by row */
     const uint8_t *embd; /* [n_vocab] rows in the file's mapping */
     size_t embd_row_bytes;
-    const float *output_norm; /* [E] */
-    ag_matrix output;         /* [n_vocab, E]; its own packed copy when tied to the embedding */
+    ag_table positions;                      /* [n_ctx] rows, of an encoder */
+    ag_table token_types;                    /* its row 0 is added to every token; none: no rows */
+    const float *embd_norm, *embd_norm_bias; /* [E], of an encoder */
+    const float *output_norm;                /* [E], not of an encoder */
+    ag_matrix output; /* [n_vocab, E]; a packed copy of its own when tied to the embedding;
+                       * none in an encoder */
     bool tied;
     uint8_t *weights; /* owned pages: everything packed */
     size_t weight_bytes;

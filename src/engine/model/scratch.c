@@ -96,7 +96,8 @@ static size_t plan(ag_scratch *s, uint8_t *memory, const ag_model *m, const ag_k
     }
     s->run_of = carve(memory, &at, t * sizeof(int));
     s->attend = carve(memory, &at, (size_t)threads * s->attend_stride * sizeof(float));
-    s->logits = carve(memory, &at, (size_t)s->max_logits * (size_t)c->n_vocab * sizeof(float));
+    if (!c->arch->encoder)
+        s->logits = carve(memory, &at, (size_t)s->max_logits * (size_t)c->n_vocab * sizeof(float));
     size_t jobs = c->moe.n_experts > 0 ? 2 * (size_t)c->moe.n_experts + 2 : 0;
     if (c->mla.rank > 0)
         jobs = max_size(jobs, (size_t)c->n_heads);

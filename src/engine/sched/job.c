@@ -8,6 +8,7 @@ void ag_job_unref(ag_job *j) {
         return;
     ag_free(j->ids);
     ag_free(j->stop_ids);
+    ag_free(j->pooled);
     ag_sampler_free(&j->sampler);
     ag_dry_breakers_free(&j->breakers);
     ag_stream_deinit(&j->stream);
@@ -30,6 +31,22 @@ static ag_code check_ids(const ag_core *core, const int32_t *ids, size_t n, ag_e
         if (ids[i] < 0 || ids[i] >= core->model.config.n_vocab)
             return ag_fail(err, AG_E_ARG, "prompt token %zu is %d; the model knows 0 to %d", i,
                            ids[i], core->model.config.n_vocab - 1);
+    return AG_OK;
+}
+
+ag_code ag_job_check_generates(const ag_core *core, ag_err *err) {
+    const ag_arch *a = core->model.config.arch;
+    if (a->encoder)
+        return ag_fail(err, AG_E_UNSUPPORTED,
+                       "%s is a model for embeddings: it cannot generate text or give logits",
+                       a->name);
+    return AG_OK;
+}
+
+static ag_code check_fits(const ag_core *core, size_t n, ag_err *err) {
+    if (n > (size_t)core->max_context)
+        return ag_fail(err, AG_E_CTX_FULL, "%zu tokens, but the context holds %d", n,
+                       core->max_context);
     return AG_OK;
 }
 
@@ -99,7 +116,9 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
                    ag_job **out, ag_err *err) {
     *out = NULL;
     size_t context = (size_t)env->core->max_context;
-    ag_code code = check_ids(env->core, ids, n, err);
+    ag_code code = ag_job_check_generates(env->core, err);
+    if (!code)
+        code = check_ids(env->core, ids, n, err);
     if (code)
         return code;
     if (n >= context)
@@ -131,14 +150,29 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
 ag_code ag_job_new_logits(const ag_job_env *env, const int32_t *ids, size_t n, float *out_logits,
                           ag_job **out, ag_err *err) {
     *out = NULL;
-    ag_code code = check_ids(env->core, ids, n, err);
-    if (code)
+    ag_code code;
+    if ((code = ag_job_check_generates(env->core, err)) ||
+        (code = check_ids(env->core, ids, n, err)) || (code = check_fits(env->core, n, err)) ||
+        (code = new_job(ids, n, n, out, err)))
         return code;
-    if (n > (size_t)env->core->max_context)
-        return ag_fail(err, AG_E_CTX_FULL, "%zu tokens, but the context holds %d", n,
-                       env->core->max_context);
-    code = new_job(ids, n, n, out, err);
-    if (!code)
-        (*out)->all_logits = out_logits;
-    return code;
+    (*out)->all_logits = out_logits;
+    return AG_OK;
+}
+
+ag_code ag_job_new_embed(const ag_job_env *env, const int32_t *ids, size_t n, ag_pooling pooling,
+                         ag_job **out, ag_err *err) {
+    *out = NULL;
+    ag_job *j;
+    ag_code code;
+    if ((code = check_ids(env->core, ids, n, err)) || (code = check_fits(env->core, n, err)) ||
+        (code = new_job(ids, n, n, &j, err)))
+        return code;
+    j->pooling = pooling;
+    j->pooled = ag_calloc(AG_ROOM_SCHED, (size_t)env->core->model.config.n_embd, sizeof(float));
+    if (!j->pooled) {
+        ag_job_unref(j);
+        return ag_fail(err, AG_E_NOMEM, "out of memory for an embedding");
+    }
+    *out = j;
+    return AG_OK;
 }

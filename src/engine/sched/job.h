@@ -25,12 +25,14 @@ typedef struct ag_job {
     /* Set at submit. */
     int32_t *ids; /* owned [room]: prompt, then what was generated */
     int n_prompt;
-    int max_new; /* at least 1; 0 for a logits job */
+    int max_new; /* at least 1; 0 for a logits job or an embedding */
     int min_new;
     int32_t *stop_ids; /* owned [n_stop_ids] */
     size_t n_stop_ids;
     int top_logprobs;  /* -1: none */
     float *all_logits; /* a logits job: where they go, [n_prompt, n_vocab]; borrowed */
+    float *pooled;     /* owned [E]: an embedding's job; see ag_forward_pool() */
+    ag_pooling pooling;
     bool (*on_token)(void *ctx, const ag_token_event *event);
     void (*on_done)(void *ctx, const ag_result *result);
     void *ctx;
@@ -39,7 +41,7 @@ typedef struct ag_job {
     int n_ids;    /* prompt and generated tokens so far */
     int n_cached; /* prompt tokens found in the prefix index */
     ag_kv_seq kv;
-    ag_sampler *sampler;       /* owned; NULL for a logits job */
+    ag_sampler *sampler;       /* owned; NULL for a logits job or an embedding */
     ag_dry_breakers *breakers; /* owned; NULL unless DRY is on */
     ag_stream stream;
     uint64_t submit_at, start_at, first_at, last_at; /* µs; 0: not yet */
@@ -59,13 +61,20 @@ typedef struct ag_job_env {
 } ag_job_env;
 
 /* Check `o` against the model and build the job from n prompt ids, which are copied.
- * AG_E_ARG, AG_E_CTX_FULL, AG_E_LIMIT, AG_E_NOMEM. Any thread. */
+ * AG_E_UNSUPPORTED (an encoder does not generate), AG_E_ARG, AG_E_CTX_FULL, AG_E_LIMIT, AG_E_NOMEM.
+ * Any thread. */
 ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_t *ids, size_t n,
                    ag_job **out, ag_err *err) AG_MUST_USE;
 /* A job that computes the logits of all n positions into out_logits, which is borrowed until the
  * job is done. The same errors. */
 ag_code ag_job_new_logits(const ag_job_env *env, const int32_t *ids, size_t n, float *out_logits,
                           ag_job **out, ag_err *err) AG_MUST_USE;
+/* AG_E_UNSUPPORTED: the model is an encoder. Any thread. */
+ag_code ag_job_check_generates(const ag_core *core, ag_err *err) AG_MUST_USE;
+/* A job that pools the vectors of all n positions into its `pooled`, which may be read when it is
+ * done. The same errors. */
+ag_code ag_job_new_embed(const ag_job_env *env, const int32_t *ids, size_t n, ag_pooling pooling,
+                         ag_job **out, ag_err *err) AG_MUST_USE;
 void ag_job_unref(ag_job *job);
 /* Block until the job is DONE. Not from the engine thread. */
 void ag_job_wait(ag_job *job);

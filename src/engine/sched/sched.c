@@ -139,11 +139,14 @@ static void reap_cancelled(ag_sched *s) {
 /* ---- forming a step
  * ------------------------------------------------------------------------------ */
 
+/* Logits and embeddings need every position, and nothing after the prompt. */
+static bool ends_without_token(const ag_job *j) { return j->all_logits || j->pooled; }
+
 /* Give a job the blocks of its whole prompt, shared ones first, so that a prompt in prefill never
  * has to push others out. False: there is no room now. */
 static bool take_blocks(ag_sched *s, ag_job *j) {
     const ag_kv *kv = &s->core->kv;
-    int found = j->all_logits ? 0 : ag_kv_seq_adopt(&j->kv, j->ids, j->n_ids);
+    int found = ends_without_token(j) ? 0 : ag_kv_seq_adopt(&j->kv, j->ids, j->n_ids);
     int need = ag_kv_blocks_for(j->n_ids) - j->kv.n_blocks;
     /* One more block for every sequence that runs, or those would soon push this one out again. */
     bool fits = s->n_running == 0 || need + s->n_running < ag_kv_available(kv);
@@ -204,17 +207,32 @@ static bool add_item(ag_sched *s, int i, int n, int *n_items) {
         .kv = &j->kv,
         .ids = j->ids + j->kv.n_tokens,
         .n = n,
-        .want_last = complete && !j->all_logits,
+        .want_last = complete && !ends_without_token(j),
         .all_logits = j->all_logits ? j->all_logits + (size_t)j->kv.n_tokens *
                                                           (size_t)s->core->model.config.n_vocab
                                     : NULL,
+        .pooled = j->pooled,
+        .pooling = j->pooling,
     };
     return true;
+}
+
+/* Whole inputs, oldest first; one that does not fit any more waits, while shorter ones may go. */
+static int form_encoder_step(ag_sched *s) {
+    int n_items = 0, rows = s->core->batch_tokens;
+    for (int i = 0; i < s->n_running; i++) {
+        int n = ag_job_pending(s->running[i]);
+        if (n <= rows && add_item(s, i, n, &n_items))
+            rows -= n;
+    }
+    return n_items;
 }
 
 /* Decoding sequences first, then prompts. Only the first need new blocks; whoever is pushed out for
  * them is younger than all that are in the step already, so the items stay valid. */
 static int form_step(ag_sched *s) {
+    if (s->core->model.config.arch->encoder)
+        return form_encoder_step(s);
     int n_items = 0, rows = s->core->batch_tokens;
     for (int i = 0; i < s->n_running && rows > 0; i++)
         if (ag_job_pending(s->running[i]) == 1)
@@ -308,10 +326,11 @@ static void step(ag_sched *s) {
     ag_core_step(s->core, s->items, n);
     for (int i = 0; i < n; i++) {
         ag_job *j = s->stepped[i];
-        ag_kv_seq_commit(&j->kv, j->ids);
+        if (!s->core->model.config.arch->encoder) /* whose keys depend on later tokens too */
+            ag_kv_seq_commit(&j->kv, j->ids);
         if (s->items[i].logits)
             take_token(s, j, s->items[i].logits);
-        else if (j->all_logits && ag_job_pending(j) == 0)
+        else if (ends_without_token(j) && ag_job_pending(j) == 0)
             finish_running(s, j, AG_FINISH_LENGTH, NULL);
     }
 }

@@ -11,6 +11,8 @@ in float32. Written are
                         (best minus second logit) for each type, a rendered conversation and its ids
     goldens/NAME.f32    little-endian float32 logits [rows, vocabulary]; "at" in the JSON counts rows
 
+    goldens/embeddings.json, .f32   texts, ids and for each the mean, first and last of its tokens' vectors
+
 For f32 there are all positions of the first prompt and every eighth of the others; other types have a middle and the
 last position of each prompt.
 """
@@ -56,7 +58,8 @@ def load_reference(config, W):
         cls = getattr(transformers, config["architectures"][0])
         model, info = cls.from_pretrained(d, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
     for k in ("missing_keys", "mismatched_keys", "unexpected_keys"):
-        assert not info.get(k), (k, info[k])
+        left = [n for n in info.get(k) or [] if not n.startswith("pooler.")]      # BERT's, which nothing here uses
+        assert not left, (k, left)
     return model.eval()
 
 
@@ -117,6 +120,33 @@ def golden(name, m):
     return out, np.concatenate(logits)
 
 
+def vectors(model, m, ids):
+    """[3, E]: mean, first and last of the tokens' vectors, not normalised."""
+    with torch.no_grad():
+        seq = torch.tensor([ids])
+        h = (model if m.config["model_type"] == "bert" else model.model)(input_ids=seq).last_hidden_state[0].float()
+    return torch.stack([h.mean(0), h[0], h[-1]]).numpy()
+
+
+def embeddings(names):
+    """The vectors of every prompt: of encoders in all types, of decoders in some."""
+    out, rows, at = {"models": {}}, [], 0
+    for name, types in names.items():
+        m = tm.table()[name]
+        tok, _ = mt.build(m.tokenizer)
+        prompts = [{"text": t, "ids": tok.encode(t).ids} for t in PROMPTS + ["", "A"]]
+        prompts = [p for p in prompts if p["ids"]]
+        out["models"][name] = {"n_embd": m.config["hidden_size"], "prompts": prompts, "types": {}}
+        for want in types:
+            T = mm.dequantized(mm.build(name, m, want)[1])
+            model = load_reference(dict(m.config), tm.from_gguf(m, T))
+            out["models"][name]["types"][want] = at
+            for p in prompts:
+                rows.append(vectors(model, m, p["ids"]).astype("<f4").ravel())
+                at += rows[-1].size
+    return out, np.concatenate(rows)
+
+
 def dump(value):
     """JSON with a line for every prompt, case and section."""
     def part(v):
@@ -137,8 +167,14 @@ def main():
     torch.set_num_threads(1)
     where = os.path.join(HERE, "goldens")
     os.makedirs(where, exist_ok=True)
+    if a.only in ("", "embeddings"):
+        value, floats = embeddings({"tiny-bert": mm.types_of("tiny-bert"), "tiny-qwen3": ("f32", "q4_0")})
+        with open(os.path.join(where, "embeddings.json"), "w", encoding="ascii") as f:
+            json.dump(value, f)
+            f.write("\n")
+        floats.tofile(os.path.join(where, "embeddings.f32"))
     for name, m in tm.table().items():
-        if a.only not in ("", name):
+        if a.only not in ("", name) or m.config["model_type"] == "bert":
             continue
         value, logits = golden(name, m)
         with open(os.path.join(where, name + ".json"), "w", encoding="ascii") as f:

@@ -51,10 +51,10 @@ QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 QWEN_PLAIN = ["<tool_call>", "</tool_call>", "<think>", "</think>"]
 
 
-def _learn_merges(words, count):
+def _learn_merges(words, count, prefix=""):
     """Plain BPE training, fully deterministic (the library's trainers break ties by hash order).
 
-    words: symbol lists.  Returns the merges.
+    words: symbol lists.  Returns the merges; `prefix` ("##") is dropped from a right half when joining.
     """
     seen = {}
     for w in words:
@@ -71,7 +71,7 @@ def _learn_merges(words, count):
             break
         (l, r), _ = best
         merges.append((l, r))
-        joined = l + r
+        joined = l + r[len(prefix):]
         for w, _ in words:
             i = 0
             while i < len(w) - 1:
@@ -184,6 +184,29 @@ def build(kind):
         tok.post_processor = processors.TemplateProcessing(single="<bos> $A", pair="<bos> $A <bos>:1 $B:1",
                                                            special_tokens=[("<bos>", 2)])
         extra.update(bos="<bos>", eos="<eos>", pad="<pad>", unk="<unk>", scores=scores, add_bos=True)
+    elif kind == "bert":
+        tok = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+        tok.normalizer = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=None,
+                                                    lowercase=True)
+        tok.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tok.decoder = decoders.WordPiece(prefix="##", cleanup=True)
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        words = [w for c in CORPUS for w, _ in tok.pre_tokenizer.pre_tokenize_str(tok.normalizer.normalize_str(c))]
+        words = [[w[0]] + ["##" + ch for ch in w[1:]] for w in words]
+        count = {}
+        for ch in (x for w in words for x in w):
+            count[ch] = count.get(ch, 0) + 1
+        chars = [ch for ch, n in sorted(count.items(), key=lambda x: (-x[1], x[0]))][:150]
+        known = [w for w in words if all(ch in chars for ch in w)]
+        merged = [l + r[2:] for l, r in _learn_merges(known, size - len(chars) - 5, "##")]
+        vocab = list(dict.fromkeys(special + chars + merged))
+        tok.model = models.WordPiece(vocab={t: i for i, t in enumerate(vocab)}, unk_token="[UNK]",
+                                     max_input_chars_per_word=100)
+        tok.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in special])
+        frame = [(t, tok.token_to_id(t)) for t in ("[CLS]", "[SEP]")]
+        tok.post_processor = processors.TemplateProcessing(single="[CLS]:0 $A:0 [SEP]:0",
+                                                           pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=frame)
+        extra.update(bos="[CLS]", eos="[SEP]", pad="[PAD]", unk="[UNK]", add_bos=True)
     else:
         raise ValueError(kind)
     assert tok.get_vocab_size() <= size, (kind, tok.get_vocab_size())
@@ -209,6 +232,8 @@ def vocabulary(kind):
         t = text.get(i)
         if t is None:
             t, ty = f"[PAD{i}]", UNUSED
+        elif kind == "bert" and t not in added:              # words begin with a space that nobody sees
+            t, ty = t[2:] if t.startswith("##") else "\u2581" + t, NORMAL
         elif t == "<unk>" and spm:
             ty = UNKNOWN
         elif t in added:
@@ -219,7 +244,9 @@ def vocabulary(kind):
         types.append(ty)
     out = {"model": "llama" if spm else "gpt2", "pre": PRE.get(kind, "default"), "add_bos": extra["add_bos"],
            "ids": {k: ids[extra[k]] for k in ("bos", "eos", "unk", "pad") if extra[k]}, "tokens": tokens, "types": types}
-    if spm:
+    if kind == "bert":
+        out["model"], out["pre"] = "bert", "jina-v2-en"
+    elif spm:
         out["add_space_prefix"] = kind == "llama2"
         out["scores"] = extra["scores"] + [-1e4] * (len(tokens) - len(extra["scores"]))
     else:
@@ -232,7 +259,7 @@ def vocabulary(kind):
 def main():
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizers")
     os.makedirs(here, exist_ok=True)
-    for kind in ("glm4", "llama3", "qwen2", "smollm", "tekken", "llama2", "gemma"):
+    for kind in ("glm4", "llama3", "qwen2", "smollm", "tekken", "llama2", "gemma", "bert"):
         v = vocabulary(kind)
         with open(os.path.join(here, kind + ".json"), "w", encoding="utf-8") as f:
             f.write("{\n" + ",\n".join(f'"{k}": {json.dumps(x, ensure_ascii=False)}' for k, x in v.items()) + "\n}\n")

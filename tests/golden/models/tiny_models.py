@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import chat_templates as chat
+import bert_models
 import moe_models
 from gguf_file import ARR, BOOL, F32, STR, U32
 
@@ -198,6 +199,7 @@ def table():
     for add in (glm_models, llama_models, qwen_models, gemma_models, phi_models, granite_models, olmo_models):
         add(T)
     moe_models.add_models(T, base, Model, decoder_tensors)
+    bert_models.add_models(T, Model, linear)
     return T
 
 
@@ -356,6 +358,8 @@ def gguf_keys(m):
 
 def to_gguf(m, W):
     """(keys, GGUF name -> float32 array)."""
+    if m.config["model_type"] == "bert":
+        return bert_models.keys(m.config), {bert_models.ours(name): x for name, x in W.items()}
     one = tensor_map(m.config)
     T = {}
     for name, x in moe_models.fold(m, W).items():
@@ -374,6 +378,8 @@ def to_gguf(m, W):
 
 def from_gguf(m, T):
     """Checkpoint name -> array: what the reference implementation must load to compute with the same weights."""
+    if m.config["model_type"] == "bert":
+        return {name: T[bert_models.ours(name)] for name, _, _ in m.tensors}
     one, folded = tensor_map(m.config), {}
     for name in moe_models.fold(m, {name: np.empty(shape, np.float32) for name, shape, _ in m.tensors}):
         ours, _, back = one(name)
