@@ -109,8 +109,10 @@ static void check_reference(const char *model, const char *type) {
 
 static void an_encoder_agrees_with_the_reference(void **state) {
     (void)state;
-    for (size_t i = 0; type_names[i]; i++)
-        check_reference("tiny-bert", type_names[i]);
+    static const char *const types[] = {"f32",  "f16",  "bf16", "q8_0", "q4_0", "q4_1",
+                                        "q5_0", "q5_1", "q4_k", "q5_k", "q6_k"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        check_reference("tiny-bert", types[i]);
 }
 
 static void a_decoder_agrees_with_the_reference(void **state) {
