@@ -138,6 +138,7 @@ int ag_cli_inspect(const ag_cli_args *a);
 int ag_cli_bench(const ag_cli_args *a);
 int ag_cli_quantize(const ag_cli_args *a);
 int ag_cli_eval(const ag_cli_args *a);
+int ag_cli_imatrix(const ag_cli_args *a);
 int ag_cli_tokenize(const ag_cli_args *a);
 int ag_cli_logits(const ag_cli_args *a);
 int ag_cli_version(const ag_cli_args *a);

@@ -54,8 +54,6 @@ static bool loses_twice(const work *w) {
 
 static ag_code choose_types(work *w, ag_err *err) {
     size_t n = ag_source_n_tensors(w->src);
-    if (!w->mix)
-        return AG_OK;
     w->types = ag_calloc(AG_ROOM_CLI, n, sizeof *w->types);
     if (!w->types)
         return ag_fail(err, AG_E_NOMEM, "out of memory for %zu tensors", n);

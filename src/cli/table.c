@@ -171,13 +171,25 @@ static const ag_cli_opt quantize_opts[] = {
     {'o', "out", AG_CLI_PATH, "FILE", NULL, "the GGUF file to write; whole or not at all", AT(out)},
     {0, "type", AG_CLI_TEXT, "TYPE", NULL,
      "a type or mix: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k_s q3_k_m q3_k_l q4_k_s q4_k_m "
-     "q5_k_s q5_k_m q6_k iq4_nl iq4_xs; copy: every tensor as it is",
+     "q5_k_s q5_k_m q6_k iq4_nl iq4_xs; copy: matrices as they are",
      AT(mix)},
     {0, "pure", AG_CLI_FLAG, NULL, NULL, "every matrix in the same type, no better ones", AT(pure)},
     {0, "no-resume", AG_CLI_FLAG, NULL, NULL,
      "start over instead of going on with an interrupted run", AT(no_resume)},
     {'t', "threads", AG_CLI_U32, "N", "one per physical core", "compute threads", AT(threads),
      .min = 1, .max = 256},
+    {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "no progress", AT(quiet)},
+    OPT_JSON,
+    {0},
+};
+
+static const ag_cli_opt imatrix_opts[] = {
+    {'o', "out", AG_CLI_PATH, "FILE", NULL, "where the importances go; whole or not at all",
+     AT(out)},
+    {'f', "file", AG_CLI_PATH, "FILE", NULL, "read the text from FILE; -: standard input",
+     AT(file)},
+    {0, "windows", AG_CLI_U32, "N", "all", "use at most the first N windows of the text",
+     AT(windows), .min = 1, .max = 16777216},
     {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "no progress", AT(quiet)},
     OPT_JSON,
     {0},
@@ -311,6 +323,20 @@ const ag_cli_command ag_cli_commands[] = {
                     "autoglm quantize -m model-00001-of-00003.gguf --type copy -o model.gguf\n",
         .groups = {{"Options", quantize_opts}},
         .run = ag_cli_quantize,
+    },
+    {
+        .name = "imatrix",
+        .summary = "measure which columns of the weights matter",
+        .usage = "-m MODEL -o FILE [OPTION]... [TEXT | -f FILE]",
+        .about =
+            "Runs a text through the model in windows of --ctx tokens (512 unless given) and sums "
+            "the squares of what each column of each matrix is multiplied with. Quantising with "
+            "these importances spends its precision where it matters; the text should resemble "
+            "what the model is for. The file is GGUF, as other tools write and read it.",
+        .examples = "autoglm imatrix -m model-f16.gguf -f calibration.txt -o model.imatrix\n",
+        .max_pos = 1,
+        .groups = {{"Options", imatrix_opts}, GROUP_MODEL},
+        .run = ag_cli_imatrix,
     },
     {
         .name = "eval",

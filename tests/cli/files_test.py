@@ -111,6 +111,7 @@ class Quantize(Case):
 
     def test_copying_joins_a_split_set(self):
         whole, _ = self.quantize(self.model(SMALL), "copy")
+        self.assertEqual(self.succeeds("inspect", "--json", whole).json()["quantisation"], "Q4_K_M")
         joined = self.path("joined.gguf")
         self.succeeds("quantize", "-m", self.model(SMALL + "-split-00001-of-00003"), "--type", "COPY", "-o", joined)
         self.assertEqual(self.types(whole), self.types(self.model(SMALL)))
@@ -192,6 +193,26 @@ class Eval(Case):
         self.fails(1, "one window needs 512", *m, "too short")
         self.fails(2, "--ctx is at least 4", *m, "-c", "3", "text")
         self.fails(1, "vocabularies differ", *m, "-c", "16", "--against", self.model("tiny-gemma3-q4_k"), self.TEXT)
+
+
+class Imatrix(Case):
+    def test_importances_are_measured_and_named_by_tensor(self):
+        out = self.path("tiny.imatrix")
+        o = self.succeeds("imatrix", "--json", "-m", self.model("tiny-qwen3-moe-f32"), "-c", "16", "-o", out, Eval.TEXT).json()
+        file = self.succeeds("inspect", "--json", "--keys", "--tensors", out).json()
+        keys = {k["key"]: k["value"] for k in file["keys"]}
+        self.assertEqual((keys["general.type"], keys["imatrix.chunk_size"], keys["imatrix.chunk_count"]),
+                         ("imatrix", 16, o["windows"]))
+        names = [t["name"] for t in file["tensors"]]
+        self.assertEqual(len(names), 2 * o["matrices"])
+        for name in ("blk.0.attn_q.weight.in_sum2", "blk.1.ffn_down_exps.weight.counts"):
+            self.assertIn(name, names)
+
+    def test_mistakes_are_told(self):
+        m = ("imatrix", "-m", self.model(SMALL))
+        self.fails(2, "--out FILE is missing", *m, "text")
+        self.fails(1, "one window needs 512", *m, "-o", self.path("x"), "text")
+        self.assertEqual(os.listdir(self.folder), [])
 
 
 class Tokenize(Case):

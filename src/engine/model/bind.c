@@ -155,6 +155,7 @@ void ag_model_close(ag_model *m) {
         ag_free(m->layers[i].mla);
     }
     ag_free(m->layers);
+    ag_free(m->bound);
     ag_rope_deinit(&m->rope_full);
     ag_rope_deinit(&m->rope_local);
     *m = (ag_model){0};

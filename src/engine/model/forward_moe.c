@@ -61,7 +61,7 @@ static void gather_pair(const ag_pass *p, int i) {
     const ag_moe_scratch *s = &p->s->moe;
     const ag_moe *x = p->layer->moe;
     int row = s->row[s->wave0 + i], e = p->m->config.n_embd;
-    if (x->gate->ops->act == AG_ACT_F32 || x->up->ops->act == AG_ACT_F32)
+    if (x->gate->ops->act == AG_ACT_F32 || x->up->ops->act == AG_ACT_F32 || x->gate->watch)
         memcpy(pair_in(s, i), ag_row_x(p, row), (size_t)e * sizeof(float));
     if (x->gate->ops->act == AG_ACT_Q8 || x->up->ops->act == AG_ACT_Q8)
         memcpy(pair_in8(s, i), p->s->x8 + (size_t)row * p->s->x8_stride, ag_act_q8_bytes(e));

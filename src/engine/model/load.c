@@ -167,6 +167,15 @@ ag_code ag_model_load(ag_model *m, ag_binding **plan_p, const ag_source *src,
         code = widen_all(m, plan, err);
     if (!code)
         code = pack_all(m, plan, src, opts, pool, err);
+    m->bound = plan->matrices;
+    m->n_bound = plan->n_matrices;
+    plan->matrices = NULL;
     ag_binding_free(plan_p);
     return code;
+}
+
+ag_matrix *ag_model_matrix(const ag_model *m, size_t i, const ag_tensor **t, uint64_t *row0) {
+    *t = m->bound[i].t;
+    *row0 = m->bound[i].row0;
+    return m->bound[i].field;
 }

@@ -57,9 +57,22 @@ static int panels_of_chunk(const ag_matmul_job *j, int threads) {
     return panels < even ? panels : even;
 }
 
+/* In the order of the rows, so that sums do not depend on threads. */
+static void watch(const ag_matmul_job *j) {
+    ag_watch *to = j->w->watch;
+    for (int row = 0; row < j->n_rows; row++) {
+        const float *x = j->x + (size_t)row * j->x_stride;
+        for (int i = 0; i < j->w->cols; i++)
+            to->squares[i] += (double)x[i] * (double)x[i];
+    }
+    to->n_rows += j->n_rows;
+}
+
 void ag_matmul_run(ag_pool *pool, ag_matmul_job *jobs, int n) {
     int threads = ag_pool_threads(pool), chunks = 0;
     for (int i = 0; i < n; i++) {
+        if (jobs[i].w->watch)
+            watch(&jobs[i]);
         jobs[i].chunk_panels = panels_of_chunk(&jobs[i], threads);
         jobs[i].first_chunk = chunks;
         chunks += (jobs[i].w->n_panels + jobs[i].chunk_panels - 1) / jobs[i].chunk_panels;

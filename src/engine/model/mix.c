@@ -338,16 +338,19 @@ static ag_code check_encoder(const ag_mix *mix, const ag_tensor *t, ag_type type
     ag_mix_list(list, sizeof list);
     return ag_fail(err, AG_E_UNSUPPORTED,
                    "%s: tensor %.*s would become %s, which this build cannot encode; it has: %s",
-                   mix->name, AG_SPAN(t->name), ag_type_find((uint32_t)type)->name, list);
+                   mix ? mix->name : "copy", AG_SPAN(t->name), ag_type_find((uint32_t)type)->name,
+                   list);
 }
 
 static ag_type choose_one(const facts *f, const places *p, const ag_tensor *t, bool pure) {
     kind k = kind_of(t);
     const ag_type_info *info = ag_type_find((uint32_t)t->type);
     uint32_t layer = layer_of(t->name);
+    if (k == KIND_PLAIN && info->block == 1)
+        return AG_T_F32;
+    if (k == KIND_PLAIN || !f->mix)
+        return t->keep;
     ag_type type = f->mix->base;
-    if (k == KIND_PLAIN)
-        return info->block == 1 ? AG_T_F32 : t->keep;
     if (ag_type_find((uint32_t)type)->block > 1) {
         if (!pure)
             type = choose(f, k, k == KIND_DOWN ? p->down[layer] : p->v[layer], t);

@@ -22,9 +22,10 @@ const ag_mix *ag_mix_find(const char *name);
 /* "f32, f16, ...": the mixes that this build can encode, for messages and help. At most n bytes. */
 void ag_mix_list(char *text, size_t n);
 
-/* Choose for every tensor of `src`: types[ag_source_n_tensors(src)]. `pure` gives every matrix the
- * base type. `weighted` says that importances of columns will be used, which some choices depend
- * on. AG_E_UNSUPPORTED (this build has no encoder for a type of the mix), AG_E_NOMEM. */
+/* Choose for every tensor of `src`: types[ag_source_n_tensors(src)]. Without a mix (NULL) matrices
+ * stay as they are. `pure` gives every matrix the base type. `weighted` says that importances of
+ * columns will be used, which some choices depend on. AG_E_UNSUPPORTED (this build has no encoder
+ * for a type of the mix), AG_E_NOMEM. */
 ag_code ag_mix_choose(const ag_mix *mix, const ag_source *src, bool pure, bool weighted,
                       ag_type *types, ag_err *err) AG_MUST_USE;
 

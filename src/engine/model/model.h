@@ -13,6 +13,12 @@
 #include "model/rope.h"
 #include "par/pool.h"
 
+/* What went through a matrix, for finding out which of its columns matter. */
+typedef struct ag_watch {
+    double *squares; /* [cols]: sums of the squares of the inputs; not owned */
+    double n_rows;
+} ag_watch;
+
 typedef struct ag_matrix {
     const ag_matmul_ops *ops;
     const uint8_t *panels; /* [n_panels] in the model's weight memory */
@@ -20,6 +26,7 @@ typedef struct ag_matrix {
     int rows, cols;
     int n_panels;
     const float *bias; /* [rows] or NULL */
+    ag_watch *watch;   /* NULL: nobody watches, and it costs nothing */
 } ag_matrix;
 
 /* The experts of a layer. Each row goes through the few that the router chooses for it, and through
@@ -94,6 +101,8 @@ typedef struct ag_model {
     float *vectors; /* owned: norms and biases as float32 */
     size_t vector_bytes;
     uint64_t n_params;
+    struct ag_plan_matrix *bound; /* owned [n_bound]: where each matrix came from */
+    size_t n_bound;
 } ag_model;
 
 /* Re-encode matrices while loading (dtype): keep the file's types, or one of F32, F16, BF16. */
@@ -121,5 +130,8 @@ ag_code ag_model_load(ag_model *m, ag_binding **plan, const ag_source *src,
                       const ag_model_opts *opts, ag_pool *pool, ag_err *err) AG_MUST_USE;
 void ag_binding_free(ag_binding **plan);
 void ag_model_close(ag_model *m);
+
+/* All packed matrices of a loaded model, i < m->n_bound: rows [*row0, ...) of *t. */
+ag_matrix *ag_model_matrix(const ag_model *m, size_t i, const ag_tensor **t, uint64_t *row0);
 
 #endif
