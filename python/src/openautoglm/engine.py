@@ -226,7 +226,7 @@ class AutoGLMEngine:
 
     def logits(self, prompt: Prompt) -> memoryview[float]:
         """Logits of every position: a float32 memoryview of shape [tokens, n_vocab], which
-        numpy.asarray() and torch.asarray() read without copying. Text is tokenised with BOS."""
+        numpy.asarray() reads without copying. Text is tokenised with BOS."""
         ids = self.tokenize(prompt, add_bos=True) if isinstance(prompt, str) else prompt
         keep = Keep()
         array, n = keep.ids(ids, "prompt")
