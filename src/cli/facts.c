@@ -81,6 +81,13 @@ static void read_shape(const ag_source *g, ag_cli_facts *f) {
         f->key_len = f->embd / f->heads;
     if (f->value_len == 0)
         f->value_len = f->key_len;
+    uint32_t latent = number_of(find(g, f->arch, "attention.kv_lora_rank"));
+    if (latent > 0) { /* one vector a token and layer is cached, with the part that rotates */
+        f->kv_heads = 1;
+        f->kv_heads_all = f->layers;
+        f->key_len = clamp((uint64_t)latent + number_of(find(g, f->arch, "rope.dimension_count")));
+        f->value_len = 0;
+    }
     f->experts = number_of(find(g, f->arch, "expert_count"));
     f->experts_used = number_of(find(g, f->arch, "expert_used_count"));
     const ag_value *tokens = ag_source_find(g, "tokenizer.ggml.tokens");

@@ -23,9 +23,9 @@ static void check_code(ag_code code, const ag_err *err, const char *what, long n
 
 /* Everything that an engine does in its life, stopping at the first failure. Returns whether all
  * of it succeeded. */
-static bool live(long n) {
+static bool live(const char *model, long n) {
     static answer a;
-    ag_engine_opts o = test_opts(model_path("micro", NULL));
+    ag_engine_opts o = test_opts(model_path(model, NULL));
     o.max_context_length = 32;
     o.kv_tokens = 64;
     o.batch_tokens = 16;
@@ -92,14 +92,14 @@ static bool live(long n) {
 }
 
 /* A failure may be harmless (a hint, a cache), so that everything succeeds although it happened. */
-static void fail_each(ag_fault kind, bool sticky, const char *name) {
+static void fail_each_of(const char *model, ag_fault kind, bool sticky, const char *name) {
     ag_fault_arm(kind, 0, false);
-    assert_true(live(0));
+    assert_true(live(model, 0));
     size_t before = bytes_held();
     long n = 1, borne = 0;
     for (;; n++) {
         ag_fault_arm(kind, n, sticky);
-        bool all = live(n);
+        bool all = live(model, n);
         bool fired = ag_fault_fired(kind);
         ag_fault_arm(kind, 0, false);
         if (bytes_held() != before)
@@ -111,8 +111,13 @@ static void fail_each(ag_fault kind, bool sticky, const char *name) {
         borne += all;
         assert_true(n < 100000);
     }
-    print_message("%s: %ld failures, %ld of them borne\n", name, n - 1, borne);
-    assert_true(live(0));
+    print_message("%s, %s: %ld failures, %ld of them borne\n", model, name, n - 1, borne);
+    assert_true(live(model, 0));
+}
+
+static void fail_each(ag_fault kind, bool sticky, const char *name) {
+    fail_each_of("micro", kind, sticky, name);
+    fail_each_of("micro-latent", kind, sticky, name);
 }
 
 static void a_failing_allocation_fails_one_call_and_leaks_nothing(void **state) {

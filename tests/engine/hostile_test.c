@@ -172,11 +172,11 @@ static void odd_files(uint8_t *p, size_t n) {
         complain("odd files", "some are missing");
 }
 
-static void in_a_child(void (*work)(uint8_t *p, size_t n)) {
+static void in_a_child(const char *model, void (*work)(uint8_t *p, size_t n)) {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(shared != MAP_FAILED);
     size_t n = 0;
-    uint8_t *p = must_read(model_path("micro", NULL), &n);
+    uint8_t *p = must_read(model_path(model, NULL), &n);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -202,17 +202,19 @@ static void in_a_child(void (*work)(uint8_t *p, size_t n)) {
 
 static void every_truncation_is_refused(void **state) {
     (void)state;
-    in_a_child(truncate_everywhere);
+    in_a_child("micro", truncate_everywhere);
+    in_a_child("micro-latent", truncate_everywhere);
 }
 
 static void every_damaged_byte_is_borne_or_refused(void **state) {
     (void)state;
-    in_a_child(damage_everywhere);
+    in_a_child("micro", damage_everywhere);
+    in_a_child("micro-latent", damage_everywhere);
 }
 
 static void odd_keys_are_borne_or_refused(void **state) {
     (void)state;
-    in_a_child(odd_files);
+    in_a_child("micro", odd_files);
 }
 
 int main(void) {

@@ -13,6 +13,8 @@ typedef struct packing {
     uint8_t *panels;
     uint8_t *temp; /* [threads, temp_bytes] */
     size_t temp_bytes;
+    bool last;   /* no other matrix of its tensor follows */
+    size_t held; /* bytes read of the tensor since its pages were let go of */
 } packing;
 
 /* Working memory of a thread for one panel: rows as the source gives them, as float32, and
@@ -97,17 +99,22 @@ static size_t temp_bytes_of(const ag_binding *plan) {
 }
 
 /* Pack a matrix in bands, letting go of the file's pages behind each, so that what is resident
- * grows by little more than the packed weights. Embeddings that are read from the file while
- * running come back from the system's cache row by row. */
+ * grows by little more than the packed weights; small matrices of one tensor, as experts are, make
+ * a band together. Embeddings that are read from the file while running come back from the
+ * system's cache row by row. */
 static void pack_matrix(packing *p, const ag_source *src, ag_pool *pool) {
     const ag_matrix *m = p->e->field;
-    size_t row_bytes = ag_type_bytes(p->e->t->type, (size_t)m->cols);
+    size_t row_bytes = ag_type_bytes(p->e->t->type, (size_t)p->e->t->dim[0]);
     size_t panels = BAND_BYTES / ((size_t)m->ops->panel * row_bytes) + 1;
     for (int n, at = 0; at < m->n_panels; at += n) {
         n = m->n_panels - at < (int)panels ? m->n_panels - at : (int)panels;
         p->panel0 = at;
         ag_pool_run(pool, n, pack_panel, p);
-        ag_source_drop(src, p->e->t);
+        p->held += (size_t)(n * m->ops->panel) * row_bytes;
+        if (p->held >= BAND_BYTES || (p->last && at + n == m->n_panels)) {
+            ag_source_drop(src, p->e->t);
+            p->held = 0;
+        }
     }
 }
 
@@ -118,6 +125,7 @@ static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_source *sr
     if (temp_bytes && !temp)
         return ag_fail(err, AG_E_NOMEM, "out of memory for re-encoding weights");
     ag_code code = AG_OK;
+    packing p = {.temp = temp, .temp_bytes = each};
     for (size_t i = 0; i < plan->n_matrices && !code; i++) {
         const ag_plan_matrix *e = &plan->matrices[i];
         if (opts->on_progress && !opts->on_progress(opts->progress_ctx, e->at, plan->weight_bytes))
@@ -127,7 +135,9 @@ static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_source *sr
         const ag_tensor *next = i + 1 < plan->n_matrices ? plan->matrices[i + 1].t : NULL;
         if (next && next != e->t) /* matrices of one tensor follow each other */
             ag_source_want(src, next);
-        packing p = {.e = e, .panels = m->weights + e->at, .temp = temp, .temp_bytes = each};
+        p.e = e;
+        p.panels = m->weights + e->at;
+        p.last = next != e->t;
         e->field->panels = p.panels;
         pack_matrix(&p, src, pool);
     }

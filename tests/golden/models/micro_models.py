@@ -34,6 +34,35 @@ def micro():
     return keys, tensors
 
 
+def micro_latent():
+    """(keys, tensors): the tokens of micro() before a layer of latent attention and experts."""
+    E, H, R, rope, nope, v, n, F = 32, 2, 32, 16, 32, 16, 4, 32
+    keys, tensors = micro()
+    a = "deepseek2."
+    mine = [("general.architecture", STR, "deepseek2"), ("general.name", STR, "micro-latent"), (a + "block_count", U32, 1),
+            (a + "context_length", U32, 64), (a + "embedding_length", U32, E), (a + "feed_forward_length", U32, F),
+            (a + "attention.head_count", U32, H), (a + "attention.head_count_kv", U32, 1),
+            (a + "attention.kv_lora_rank", U32, R), (a + "attention.key_length", U32, R + rope),
+            (a + "attention.value_length", U32, R), (a + "attention.key_length_mla", U32, nope + rope),
+            (a + "attention.value_length_mla", U32, v), (a + "rope.dimension_count", U32, rope),
+            (a + "rope.freq_base", F32, 10000.0), (a + "attention.layer_norm_rms_epsilon", F32, 1e-5),
+            (a + "expert_count", U32, n), (a + "expert_used_count", U32, 2), (a + "expert_feed_forward_length", U32, F),
+            (a + "expert_shared_count", U32, 1), (a + "expert_group_count", U32, 2), (a + "expert_group_used_count", U32, 1),
+            (a + "expert_weights_scale", F32, 1.5), (a + "expert_weights_norm", BOOL, True)]
+    shapes = {"attn_norm": ("F32", (E,)), "attn_q": ("Q4_0", (H * (nope + rope), E)), "attn_kv_a_mqa": ("Q8_0", (R + rope, E)),
+              "attn_kv_a_norm": ("F32", (R,)), "attn_k_b": ("Q8_0", (H, R, nope)), "attn_v_b": ("F16", (H, v, R)),
+              "attn_output": ("Q4_1", (E, H * v)), "ffn_norm": ("F32", (E,)), "ffn_gate_inp": ("F32", (n, E)),
+              "exp_probs_b": ("F32", (n,)), "ffn_gate_exps": ("Q4_0", (n, F, E)), "ffn_up_exps": ("Q4_0", (n, F, E)),
+              "ffn_down_exps": ("Q5_0", (n, E, F)), "ffn_gate_shexp": ("Q4_0", (F, E)), "ffn_up_shexp": ("BF16", (F, E)),
+              "ffn_down_shexp": ("Q8_0", (E, F))}
+    kept = [t for t in tensors if not t[0].startswith("blk.")]
+    for name, (t, shape) in shapes.items():
+        x = tm.random_tensor("micro-latent/" + name, shape, "norm" if "norm" in name else "linear", False, True)
+        suffix = ".bias" if name == "exp_probs_b" else ".weight"
+        kept.append(("blk.0." + name + suffix, t, shape, quantize(t, x.reshape(-1, shape[-1])).tobytes()))
+    return mine + [k for k in keys if k[0].startswith("tokenizer.")], kept
+
+
 NAN, INF = float("nan"), float("inf")
 # (file name, key, kind or None to drop the key, value). "bad-" must be refused; "any-" may also be borne.
 CHANGES = [
@@ -87,18 +116,55 @@ CHANGES = [
     ("bad-alignment-odd", "general.alignment", U32, 12),
     ("bad-alignment-huge", "general.alignment", U32, 1 << 31),
 ]
+LATENT_CHANGES = [
+    ("bad-latent-no-rank", "deepseek2.attention.kv_lora_rank", None, None),
+    ("bad-latent-rank", "deepseek2.attention.kv_lora_rank", U32, 64),
+    ("bad-latent-huge-rank", "deepseek2.attention.kv_lora_rank", U32, 0xFFFFFFFF),
+    ("bad-latent-query-rank", "deepseek2.attention.q_lora_rank", U32, 32),
+    ("bad-latent-huge-query-rank", "deepseek2.attention.q_lora_rank", U32, 0xFFFFFFFF),
+    ("bad-latent-all-rotates", "deepseek2.rope.dimension_count", U32, 48),
+    ("bad-latent-odd-rotation", "deepseek2.rope.dimension_count", U32, 8),
+    ("bad-latent-no-rotation", "deepseek2.rope.dimension_count", None, None),
+    ("bad-latent-huge-key", "deepseek2.attention.key_length_mla", U32, 0xFFFFFFFF),
+    ("bad-latent-zero-value", "deepseek2.attention.value_length_mla", U32, 0),
+    ("any-latent-yarn", "deepseek2.rope.scaling.yarn_log_multiplier", F32, NAN),
+    ("bad-experts-none", "deepseek2.expert_count", None, None),
+    ("bad-experts-more", "deepseek2.expert_count", U32, 8),
+    ("bad-experts-huge", "deepseek2.expert_count", U32, 0xFFFFFFFF),
+    ("bad-experts-use-none", "deepseek2.expert_used_count", U32, 0),
+    ("bad-experts-use-more", "deepseek2.expert_used_count", U32, 5),
+    ("bad-experts-use-more-than-groups-have", "deepseek2.expert_used_count", U32, 3),
+    ("bad-experts-uneven-groups", "deepseek2.expert_group_count", U32, 3),
+    ("any-experts-zero-groups", "deepseek2.expert_group_used_count", U32, 0),
+    ("bad-experts-more-groups-used", "deepseek2.expert_group_used_count", U32, 3),
+    ("bad-experts-width", "deepseek2.expert_feed_forward_length", U32, 64),
+    ("bad-experts-shared", "deepseek2.expert_shared_count", U32, 2),
+    ("bad-experts-shared-huge", "deepseek2.expert_shared_count", U32, 0xFFFFFFFF),
+    ("bad-experts-unknown-gating", "deepseek2.expert_gating_func", U32, 9),
+    ("any-experts-softmax", "deepseek2.expert_gating_func", U32, 1),
+    ("bad-experts-nan-scale", "deepseek2.expert_weights_scale", F32, NAN),
+    ("any-experts-zero-scale", "deepseek2.expert_weights_scale", F32, 0.0),
+]
+
+
+def change_keys(model, changes):
+    """File name -> bytes: the model with one key at a time changed."""
+    keys, tensors = model
+    at = {k: i for i, (k, _, _) in enumerate(keys)}
+    out = {}
+    for name, key, kind, value in changes:
+        changed = [k for k in keys if k[0] != key]
+        if kind is not None:
+            changed.insert(at.get(key, len(changed)), (key, kind, value))
+        out[name] = gf.encode(changed, tensors)
+    return out
 
 
 def odd_files():
     """File name -> bytes."""
     keys, tensors = micro()
-    at = {k: i for i, (k, _, _) in enumerate(keys)}
-    out = {}
-    for name, key, kind, value in CHANGES:
-        changed = [k for k in keys if k[0] != key]
-        if kind is not None:
-            changed.insert(at.get(key, len(changed)), (key, kind, value))
-        out[name] = gf.encode(changed, tensors)
+    out = change_keys((keys, tensors), CHANGES)
+    out.update(change_keys(micro_latent(), LATENT_CHANGES))
     q = next(i for i, t in enumerate(tensors) if t[0] == "blk.0.attn_q.weight")
     name, kind, shape, blob = tensors[q]
     wrong = tensors[:q] + [(name, kind, (shape[0] // 2, shape[1] * 2), blob)] + tensors[q + 1:]

@@ -76,7 +76,7 @@ def add_models(T, base, Model, decoder_tensors):
     T["tiny-glm4-moe-lite"] = Model(c, decoder_tensors(c), "glm4", chat.GLM4, types=TYPES)
     # softmax over all experts without dividing, groups by their best, YaRN with its own scale, keys of older files
     c = base("DeepseekV2ForCausalLM", "deepseek_v2", num_key_value_heads=4, rope_theta=10000.0, q_lora_rank=None,
-             kv_lora_rank=96, qk_nope_head_dim=64, qk_rope_head_dim=16, v_head_dim=32, intermediate_size=128,
+             kv_lora_rank=256, qk_nope_head_dim=64, qk_rope_head_dim=16, v_head_dim=32, intermediate_size=128,
              moe_intermediate_size=64, n_routed_experts=12, num_experts_per_tok=3, n_shared_experts=2, n_group=3,
              topk_group=2, topk_method="group_limited_greedy", norm_topk_prob=False, routed_scaling_factor=4.0,
              first_k_dense_replace=1, rms_norm_eps=1e-6,
