@@ -4,11 +4,13 @@
     make_unicode_classes.py > src/engine/text/unicode_classes.inc
 
 Needs the unicodedata2 package, whose version is the Unicode version of the table (16.0.0 is what
-the reference tokenizers use: a newer one would move words at letters that did not exist then).
+the reference tokenizers use: a newer one would move words at letters that did not exist then), and the
+tokenizers package: its NFC knows the characters of Unicode 9 only, so younger marks stay where they are.
 """
 import sys
 
 import unicodedata2 as ud
+from tokenizers import normalizers
 
 PAGE = 64
 END = 0x33480  # above it only the variation selectors U+E0100..E01EF have a class
@@ -27,20 +29,37 @@ def class_of(cp):
     return CLASS.get(category, CLASS.get(category[0], 0))
 
 
+NFC = normalizers.NFC()
+
+
 def seconds():
     """Characters that may combine with one before them: the last of a canonical decomposition."""
     found = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))  # Hangul vowels and finals
     for cp in range(0x110000):
         d = ud.decomposition(chr(cp))
-        if d and not d.startswith("<"):
+        if d and not d.startswith("<") and is_known(cp):
             found.add(int(d.split()[-1], 16))
     return found
+
+
+def is_known(cp):
+    """Does the reference decompose the character? (What it composes to decides for exclusions.)"""
+    c = chr(cp)
+    parts = ud.normalize("NFD", c)
+    return NFC.normalize_str(c) != c or NFC.normalize_str(parts) != parts
+
+
+def is_ordered(cp):
+    """Does the reference put the mark in its place among others? U+0316 has class 220, U+0301 230."""
+    pairs = [chr(cp) + "\u0316", chr(cp) + "\u0301", "\u0316" + chr(cp), "\u0301" + chr(cp)]
+    return any(NFC.normalize_str("\u0915" + p) != "\u0915" + p for p in pairs) or ud.combining(chr(cp)) in (220, 230) and \
+        NFC.normalize_str("a" + chr(cp) + "\u0327") != "a" + chr(cp) + "\u0327"
 
 
 def value(cp, second):
     v = class_of(cp)
     c = chr(cp)
-    if ud.combining(c) or cp in second or (not 0xD800 <= cp < 0xE000 and ud.normalize("NFC", c) != c):
+    if (ud.combining(c) and is_ordered(cp)) or cp in second or (not 0xD800 <= cp < 0xE000 and NFC.normalize_str(c) != c):
         v |= NOT_NFC
     return v
 

@@ -13,7 +13,7 @@ static ag_code read_vocab(ag_hf_vocab *v, const json_t *vocab, ag_err *err) {
     const char *key;
     json_t *id;
     ag_code code = AG_OK;
-    /* Iterating needs the object unlocked, but changes nothing. */
+    /* The macro wants an object that may change; here none does. */
     json_object_foreach((json_t *)(uintptr_t)vocab, key, id) {
         if (!json_is_integer(id))
             return ag_fail(err, AG_E_FORMAT, "the id of the token \"%.60s\" is no integer", key);

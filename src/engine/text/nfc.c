@@ -17,9 +17,12 @@ typedef struct stretch {
     size_t n, room;
 } stretch;
 
-static int combining_class(int32_t cp) { return utf8proc_get_property(cp)->combining_class; }
-
 static bool is_suspicious(uint32_t cp) { return ag_unicode_entry(cp) & AG_UNICODE_NOT_NFC; }
+
+/* 0 for marks that are too young for the table as well: they stay where they are. */
+static int combining_class(int32_t cp) {
+    return is_suspicious((uint32_t)cp) ? utf8proc_get_property(cp)->combining_class : 0;
+}
 
 /* Stable order by combining class of v[0, n), which holds no starter. */
 static void order_marks(int32_t *v, size_t n, int32_t *tmp) {

@@ -32,7 +32,9 @@ typedef enum ag_class {
 #define AG_IN(set, cl) (((set) >> (cl)) & 1u)
 
 #define AG_UNICODE_TABLE_END 0x33480u
-#define AG_UNICODE_NOT_NFC   0x20 /* bit of a row's entry: NFC may change it or its neighbours */
+/* Bit of a row's entry: NFC may change it or its neighbours. The reference's NFC is that of Unicode
+ * 9, so younger marks and compositions do not have it. */
+#define AG_UNICODE_NOT_NFC 0x20
 extern const uint16_t ag_unicode_page[AG_UNICODE_TABLE_END / 64];
 extern const char ag_unicode_rows[];
 
