@@ -22,9 +22,9 @@ def programs() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name,text", programs(), ids=[n for n, _ in programs()])
-def test_a_program_runs(name: str, text: str, model: str, tmp_path: pathlib.Path) -> None:
+def test_a_program_runs(name: str, text: str, models: pathlib.Path, model: str, tmp_path: pathlib.Path) -> None:
     os.symlink(model, tmp_path / "model.gguf")
-    # The tiny model would otherwise talk until its context ends.
+    os.symlink(models / "tiny-bert-f32.gguf", tmp_path / "embedder.gguf")
     done = subprocess.run([sys.executable, "-W", "error", "-c", text], cwd=tmp_path, capture_output=True,
                           text=True, timeout=120)
     assert done.returncode == 0, done.stderr

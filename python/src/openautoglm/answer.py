@@ -102,6 +102,10 @@ class EngineInfo:
     kv_tokens: int
     scratch_bytes: int
     has_chat_template: bool
+    generates: bool
+    """False: an encoder, for embed() only."""
+    pooling: str | None
+    """How it embeds by itself; None: it was not made for that."""
 
 
 @dataclasses.dataclass(frozen=True)

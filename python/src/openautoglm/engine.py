@@ -33,6 +33,8 @@ Tools = Union[Sequence[Mapping[str, Any]], None]
 Prompt = Union[str, Sequence[int]]
 """Text, or token ids."""
 
+Pooling = Literal["mean", "cls", "last"]
+
 T = TypeVar("T")
 Start = Callable[[Callable[["Token | None"], None]], Request]
 
@@ -241,6 +243,78 @@ class AutoGLMEngine:
         _interruptible(compute)
         return memoryview(ffi.buffer(out)).cast("B").cast("f", shape)
 
+    # ---- embeddings
+
+    @overload
+    def embed(  # type: ignore[overload-overlap]  # a str is a sequence too; it is the first's
+            self, texts: str, *, pooling: Pooling | None = None, normalize: bool = True,
+            dimensions: int = 0, truncate: bool = False) -> list[float]: ...
+    @overload
+    def embed(self, texts: Sequence[Prompt], *, pooling: Pooling | None = None, normalize: bool = True,
+              dimensions: int = 0, truncate: bool = False) -> list[list[float]]: ...
+
+    def embed(self, texts: str | Sequence[Prompt], *, pooling: Pooling | None = None,
+              normalize: bool = True, dimensions: int = 0,
+              truncate: bool = False) -> list[float] | list[list[float]]:
+        """Texts (or token ids) as vectors: a list of them, or one for a single str. They run in one
+        batch, and a vector is the same whatever it is computed beside.
+
+        pooling: "mean", "cls" or "last"; None: as the model says.
+        normalize: to length 1, so that a scalar product is a cosine.
+        dimensions: keep this many leading numbers; 0: all.
+        truncate: cut texts beyond the context instead of refusing them.
+        Raises UnsupportedError for a model not made for embeddings, unless pooling is given.
+        """
+        inputs = [texts] if isinstance(texts, str) else texts
+        keep = Keep()
+        array = keep.add(ffi.new("ag_embed_input[]", len(inputs)))
+        for i, item in enumerate(inputs):
+            if isinstance(item, str):
+                text = utf8(item, f"texts[{i}]")
+                array[i].text, array[i].text_len = keep.add(ffi.new("char[]", text)), len(text)
+            else:
+                array[i].ids, array[i].n_ids = keep.ids(item, f"texts[{i}]")
+        opts = keep.add(ffi.new("ag_embed_opts *", self._lib.ag_embed_default()))
+        opts.pooling = self._pooling_number(pooling)
+        for name, value in (("normalize", normalize), ("dimensions", dimensions), ("truncate", truncate)):
+            write_field(opts, name, value)
+        n_embd = self.info.n_embd
+        width = dimensions or n_embd
+        out, err = ffi.new("float[]", len(inputs) * max(width, n_embd)), ffi.new("ag_err *")
+
+        def compute() -> None:
+            with self._opened().use() as engine:
+                raise_error(self._lib, self._lib.ag_engine_embed(
+                    engine, array, len(inputs), opts, out, ffi.NULL, err), err)
+        _interruptible(compute)
+        rows = [ffi.unpack(out + i * width, width) for i in range(len(inputs))]
+        return rows[0] if isinstance(texts, str) else rows
+
+    @overload
+    async def aembed(  # type: ignore[overload-overlap]
+            self, texts: str, *, pooling: Pooling | None = None, normalize: bool = True,
+            dimensions: int = 0, truncate: bool = False) -> list[float]: ...
+    @overload
+    async def aembed(self, texts: Sequence[Prompt], *, pooling: Pooling | None = None,
+                     normalize: bool = True, dimensions: int = 0,
+                     truncate: bool = False) -> list[list[float]]: ...
+
+    async def aembed(self, texts: Any, **options: Any) -> Any:
+        """embed() for asyncio, on a thread of the loop's executor."""
+        return await asyncio.to_thread(lambda: self.embed(texts, **options))
+
+    def _pooling_name(self, number: int) -> str | None:
+        name = self._lib.ag_pooling_name(number)
+        return None if name == ffi.NULL else ffi.string(name).decode()
+
+    def _pooling_number(self, name: str | None) -> int:
+        numbers: dict[str | None, int] = {
+            self._pooling_name(n): n for n in ffi.typeof("ag_pooling").elements}
+        if name not in numbers:
+            raise InvalidArgumentError(f"pooling is {name!r}; expected None or one of: "
+                                       + ", ".join(filter(None, numbers)))
+        return numbers[name]
+
     def _take_ids(self, pointer: Any, n: int) -> list[int]:
         ids: list[int] = ffi.unpack(pointer, n) if n else []
         self._lib.ag_ids_free(pointer)
@@ -259,7 +333,9 @@ class AutoGLMEngine:
         info = ffi.new("ag_engine_info *")
         with self._opened().use() as engine:
             self._lib.ag_engine_get_info(engine, info)
-            return EngineInfo(**_fields(info))
+            facts = _fields(info)  # its strings live as long as the engine
+        facts["pooling"] = self._pooling_name(facts["pooling"])
+        return EngineInfo(**facts)
 
     @property
     def stats(self) -> EngineStats:
