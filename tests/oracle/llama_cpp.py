@@ -2,7 +2,7 @@
 """Compare with llama.cpp on the same GGUF files: perplexity of a fixed text, greedy answers.
 
     llama_cpp.py --oracle PROGRAM --llama BIN_DIRECTORY MODEL.gguf... [--skip perplexity,greedy] [--port N]
-                 [--threads N]
+                 [--threads N] [--text FILE]
 
 PROGRAM is tests/oracle/oracle of a build; BIN_DIRECTORY holds llama-perplexity and llama-server. Fails when a
 perplexity differs by more than 0.5 %, or when two greedy answers part at a step where both engines see a clear winner.
@@ -33,8 +33,8 @@ PROMPTS = [
 ]
 
 
-def llama_perplexity(binary, model, threads):
-    out = subprocess.run([binary, "-m", model, "-f", TEXT, "-c", str(WINDOW), "-t", threads], stdout=subprocess.PIPE,
+def llama_perplexity(binary, model, threads, text):
+    out = subprocess.run([binary, "-m", model, "-f", text, "-c", str(WINDOW), "-t", threads], stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, check=True).stdout
     return float(re.search(r"PPL = ([0-9.]+)", out)[1])
 
@@ -101,14 +101,15 @@ def main():
     ap.add_argument("--skip", default="")
     ap.add_argument("--port", type=int, default=18080)
     ap.add_argument("--threads", default="2", help="of either engine")
+    ap.add_argument("--text", default=TEXT, help="for the perplexity; five windows by default, more say more")
     a = ap.parse_args()
     bad = 0
     for model in a.models:
         oracle = ask.Oracle(a.oracle, model, "--threads", a.threads)
         print(os.path.basename(model))
         if "perplexity" not in a.skip:
-            theirs = llama_perplexity(os.path.join(a.llama, "llama-perplexity"), model, a.threads)
-            ours = oracle.perplexity(WINDOW, TEXT)
+            theirs = llama_perplexity(os.path.join(a.llama, "llama-perplexity"), model, a.threads, a.text)
+            ours = oracle.perplexity(WINDOW, a.text)
             change = ours / theirs - 1
             bad += abs(change) > PERPLEXITY_LIMIT
             print(f"  perplexity {ours:.4f}, llama.cpp {theirs:.4f}: {100 * change:+.3f} %")
