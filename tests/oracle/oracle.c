@@ -1,11 +1,15 @@
-/* Answers the comparison scripts' questions about a model, one JSON object a line.
+/* Answers the comparison scripts' questions about a model: a question a line, a JSON object a line.
  *
  * usage: oracle MODEL [--dtype D] [--kv K] [--threads N] < questions
- *   greedy N ID...     {"ids": [...], "margins": [...]}: N tokens, or fewer at a stop token;
- * margins are best minus second log-probability at each step nll ID...          {"nll": [...],
- * "top": [[id, logit] x 10], "logsumexp": x}: of each id after the first, and the last position's
- * best perplexity C PATH  {"perplexity": x, "tokens": n, "windows": n}: the text's windows of C
- * tokens, second half of each, as llama-perplexity counts */
+ *
+ * greedy N ID...: N tokens, or fewer at a stop token. {"ids": [...], "margins": [...]}, margins
+ * being best minus second log-probability at each step.
+ *
+ * nll ID...: of each id after the first; and the last position's best. {"nll": [...], "top": [[id,
+ * logit] x 10], "logsumexp": x}.
+ *
+ * perplexity C PATH: of the text's windows of C tokens, second half of each, as llama-perplexity
+ * counts. {"perplexity": x, "tokens": n, "windows": n}. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
