@@ -63,10 +63,16 @@ static void no_failed_allocation_leaks_in_sentencepiece(void **state) {
     check_faults(GOLDENS "llama2.gguf");
 }
 
+static void no_failed_allocation_leaks_in_wordpiece(void **state) {
+    (void)state;
+    check_faults(GOLDENS "bert.gguf");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_failed_allocation_leaks_in_byte_level_bpe),
         cmocka_unit_test(no_failed_allocation_leaks_in_sentencepiece),
+        cmocka_unit_test(no_failed_allocation_leaks_in_wordpiece),
     };
     return cmocka_run_group_tests_name("text/fault", tests, NULL, NULL);
 }
