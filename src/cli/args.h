@@ -108,6 +108,11 @@ struct ag_cli_args {
     /* eval */
     const char *against;
     uint32_t windows;
+
+    /* embed */
+    const char *pooling;
+    uint32_t dimensions;
+    bool no_normalize, truncate;
 };
 
 /* The table; ended by a row without a name. */
@@ -139,6 +144,7 @@ int ag_cli_bench(const ag_cli_args *a);
 int ag_cli_quantize(const ag_cli_args *a);
 int ag_cli_eval(const ag_cli_args *a);
 int ag_cli_imatrix(const ag_cli_args *a);
+int ag_cli_embed(const ag_cli_args *a);
 int ag_cli_tokenize(const ag_cli_args *a);
 int ag_cli_logits(const ag_cli_args *a);
 int ag_cli_version(const ag_cli_args *a);

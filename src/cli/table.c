@@ -207,6 +207,25 @@ static const ag_cli_opt eval_opts[] = {
     {0},
 };
 
+static const ag_cli_opt embed_opts[] = {
+    {'f', "file", AG_CLI_PATH, "FILE", NULL,
+     "read the texts from FILE, one a line; -: standard input", AT(file)},
+    {0, "pooling", AG_CLI_CHOICE, "KIND", "model",
+     "how the tokens' vectors become one; model: as its file says", AT(pooling),
+     .choices = "model mean cls last"},
+    {0, "dimensions", AG_CLI_U32, "N", "all", "keep the first N numbers of each vector",
+     AT(dimensions), .min = 1, .max = 1048576},
+    {0, "no-normalize", AG_CLI_FLAG, NULL, NULL, "leave the vectors' lengths as they are",
+     AT(no_normalize)},
+    {0, "truncate", AG_CLI_FLAG, NULL, NULL,
+     "cut texts beyond the context instead of refusing them", AT(truncate)},
+    {0, "raw", AG_CLI_FLAG, NULL, NULL, "write little-endian float32 values and nothing else",
+     AT(raw)},
+    {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "no speed line and no progress bar", AT(quiet)},
+    OPT_JSON,
+    {0},
+};
+
 static const ag_cli_opt logits_opts[] = {
     {0, "ids", AG_CLI_TEXT, "IDS", NULL, "token ids, as \"1 2 3\" or \"1,2,3\"", AT(ids)},
     {0, "text", AG_CLI_TEXT, "TEXT", NULL, "text to tokenise, with BOS where the model wants it",
@@ -359,6 +378,24 @@ const ag_cli_command ag_cli_commands[] = {
         .max_pos = 1,
         .groups = {{"Options", eval_opts}, GROUP_MODEL},
         .run = ag_cli_eval,
+    },
+    {
+        .name = "embed",
+        .summary = "turn texts into vectors",
+        .usage = "-m FILE [OPTION]... [TEXT... | -f FILE]",
+        .about = "Each argument is a text, or else each line of a file or of standard input that "
+                 "is not empty. For every text one line is written: the numbers of its vector, or "
+                 "with --json an object with index, tokens and embedding. Vectors have length 1 "
+                 "unless --no-normalize is given, so that a scalar product is a cosine.\n"
+                 "\n"
+                 "The model should be made for embeddings; with --pooling any model gives its "
+                 "hidden states.",
+        .examples = "autoglm embed -m all-minilm.gguf \"A cat sits.\" \"The dog runs.\"\n"
+                    "autoglm embed -m all-minilm.gguf -f sentences.txt --raw > vectors.f32\n"
+                    "autoglm embed -m all-minilm.gguf --json \"Hello\" | jq -c .embedding\n",
+        .max_pos = AG_CLI_MAX_LIST,
+        .groups = {{"Options", embed_opts}, GROUP_MODEL},
+        .run = ag_cli_embed,
     },
     {
         .name = "tokenize",

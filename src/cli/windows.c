@@ -11,12 +11,14 @@ int ag_cli_side_open(const ag_cli_args *a, uint32_t size, uint32_t rows, ag_cli_
     int status = ag_cli_engine_open(a, &need, &s->engine, NULL);
     if (status)
         return status;
-    ag_code code = ag_kv_seq_init(&s->kv, &s->engine->core.kv, (int)size, &err);
+    ag_code code = ag_job_check_generates(&s->engine->core, &err);
+    if (!code)
+        code = ag_kv_seq_init(&s->kv, &s->engine->core.kv, (int)size, &err);
     return code ? ag_cli_fail(&err) : AG_CLI_DONE;
 }
 
 void ag_cli_side_close(ag_cli_side *s) {
-    if (s->engine)
+    if (s->kv.kv)
         ag_kv_seq_deinit(&s->kv);
     ag_engine_close(&s->engine);
 }
