@@ -32,10 +32,9 @@ static const char *in_folder(const ag_hf *h, const char *file, ag_buf *name) {
     return s;
 }
 
-static bool has_file(const ag_hf *h, const char *file, ag_buf *name) {
-    const char *path = in_folder(h, file, name);
+static bool exists(const char *path) {
     struct stat st;
-    return path && stat(path, &st) == 0;
+    return stat(path, &st) == 0;
 }
 
 /* Does a folder hold a file whose name ends so? */
@@ -66,7 +65,7 @@ static const char *hint(const ag_hf *h, ag_buf *name) {
 static ag_code add_shard(ag_hf *h, const char *file, ag_buf *name) {
     const char *path = in_folder(h, file, name);
     if (!path)
-        return h->err ? h->err->code : AG_E_NOMEM;
+        return h->err->code;
     ag_code code = ag_source_add_file(h->s, path, (ag_span){0}, h->err);
     if (code == AG_E_NOT_FOUND) {
         ag_buf more;
@@ -129,15 +128,21 @@ static ag_code open_shards(ag_hf *h, const json_t *map, ag_buf *name) {
 }
 
 static ag_code open_weights(ag_hf *h, ag_buf *name) {
-    if (has_file(h, INDEX, name)) {
+    const char *path = in_folder(h, INDEX, name);
+    if (!path)
+        return h->err->code;
+    if (exists(path)) {
         json_t *index;
-        ag_code code = ag_json_read(name->p, AG_MAX_INDEX_BYTES, &index, h->err);
+        ag_code code = ag_json_read(path, AG_MAX_INDEX_BYTES, &index, h->err);
         if (!code)
             code = open_shards(h, json_object_get(index, "weight_map"), name);
         json_decref(index);
         return code;
     }
-    if (has_file(h, SINGLE, name))
+    path = in_folder(h, SINGLE, name);
+    if (!path)
+        return h->err->code;
+    if (exists(path))
         return add_shard(h, SINGLE, name);
     return ag_fail(h->err, AG_E_NOT_FOUND, "%s: neither " SINGLE " nor " INDEX " is there%s",
                    h->folder, hint(h, name));
@@ -148,7 +153,7 @@ static ag_code open_weights(ag_hf *h, ag_buf *name) {
 static ag_code read_all(ag_hf *h, ag_buf *name) {
     const char *path = in_folder(h, "config.json", name);
     if (!path)
-        return h->err ? h->err->code : AG_E_NOMEM;
+        return h->err->code;
     ag_code code = ag_json_read(path, AG_MAX_CONFIG_BYTES, &h->root, h->err);
     if (code == AG_E_NOT_FOUND)
         code = ag_fail(h->err, code, "%s: is a directory without config.json, so not a model%s",

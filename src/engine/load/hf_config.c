@@ -245,10 +245,11 @@ static void put_pooling(ag_hf_keys *k) {
     char path[4096];
     int n = snprintf(path, sizeof path, "%s/1_Pooling/config.json", h->folder);
     json_t *v = NULL;
+    ag_err why; /* there need not be such a file */
     ag_code code =
-        n < (int)sizeof path ? ag_json_read(path, AG_MAX_CONFIG_BYTES, &v, h->err) : AG_E_NOT_FOUND;
+        n < (int)sizeof path ? ag_json_read(path, AG_MAX_CONFIG_BYTES, &v, &why) : AG_E_NOT_FOUND;
     if (code && code != AG_E_NOT_FOUND && !k->code)
-        k->code = code;
+        k->code = ag_fail(h->err, code, "%s", why.msg);
     if (json_is_true(json_object_get(v, "pooling_mode_cls_token")))
         kind = 2;
     else if (json_is_true(json_object_get(v, "pooling_mode_lasttoken")))
