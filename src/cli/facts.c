@@ -102,18 +102,24 @@ static uint64_t used_share(const ag_cli_facts *f, const ag_tensor *t, uint64_t n
     return (uint64_t)((double)n * f->experts_used / f->experts);
 }
 
+uint64_t ag_cli_tensor_bytes(const ag_tensor *t) {
+    uint64_t n = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
+    return t->keep == t->type ? t->bytes : ag_type_bytes(t->keep, (size_t)n);
+}
+
 static void add_tensor(ag_cli_facts *f, const ag_tensor *t) {
     uint64_t n = t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
-    ag_cli_type_sum *sum = &f->by_type[t->type];
+    ag_cli_type_sum *sum = &f->by_type[t->keep];
+    uint64_t bytes = ag_cli_tensor_bytes(t);
     sum->tensors++;
     sum->params += n;
-    sum->bytes += t->bytes;
+    sum->bytes += bytes;
     f->params += n;
-    f->tensor_bytes += t->bytes;
+    f->tensor_bytes += bytes;
     if ((uint32_t)t->file + 1 > f->n_files)
         f->n_files = (uint32_t)t->file + 1;
     if (!(f->has_output && ag_span_is(t->name, "token_embd.weight")))
-        f->decode_bytes += used_share(f, t, t->bytes);
+        f->decode_bytes += used_share(f, t, bytes);
     if (t->n_dims >= 2 && ag_span_starts(t->name, ag_str("blk.")))
         f->prefill_params += used_share(f, t, n);
 }

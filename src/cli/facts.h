@@ -31,6 +31,9 @@ typedef struct ag_cli_facts {
 } ag_cli_facts;
 
 void ag_cli_facts_read(const ag_source *g, ag_cli_facts *f);
+/* Bytes of a tensor as it is loaded by default: in its `keep`, which for a quantised weight of a
+ * folder is not the F32 that its values can be had in. */
+uint64_t ag_cli_tensor_bytes(const ag_tensor *t);
 /* "Q4_K_M": the mixture that general.file_type names; NULL when absent or unknown. */
 const char *ag_cli_mixture(const ag_cli_facts *f);
 /* Bytes of KV for n tokens of one sequence, as the kernels lay it out; 0 when unknown. */

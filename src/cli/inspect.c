@@ -172,13 +172,13 @@ static void print_tensors(const ag_source *g) {
     ag_cli_out("\n  Tensors\n");
     for (size_t i = 0; i < ag_source_n_tensors(g); i++) {
         const ag_tensor *t = ag_source_tensor_at(g, i);
-        const ag_type_info *info = ag_type_find((uint32_t)t->type);
+        const ag_type_info *info = ag_type_find((uint32_t)t->keep);
         ag_cli_out("    %-7s ", info ? info->name : "?");
         ag_cli_out_name(t->name);
         ag_cli_out(" [");
         for (int d = 0; d < t->n_dims; d++)
             ag_cli_out("%s%llu", d ? ", " : "", (unsigned long long)t->dim[d]);
-        ag_cli_out("] %zu bytes\n", t->bytes);
+        ag_cli_out("] %llu bytes\n", (unsigned long long)ag_cli_tensor_bytes(t));
     }
 }
 
@@ -352,13 +352,14 @@ static json_t *json_tensors(const ag_source *g) {
     json_t *list = json_array();
     for (size_t i = 0; i < ag_source_n_tensors(g); i++) {
         const ag_tensor *t = ag_source_tensor_at(g, i);
-        const ag_type_info *info = ag_type_find((uint32_t)t->type);
+        const ag_type_info *info = ag_type_find((uint32_t)t->keep);
         json_t *dims = json_array();
         for (int d = 0; d < t->n_dims; d++)
             json_array_append_new(dims, json_u64(t->dim[d]));
-        json_array_append_new(
-            list, json_pack("{s:o, s:s, s:o, s:o}", "name", ag_cli_json_text(t->name), "type",
-                            info ? info->name : "?", "shape", dims, "bytes", json_u64(t->bytes)));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:s, s:o, s:o}", "name", ag_cli_json_text(t->name),
+                                        "type", info ? info->name : "?", "shape", dims, "bytes",
+                                        json_u64(ag_cli_tensor_bytes(t))));
     }
     return list;
 }

@@ -210,3 +210,25 @@ ag_code ag_hf_open(const char *path, ag_source **out, ag_err *err) {
     *out = h.s;
     return code;
 }
+
+ag_code ag_hf_open_bytes(ag_span config, ag_span weights, ag_source **out, ag_err *err) {
+    *out = NULL;
+    ag_err own;
+    ag_hf h = {.err = err ? err : &own, .folder = "(memory)"};
+    ag_code code;
+    if ((code = ag_source_new(NULL, "Hugging Face folder", &h.s, h.err)) ||
+        (code = ag_source_add_file(h.s, NULL, weights, h.err)) ||
+        (code = ag_json_parse(config, "config.json", &h.root, h.err)) ||
+        (code = ag_st_init(&h.st, &h.s->made, h.err)) || (code = ag_hf_config_read(&h)) ||
+        (code = ag_hf_quant_config(&h)) ||
+        (code = ag_st_parse(&h.st, weights, 0, "(memory)", h.err)))
+        goto out;
+    code = ag_hf_weights_read(&h);
+out:
+    json_decref(h.root);
+    ag_st_deinit(&h.st);
+    if (code)
+        ag_source_close(&h.s);
+    *out = h.s;
+    return code;
+}

@@ -11,4 +11,8 @@ bool ag_hf_is_folder(const char *path);
  * AG_E_FORMAT, AG_E_UNSUPPORTED (class, dtype, quantisation), AG_E_LIMIT, AG_E_NOMEM. */
 ag_code ag_hf_open(const char *path, ag_source **out, ag_err *err) AG_MUST_USE;
 
+/* A folder of one safetensors file without a tokenizer, from bytes in memory, of which `weights`
+ * must outlive the object: for tests and fuzzers. */
+ag_code ag_hf_open_bytes(ag_span config, ag_span weights, ag_source **out, ag_err *err) AG_MUST_USE;
+
 #endif

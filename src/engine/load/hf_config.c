@@ -222,13 +222,17 @@ static void put_experts(ag_hf_keys *k) {
     if (ag_hf_cfg_has(k, "moe_intermediate_size"))
         ag_hf_key_u32(k, "expert_feed_forward_length",
                       ag_hf_cfg_need_u32(k, "moe_intermediate_size"));
-    bool norm = ag_hf_cfg_bool(k, "norm_topk_prob", true);
-    if (k->h->cls->traits & AG_HF_SIGMOID) {
-        ag_hf_key_u32(k, "expert_group_count", ag_hf_cfg_u32(k, "n_group", 1));
-        ag_hf_key_u32(k, "expert_group_used_count", ag_hf_cfg_u32(k, "topk_group", 1));
+    unsigned traits = k->h->cls->traits;
+    const char *method = ag_hf_cfg_str(k, "topk_method");
+    bool grouped = !method || strcmp(method, "greedy") != 0; /* DeepSeek: greedy knows no groups */
+    bool norm = ag_hf_cfg_bool(k, "norm_topk_prob", traits & AG_HF_SIGMOID || !method);
+    if (traits & AG_HF_ROUTED) {
+        ag_hf_key_u32(k, "expert_group_count", grouped ? ag_hf_cfg_u32(k, "n_group", 1) : 1);
+        ag_hf_key_u32(k, "expert_group_used_count",
+                      grouped ? ag_hf_cfg_u32(k, "topk_group", 1) : 1);
         ag_hf_key_u32(k, "expert_shared_count", ag_hf_cfg_u32(k, "n_shared_experts", 1));
         ag_hf_key_u32(k, "leading_dense_block_count", ag_hf_cfg_u32(k, "first_k_dense_replace", 1));
-        ag_hf_key_u32(k, "expert_gating_func", 2); /* 1 softmax, 2 sigmoid */
+        ag_hf_key_u32(k, "expert_gating_func", traits & AG_HF_SIGMOID ? 2 : 1);
         ag_hf_key_f32(k, "expert_weights_scale", ag_hf_cfg_num(k, "routed_scaling_factor", 1));
         ag_hf_key_bool(k, "expert_weights_norm", norm);
     } else if (!norm) { /* readers of GGUF renormalise unless told */
@@ -246,8 +250,9 @@ static void put_pooling(ag_hf_keys *k) {
     int n = snprintf(path, sizeof path, "%s/1_Pooling/config.json", h->folder);
     json_t *v = NULL;
     ag_err why; /* there need not be such a file */
-    ag_code code =
-        n < (int)sizeof path ? ag_json_read(path, AG_MAX_CONFIG_BYTES, &v, &why) : AG_E_NOT_FOUND;
+    ag_code code = h->s->path && n < (int)sizeof path
+                       ? ag_json_read(path, AG_MAX_CONFIG_BYTES, &v, &why)
+                       : AG_E_NOT_FOUND;
     if (code && code != AG_E_NOT_FOUND && !k->code)
         k->code = ag_fail(h->err, code, "%s", why.msg);
     if (json_is_true(json_object_get(v, "pooling_mode_cls_token")))

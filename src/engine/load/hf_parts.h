@@ -32,12 +32,13 @@ typedef enum ag_hf_trait {                        /* what sets a class apart; fl
                            AG_HF_WINDOW = 8,      /* sliding_window holds for all layers */
                            AG_HF_WINDOW_KEY = 16, /* write it even when there is none (0) */
                            AG_HF_MLA = 32,        /* latent attention */
-                           AG_HF_SIGMOID = 64,    /* sigmoid routing and its keys */
-                           AG_HF_BERT = 128,      /* an encoder */
-                           AG_HF_GEMMA = 256,     /* two rotations, a pattern of layers */
-                           AG_HF_QWEN = 512,      /* use_sliding_window, max_window_layers */
-                           AG_HF_SCALES = 1024,   /* Granite's multipliers */
-                           AG_HF_LAYERS = 2048,   /* layer_types says which layers slide */
+                           AG_HF_SIGMOID = 64, /* experts are weighed by a sigmoid, not a softmax */
+                           AG_HF_ROUTED = 4096, /* groups, shared experts, dense layers first */
+                           AG_HF_BERT = 128,    /* an encoder */
+                           AG_HF_GEMMA = 256,   /* two rotations, a pattern of layers */
+                           AG_HF_QWEN = 512,    /* use_sliding_window, max_window_layers */
+                           AG_HF_SCALES = 1024, /* Granite's multipliers */
+                           AG_HF_LAYERS = 2048, /* layer_types says which layers slide */
 } ag_hf_trait;
 
 typedef struct ag_hf_class {

@@ -91,7 +91,8 @@ static void llama3(rope *r, double theta) {
 
 static double yarn_magnitude(double by, double m) { return by <= 1 ? 1 : 0.1 * m * log(by) + 1; }
 
-/* YaRN. Readers of GGUF multiply the factor of attention by 0.1 ln(factor) + 1 themselves. */
+/* YaRN. Readers of GGUF multiply the factor of attention by 0.1 ln(factor) + 1 themselves, but not
+ * where a multiplier for the scale of scores is given (DeepSeek). */
 static void yarn(rope *r) {
     double by = factor(r, "factor", 1), attention = -1;
     ag_hf_key_str(&r->k, "rope.scaling.type", "yarn");
@@ -102,14 +103,17 @@ static void yarn(rope *r) {
         attention = factor(r, "attention_factor", 1);
     else if (all > 0 && one > 0)
         attention = yarn_magnitude(by, one) / yarn_magnitude(by, all);
-    if (attention > 0)
-        ag_hf_key_f32(&r->k, "rope.scaling.attn_factor", attention / yarn_magnitude(by, 1));
     if (all > 0)
         ag_hf_key_f32(&r->k, "rope.scaling.yarn_log_multiplier", 0.1 * all);
-    if (has(r, "beta_fast"))
-        ag_hf_key_f32(&r->k, "rope.scaling.yarn_beta_fast", factor(r, "beta_fast", 32));
-    if (has(r, "beta_slow"))
-        ag_hf_key_f32(&r->k, "rope.scaling.yarn_beta_slow", factor(r, "beta_slow", 1));
+    else if (attention > 0)
+        attention /= yarn_magnitude(by, 1);
+    if (attention > 0 && attention != 1)
+        ag_hf_key_f32(&r->k, "rope.scaling.attn_factor", attention);
+    double fast = factor(r, "beta_fast", 32), slow = factor(r, "beta_slow", 1);
+    if (fast != 32)
+        ag_hf_key_f32(&r->k, "rope.scaling.yarn_beta_fast", fast);
+    if (slow != 1)
+        ag_hf_key_f32(&r->k, "rope.scaling.yarn_beta_slow", slow);
     if (!ag_hf_cfg_bool(where(r, "truncate"), "truncate", true) && !r->k.code)
         r->k.code =
             ag_fail(r->h->err, AG_E_UNSUPPORTED,
