@@ -293,12 +293,6 @@ static ag_code read_vocab_txt(ag_hf_vocab *v, ag_span bytes, const json_t *confi
     return code == AG_OK ? code : ag_err_wrap(err, code, "vocab.txt");
 }
 
-/* Files that say that there is a tokenizer of a kind nobody can read here. */
-static ag_code no_tokenizer(ag_err *err) {
-    return ag_fail(err, AG_E_NOT_FOUND,
-                   "the folder holds no tokenizer: tokenizer.json, tokenizer.model or vocab.txt");
-}
-
 typedef struct trees {
     json_t *tokenizer, *config, *map, *added, *generation;
 } trees;
@@ -324,7 +318,8 @@ static ag_code read_vocab(ag_hf_vocab *v, const ag_hf_tokenizer_files *f, const 
         return ag_hf_read_model(v, f->tokenizer_model, err);
     if (f->vocab_txt.p)
         return read_vocab_txt(v, f->vocab_txt, t->config, err);
-    return no_tokenizer(err);
+    return ag_fail(err, AG_E_NOT_FOUND,
+                   "the folder holds no tokenizer: tokenizer.json, tokenizer.model or vocab.txt");
 }
 
 ag_code ag_hf_tokenizer_parse(ag_source *s, const ag_hf_tokenizer_files *f, ag_err *err) {

@@ -75,8 +75,11 @@ typedef struct model {
 } model;
 
 static ag_code torn(const ag_cursor *c, const char *where, ag_err *err) {
-    return ag_fail(err, AG_E_FORMAT, "no SentencePiece model: %s is broken at byte %zu", where,
-                   c->fail_at);
+    return ag_fail(
+        err, AG_E_FORMAT,
+        "no SentencePiece model (tiktoken's files of this name are not supported): %s is broken at"
+        " byte %zu",
+        where, c->fail_at);
 }
 
 /* ---- pieces ---------------------------------------------------------------------------------- */
