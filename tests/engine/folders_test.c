@@ -30,7 +30,8 @@ static bool same_value(const ag_value *a, const ag_value *b) {
 
 /* What a file adds that says how it was stored, and the tokenizer, which has tests of its own. */
 static bool is_compared(ag_span key) {
-    return !ag_span_starts(key, ag_str("tokenizer.")) && !ag_span_is(key, "general.file_type") &&
+    return !ag_span_starts(key, ag_str("tokenizer.")) && !ag_span_starts(key, ag_str("autoglm.")) &&
+           !ag_span_is(key, "general.file_type") &&
            !ag_span_is(key, "general.quantization_version") &&
            !ag_span_ends(key, ag_str(".expert_gating_func")); /* some files leave it to guessing */
 }
@@ -155,11 +156,62 @@ static void its_config_json_names_a_folder_too(void **state) {
     compare(path, model_path("tiny-qwen3", "f32"));
 }
 
+/* ---- what they compute ----------------------------------------------------------------------- */
+
+static double worst_error(ag_engine *engine, const golden *g) {
+    double worst = 0;
+    for (size_t i = 0; i < 3; i++) {
+        const golden_case *c = &g->prompt[i];
+        float *got = must_logits(engine, c->ids, c->n_ids);
+        for (size_t r = 0; r < c->n_rows; r++)
+            for (size_t v = 0; v < g->n_vocab; v++) {
+                double e = fabs((double)got[c->rows[r] * g->n_vocab + v] -
+                                (double)c->logits[r * g->n_vocab + v]);
+                worst = e > worst || isnan(e) ? e : worst;
+            }
+        free(got);
+    }
+    return worst;
+}
+
+static void check_text(ag_engine *engine, const golden_case *c) {
+    int32_t *ids = NULL;
+    size_t n = 0;
+    ag_err err = {0};
+    if (ag_engine_tokenize(engine, c->text, strlen(c->text), true, true, &ids, &n, &err))
+        fail_msg("tokenize: %s", err.msg);
+    assert_int_equal(n, c->n_ids);
+    assert_memory_equal(ids, c->ids, n * sizeof *ids);
+    ag_ids_free(ids);
+}
+
+static void folders_compute_what_the_reference_does(void **state) {
+    (void)state;
+    for (size_t m = 0; model_names[m]; m++) {
+        char folder[512];
+        golden g;
+        golden_open(&g, model_names[m], "f32");
+        snprintf(folder, sizeof folder, "%s/%s-hf", models_dir(), model_names[m]);
+        ag_engine_opts o = test_opts(folder);
+        o.dtype = "f32";
+        o.kv_type = "f32";
+        ag_engine *engine = must_open(&o);
+        double worst = worst_error(engine, &g);
+        print_message("%s: largest error %.1e\n", model_names[m], worst);
+        assert_true(worst <= 1e-3);
+        for (size_t i = 0; i < 3; i++)
+            check_text(engine, &g.prompt[i]);
+        ag_engine_close(&engine);
+        golden_close(&g);
+    }
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest given[] = {cmocka_unit_test(two_given_ones_are_equal)};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_folder_equals_the_gguf_file),
         cmocka_unit_test(its_config_json_names_a_folder_too),
+        cmocka_unit_test(folders_compute_what_the_reference_does),
     };
     if (argc == 3) {
         one_folder = argv[1];

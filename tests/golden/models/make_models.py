@@ -107,6 +107,11 @@ def make_folder(out, name, m):
     if m.config.get("num_nextn_predict_layers"):                # as to_gguf() does
         W[f"model.layers.{m.config['num_hidden_layers']}.enorm.weight"] = np.ones(m.config["hidden_size"], np.float32)
     files = st.folder(dict(m.config, _name_or_path=name), W, SHARDS.get(name, 1))
+    with open(os.path.join(HERE, "tokenizers", "hf", m.tokenizer + ".json"), "rb") as f:
+        files["tokenizer.json"] = f.read()
+    v = load_tokenizer(m.tokenizer)
+    special = {k + "_token": v["tokens"][v["ids"][k]] for k in ("bos", "eos", "unk", "pad") if k in v["ids"]}
+    files["tokenizer_config.json"] = json.dumps(dict(special, chat_template=m.template)).encode()
     for file, data in files.items():
         write(os.path.join(folder, file), data)
     return []
@@ -134,7 +139,8 @@ def version():
     """Digest of everything that decides the bytes."""
     h = hashlib.sha256()
     names = sorted(f for f in os.listdir(HERE) if f.endswith(".py") and f not in ("make_goldens.py", "make_tokenizers.py"))
-    names += sorted(os.path.join("tokenizers", f) for f in os.listdir(os.path.join(HERE, "tokenizers")))
+    for folder in ("tokenizers", os.path.join("tokenizers", "hf")):
+        names += sorted(os.path.join(folder, f) for f in os.listdir(os.path.join(HERE, folder)) if f.endswith(".json"))
     for name in names + ["sha256.txt"]:
         path = os.path.join(HERE, name)
         if os.path.exists(path):

@@ -258,11 +258,13 @@ def vocabulary(kind):
 
 def main():
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizers")
-    os.makedirs(here, exist_ok=True)
+    os.makedirs(os.path.join(here, "hf"), exist_ok=True)
     for kind in ("glm4", "llama3", "qwen2", "smollm", "tekken", "llama2", "gemma", "bert"):
         v = vocabulary(kind)
         with open(os.path.join(here, kind + ".json"), "w", encoding="utf-8") as f:
             f.write("{\n" + ",\n".join(f'"{k}": {json.dumps(x, ensure_ascii=False)}' for k, x in v.items()) + "\n}\n")
+        with open(os.path.join(here, "hf", kind + ".json"), "w", encoding="utf-8") as f:
+            f.write(build(kind)[0].to_str() + "\n")         # tokenizer.json of a Hugging Face folder
         print(f"{kind}: {len(v['tokens'])} tokens")
 
 
