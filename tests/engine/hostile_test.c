@@ -35,7 +35,21 @@ static void check_error(ag_code code, const ag_err *err) {
         complain("unclear error", err->msg);
 }
 
+static void embed_a_little(ag_engine *engine) {
+    ag_engine_info info;
+    ag_engine_get_info(engine, &info);
+    ag_embed_input in[] = {{.text = "abc de", .text_len = 6}, {.text = "b", .text_len = 1}};
+    ag_embed_opts o = {.pooling = AG_POOLING_MEAN, .normalize = true, .truncate = true};
+    float *out = malloc(2 * (size_t)info.n_embd * sizeof *out);
+    ag_err err = {0};
+    ag_code code = ag_engine_embed(engine, in, 2, &o, out, NULL, &err);
+    if (code)
+        check_error(code, &err);
+    free(out);
+}
+
 static void run_a_little(ag_engine *engine) {
+    embed_a_little(engine);
     static answer a;
     ag_request_opts o = ask_text("abc de", 3, &a);
     ag_request *request = NULL;
@@ -204,12 +218,14 @@ static void every_truncation_is_refused(void **state) {
     (void)state;
     in_a_child("micro", truncate_everywhere);
     in_a_child("micro-latent", truncate_everywhere);
+    in_a_child("micro-bert", truncate_everywhere);
 }
 
 static void every_damaged_byte_is_borne_or_refused(void **state) {
     (void)state;
     in_a_child("micro", damage_everywhere);
     in_a_child("micro-latent", damage_everywhere);
+    in_a_child("micro-bert", damage_everywhere);
 }
 
 static void odd_keys_are_borne_or_refused(void **state) {

@@ -123,6 +123,7 @@ def make_one(job):
     if name == "micro":
         done = [write(os.path.join(out, f"odd-{odd}.gguf"), data) for odd, data in micro_models.odd_files().items()]
         done.append(write(os.path.join(out, "micro-latent.gguf"), gf.encode(*micro_models.micro_latent())))
+        done.append(write(os.path.join(out, "micro-bert.gguf"), gf.encode(*micro_models.micro_bert())))
         return done + [write(os.path.join(out, "micro.gguf"), gf.encode(*micro_models.micro()))]
     if want == "hf":
         return make_folder(out, name, tm.table()[name])

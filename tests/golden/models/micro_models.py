@@ -63,6 +63,34 @@ def micro_latent():
     return mine + [k for k in keys if k[0].startswith("tokenizer.")], kept
 
 
+def micro_bert():
+    """(keys, tensors): an encoder of one layer, with WordPiece."""
+    E, V, F, P = 32, 24, 64, 32
+    text = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"] + [("\u2581" if i < 10 else "") + "abcdefghij"[i % 10] for i in range(20)]
+    keys = [("general.architecture", STR, "bert"), ("general.name", STR, "micro-bert"), ("bert.block_count", U32, 1),
+            ("bert.context_length", U32, P), ("bert.embedding_length", U32, E), ("bert.feed_forward_length", U32, F),
+            ("bert.attention.head_count", U32, 2), ("bert.attention.layer_norm_epsilon", F32, 1e-12),
+            ("bert.attention.causal", BOOL, False), ("bert.pooling_type", U32, 1),
+            ("tokenizer.ggml.model", STR, "bert"), ("tokenizer.ggml.tokens", (ARR, STR), text),
+            ("tokenizer.ggml.token_type", (ARR, I32), [3] * 4 + [1] * (V - 4)),
+            ("tokenizer.ggml.cls_token_id", U32, 2), ("tokenizer.ggml.seperator_token_id", U32, 3)]
+    both = {"blk.0.attn_q": ("Q8_0", (E, E)), "blk.0.attn_k": ("Q4_0", (E, E)), "blk.0.attn_v": ("F16", (E, E)),
+            "blk.0.attn_output": ("Q5_1", (E, E)), "blk.0.attn_output_norm": ("F32", (E,)),
+            "blk.0.ffn_up": ("BF16", (F, E)), "blk.0.ffn_down": ("Q4_1", (E, F)), "blk.0.layer_output_norm": ("F32", (E,)),
+            "token_embd_norm": ("F32", (E,))}
+    shapes = {"token_embd.weight": ("Q8_0", (V, E)), "position_embd.weight": ("F16", (P, E)),
+              "token_types.weight": ("F32", (2, E))}
+    for name, (t, shape) in both.items():
+        shapes[name + ".weight"] = (t, shape)
+        shapes[name + ".bias"] = ("F32", shape[:1])
+    tensors = []
+    for name, (t, shape) in shapes.items():
+        kind = "bias" if name.endswith("bias") else "norm" if "norm" in name else "linear"
+        x = tm.random_tensor("micro-bert/" + name, shape, kind, False, False)
+        tensors.append((name, t, shape, quantize(t, x.reshape(-1, shape[-1])).tobytes()))
+    return keys, tensors
+
+
 NAN, INF = float("nan"), float("inf")
 # (file name, key, kind or None to drop the key, value). "bad-" must be refused; "any-" may also be borne.
 CHANGES = [
