@@ -34,7 +34,7 @@ typedef struct ag_request ag_request;
 typedef bool (*ag_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 
 typedef struct ag_engine_opts {
-    const char *model;           /* path of a GGUF file; of a split set, any part of it */
+    const char *model;           /* path of a GGUF file (of a split set, any part) or of a folder */
     const char *device_map;      /* "auto" or "cpu" */
     uint32_t max_context_length; /* tokens of one sequence; 0: the model's own, cut to what fits */
     uint32_t max_sequences;      /* sequences that run at once; 0: 16, of an encoder 64 */

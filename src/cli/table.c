@@ -11,7 +11,8 @@
 #define OPT_MODEL                                                                                  \
     {                                                                                              \
         'm', "model", AG_CLI_PATH, "FILE", "$AUTOGLM_MODEL",                                       \
-            "the model: a GGUF file; of a split set, any part", AT(model)                          \
+            "the model: a GGUF file (of a split set, any part) or a Hugging Face folder",          \
+            AT(model)                                                                              \
     }
 #define OPT_ISA                                                                                    \
     {                                                                                              \
