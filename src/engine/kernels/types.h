@@ -52,12 +52,18 @@ size_t ag_type_bytes(ag_type type, size_t n);
 /* Decode n elements (a multiple of the block) to float32, bit-equal to the reference formulas:
  * rounding happens where the reference rounds. Defined for every `decoded` type. */
 void ag_type_decode(ag_type type, const void *src, float *dst, size_t n);
-/* Has this build an encoder for the type? Today F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1. */
+/* Has this build an encoder for the type? Every decoded type has one. */
 bool ag_type_encodes(ag_type type);
 /* Encode n float32 (a multiple of the block) into ag_type_bytes(type, n) bytes. Floats round to
- * nearest; Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1 are bit-equal to the reference quantisers. The result is
- * the same on every machine. A block that holds a value which is not finite decodes to values that
- * are not finite. Any thread; allocates nothing. */
+ * nearest; Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1 are bit-equal to the reference quantisers; the other
+ * types search for scales with a small squared error. The result is the same on every machine. A
+ * block that holds a value which is not finite decodes to values that are not finite. Any thread;
+ * allocates nothing. */
 void ag_type_encode(ag_type type, const float *src, void *dst, size_t n);
+/* The same for [rows, cols], with the squared errors of column c weighted by weights[c], such as
+ * the mean square of the activations it meets: every block type then searches. Weights that are not
+ * positive count as 0. NULL: as ag_type_encode. */
+void ag_type_encode_weighted(ag_type type, const float *src, const float *weights /* [cols] */,
+                             void *dst, size_t rows, size_t cols);
 
 #endif
