@@ -1,8 +1,11 @@
 # ag_room(NAME DIR DEPS...): the sources of a room as objects (for the library) and as a static
 # archive ag_NAME (for its tests). Kernel files get their ISA flags from their suffix.
 set(AG_X86 FALSE)
+set(AG_ARM FALSE)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(AG_X86 TRUE)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(AG_ARM TRUE)
 endif()
 set(AG_ROOM_OBJECTS "")
 
@@ -10,6 +13,9 @@ function(ag_room name dir)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${dir}/*.c)
   if(NOT AG_X86)
     list(FILTER sources EXCLUDE REGEX "/x86/")
+  endif()
+  if(NOT AG_ARM)
+    list(FILTER sources EXCLUDE REGEX "/arm/")
   endif()
   if(NOT sources)
     return()
@@ -48,7 +54,11 @@ function(ag_isa_flags file)
     set(flags ${avx512} -mavx512vnni -mprefer-vector-width=512)
   elseif(file MATCHES "_bf16\\.c$")
     set(flags ${avx512} -mavx512vnni -mavx512bf16 -mprefer-vector-width=512)
-  endif()
+  elseif(file MATCHES "_dotprod\\.c$")
+    set(flags -march=armv8.2-a+dotprod)
+  elseif(file MATCHES "_i8mm\\.c$")
+    set(flags -march=armv8.2-a+dotprod+i8mm)
+  endif() # _neon needs none: every AArch64 has it
   if(file MATCHES "/kernels/")
     list(APPEND flags -Wno-conversion -fno-lto
       "$<$<CONFIG:Release>:-O3;-fstrict-overflow;-ftrivial-auto-var-init=uninitialized>")
@@ -56,7 +66,7 @@ function(ag_isa_flags file)
   # gcc takes minutes to instrument each file of wide intrinsics. The plain kernels keep every
   # sanitizer; the wide ones are their equals by test, between guard bytes. Fuzzers feed parsers, not
   # kernels.
-  if(AG_SANITIZE AND (file MATCHES "/kernels/x86/" OR (AG_FUZZ AND file MATCHES "/kernels/ref/")))
+  if(AG_SANITIZE AND (file MATCHES "/kernels/(x86|arm)/" OR (AG_FUZZ AND file MATCHES "/kernels/ref/")))
     list(APPEND flags -fno-sanitize=all)
   endif()
   set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${flags}")

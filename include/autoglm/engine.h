@@ -45,7 +45,7 @@ typedef struct ag_engine_opts {
     double memory_fraction;     /* of the machine's or cgroup's memory; 0: 0.7 */
     uint32_t n_threads;         /* 0: one per physical core available */
     uint32_t batch_tokens;      /* most tokens of a step (a prefill chunk); 0: 512 */
-    const char *isa;            /* NULL or "auto": the best; "ref", "avx2", "avx512", "vnni" */
+    const char *isa;            /* NULL or "auto": the best; "ref", "avx2", ... (autoglm version) */
     const char *chat_template;  /* Jinja source that replaces the model's own; NULL: the model's */
     ag_progress_fn on_progress; /* may be NULL */
     void *progress_ctx;

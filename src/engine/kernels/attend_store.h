@@ -18,7 +18,8 @@ void ag_kv_store_v_bf16(void *v, int d, int slot, const float *x);
 void ag_kv_store_k_q8(void *k, int d, int slot, const float *x);
 void ag_kv_store_v_q8(void *v, int d, int slot, const float *x);
 
-/* The same bytes, faster (x86/attend_store_avx2.c). K of F32 has nothing to gain. */
+/* The same bytes, faster (x86/attend_store_avx2.c, arm/attend_store_neon.c). K of F32 has nothing
+ * to gain. */
 void ag_kv_store_v_f32_avx2(void *v, int d, int slot, const float *x);
 void ag_kv_store_k_f16_avx2(void *k, int d, int slot, const float *x);
 void ag_kv_store_v_f16_avx2(void *v, int d, int slot, const float *x);
@@ -26,5 +27,12 @@ void ag_kv_store_k_bf16_avx2(void *k, int d, int slot, const float *x);
 void ag_kv_store_v_bf16_avx2(void *v, int d, int slot, const float *x);
 void ag_kv_store_k_q8_avx2(void *k, int d, int slot, const float *x);
 void ag_kv_store_v_q8_avx2(void *v, int d, int slot, const float *x);
+void ag_kv_store_v_f32_neon(void *v, int d, int slot, const float *x);
+void ag_kv_store_k_f16_neon(void *k, int d, int slot, const float *x);
+void ag_kv_store_v_f16_neon(void *v, int d, int slot, const float *x);
+void ag_kv_store_k_bf16_neon(void *k, int d, int slot, const float *x);
+void ag_kv_store_v_bf16_neon(void *v, int d, int slot, const float *x);
+void ag_kv_store_k_q8_neon(void *k, int d, int slot, const float *x);
+void ag_kv_store_v_q8_neon(void *v, int d, int slot, const float *x);
 
 #endif

@@ -1,5 +1,6 @@
-/* CPU detection: CPUID says what the processor has, XCR0 what the system saves and restores, and
- * for AMX the kernel is asked for permission. */
+/* CPU detection. x86-64: CPUID says what the processor has, XCR0 what the system saves and
+ * restores, and for AMX the kernel is asked for permission. AArch64: Linux hands every process the
+ * features that it may use. */
 #include "kernels/cpu.h"
 
 #include <stdint.h>
@@ -7,9 +8,41 @@
 #include <string.h>
 
 const char *ag_tier_name(ag_tier tier) {
-    static const char *const names[AG_TIERS] = {"ref", "avx2", "avx512", "vnni"};
+    static const char *const names[AG_TIERS] = {"ref",  "avx2",    "avx512", "vnni",
+                                                "neon", "dotprod", "i8mm"};
     return names[tier];
 }
+
+bool ag_tier_is_ours(ag_tier tier) {
+#if defined(__x86_64__)
+    return tier < AG_TIER_NEON;
+#elif defined(__aarch64__)
+    return tier == AG_TIER_REF || (tier >= AG_TIER_NEON && tier < AG_TIERS);
+#else
+    return tier == AG_TIER_REF;
+#endif
+}
+
+#if defined(__x86_64__) || (defined(__aarch64__) && defined(__linux__))
+typedef struct feature {
+    const char *name;
+    bool on;
+} feature;
+
+/* The names of those that are on, as many as fit. */
+static void list_features(const feature *rows, size_t n_rows, char *out, size_t cap) {
+    size_t n = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < n_rows; i++) {
+        if (!rows[i].on)
+            continue;
+        int add = snprintf(out + n, cap - n, "%s%s", n ? " " : "", rows[i].name);
+        if (add < 0 || (size_t)add >= cap - n)
+            return;
+        n += (size_t)add;
+    }
+}
+#endif
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -77,10 +110,9 @@ bool ag_cpu_runs(ag_tier tier) {
         return runs_avx512(&b);
     case AG_TIER_VNNI:
         return runs_avx512(&b) && has(b.l7c, 11);
-    case AG_TIERS:
-        break;
+    default:
+        return false;
     }
-    return false;
 }
 
 /* Linux hands out the tile state on request only (arch_prctl ARCH_REQ_XCOMP_PERM, XTILEDATA). */
@@ -92,10 +124,7 @@ static bool may_use_amx(const cpu_bits *b) {
 
 static void describe_features(const cpu_bits *b, char *out, size_t cap) {
     const bool y = keeps_ymm(b), z = y && keeps_zmm(b), amx = may_use_amx(b);
-    const struct {
-        const char *name;
-        bool on;
-    } rows[] = {
+    const feature rows[] = {
         {"sse4.2", has(b->l1c, 20)},           {"avx", y && has(b->l1c, 28)},
         {"avx2", y && has(b->l7b, 5)},         {"fma", y && has(b->l1c, 12)},
         {"f16c", y && has(b->l1c, 29)},        {"bmi2", has(b->l7b, 8)},
@@ -105,16 +134,7 @@ static void describe_features(const cpu_bits *b, char *out, size_t cap) {
         {"avx512_bf16", z && has(b->l7a1, 5)}, {"amx_tile", amx},
         {"amx_int8", amx && has(b->l7d, 25)},  {"amx_bf16", amx && has(b->l7d, 22)},
     };
-    size_t n = 0;
-    out[0] = 0;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!rows[i].on)
-            continue;
-        int add = snprintf(out + n, cap - n, "%s%s", n ? " " : "", rows[i].name);
-        if (add < 0 || (size_t)add >= cap - n)
-            return;
-        n += (size_t)add;
-    }
+    list_features(rows, sizeof rows / sizeof *rows, out, cap);
 }
 
 static void describe_brand(char *out, size_t cap) {
@@ -136,6 +156,78 @@ void ag_cpu_describe(ag_cpu_text *out) {
     const cpu_bits b = read_bits();
     describe_brand(out->brand, sizeof out->brand);
     describe_features(&b, out->features, sizeof out->features);
+}
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+/* Bits of AT_HWCAP and AT_HWCAP2 (linux/arch/arm64/include/uapi/asm/hwcap.h). */
+enum {
+    CAP_ASIMD = 1,
+    CAP_ASIMDHP = 10,
+    CAP_CPUID = 11,
+    CAP_ASIMDDP = 20,
+    CAP_SVE = 22,
+    CAP2_SVE2 = 1,
+    CAP2_I8MM = 13,
+    CAP2_BF16 = 14,
+};
+
+static bool has_cap(int bit) { return getauxval(AT_HWCAP) >> bit & 1; }
+static bool has_cap2(int bit) { return getauxval(AT_HWCAP2) >> bit & 1; }
+
+bool ag_cpu_runs(ag_tier tier) {
+    switch (tier) {
+    case AG_TIER_REF:
+        return true;
+    case AG_TIER_NEON:
+        return has_cap(CAP_ASIMD);
+    case AG_TIER_DOTPROD:
+        return has_cap(CAP_ASIMD) && has_cap(CAP_ASIMDDP);
+    case AG_TIER_I8MM:
+        return has_cap(CAP_ASIMD) && has_cap(CAP_ASIMDDP) && has_cap2(CAP2_I8MM);
+    default:
+        return false;
+    }
+}
+
+/* The identification register says implementer and part; names are for the common ones. Without
+ * the kernel's help (CAP_CPUID) reading it would be refused. */
+static void describe_brand(char *out, size_t cap) {
+    static const struct {
+        uint32_t maker, part;
+        const char *name;
+    } known[] = {
+        {0x41, 0xd03, "Arm Cortex-A53"},  {0x41, 0xd05, "Arm Cortex-A55"},
+        {0x41, 0xd08, "Arm Cortex-A72"},  {0x41, 0xd0b, "Arm Cortex-A76"},
+        {0x41, 0xd0c, "Arm Neoverse N1"}, {0x41, 0xd40, "Arm Neoverse V1"},
+        {0x41, 0xd41, "Arm Cortex-A78"},  {0x41, 0xd44, "Arm Cortex-X1"},
+        {0x41, 0xd49, "Arm Neoverse N2"}, {0x41, 0xd4f, "Arm Neoverse V2"},
+        {0xc0, 0xac3, "Ampere Ampere-1"}, {0xc0, 0xac4, "Ampere Ampere-1a"},
+    };
+    if (!has_cap(CAP_CPUID)) {
+        snprintf(out, cap, "unknown");
+        return;
+    }
+    uint64_t midr;
+    __asm__("mrs %0, midr_el1" : "=r"(midr));
+    const uint32_t maker = midr >> 24 & 0xff, part = midr >> 4 & 0xfff;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].maker == maker && known[i].part == part) {
+            snprintf(out, cap, "%s", known[i].name);
+            return;
+        }
+    snprintf(out, cap, "AArch64, implementer 0x%02x part 0x%03x", maker, part);
+}
+
+void ag_cpu_describe(ag_cpu_text *out) {
+    const feature rows[] = {
+        {"asimd", has_cap(CAP_ASIMD)},     {"asimdhp", has_cap(CAP_ASIMDHP)},
+        {"asimddp", has_cap(CAP_ASIMDDP)}, {"i8mm", has_cap2(CAP2_I8MM)},
+        {"bf16", has_cap2(CAP2_BF16)},     {"sve", has_cap(CAP_SVE)},
+        {"sve2", has_cap2(CAP2_SVE2)},
+    };
+    describe_brand(out->brand, sizeof out->brand);
+    list_features(rows, sizeof rows / sizeof *rows, out->features, sizeof out->features);
 }
 #else
 bool ag_cpu_runs(ag_tier tier) { return tier == AG_TIER_REF; }

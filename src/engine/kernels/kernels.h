@@ -92,7 +92,7 @@ typedef struct ag_kv_ops {
  */
 
 typedef struct ag_kernels {
-    const char *isa;                  /* the tier in force: "ref", "avx2", "avx512", ... */
+    const char *isa;                  /* the tier in force: "ref", "avx2", "neon", ... */
     ag_matmul_ops matmul[AG_T_LIMIT]; /* by ag_type; .run is NULL where not decoded */
     ag_kv_ops kv[AG_KV_TYPES];
     /* One row of n floats (a multiple of 32) to int8 blocks of 32; bytes from ag_act_q8_bytes. */
@@ -118,9 +118,9 @@ typedef struct ag_kernels {
 /* Bytes of a quantised activation row of n elements; a multiple of 64. */
 size_t ag_act_q8_bytes(int n);
 
-/* The table for this CPU, capped at `tier` ("ref", "avx2", "avx512", "vnni"; NULL or "auto":
- * the best). NULL when the tier is unknown or this CPU lacks it. The result is constant and lives
- * as long as the process; safe from any thread. */
+/* The table for this CPU, capped at `tier` ("ref"; "avx2", "avx512", "vnni"; "neon", "dotprod",
+ * "i8mm"; NULL or "auto": the best). NULL when the tier is unknown or this CPU lacks it. The result
+ * is constant and lives as long as the process; safe from any thread. */
 const ag_kernels *ag_kernels_get(const char *tier);
 /* Tiers this CPU can run, best last; returns how many. */
 int ag_kernels_tiers(const char *const **names);

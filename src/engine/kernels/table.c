@@ -7,7 +7,7 @@
 #include "kernels/cpu.h"
 #include "kernels/fill.h"
 
-static ag_kernels tables[AG_TIERS];
+static ag_kernels tables[AG_TIERS]; /* the first n_tiers are filled */
 static const char *tier_names[AG_TIERS];
 static int n_tiers;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -31,14 +31,26 @@ static void fill(ag_kernels *k, ag_tier tier) {
     if (tier >= AG_TIER_VNNI) {
         ag_k_matmul_fill_vnni(k);
     }
+#elif defined(__aarch64__)
+    if (tier >= AG_TIER_NEON) {
+        ag_k_matmul_fill_neon(k);
+        ag_k_attend_fill_neon(k);
+        ag_k_vector_fill_neon(k);
+    }
+    if (tier >= AG_TIER_DOTPROD) {
+        ag_k_matmul_fill_dotprod(k);
+    }
+    if (tier >= AG_TIER_I8MM) {
+        ag_k_matmul_fill_i8mm(k);
+    }
 #endif
 }
 
 static void build(void) {
     for (int t = 0; t < AG_TIERS; t++) {
         if (!ag_cpu_runs((ag_tier)t))
-            break; /* the tiers are nested */
-        fill(&tables[t], (ag_tier)t);
+            continue;
+        fill(&tables[n_tiers], (ag_tier)t);
         tier_names[n_tiers++] = ag_tier_name((ag_tier)t);
     }
 }

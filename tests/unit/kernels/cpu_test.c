@@ -4,12 +4,15 @@
 #include "kernels/cpu.h"
 #include "unit/test.h"
 
+/* Of one architecture; a CPU runs no tier of another. */
 static void tiers_are_nested(void **state) {
     (void)state;
     assert_true(ag_cpu_runs(AG_TIER_REF));
-    for (int t = 1; t < AG_TIERS; t++)
-        if (ag_cpu_runs((ag_tier)t))
-            assert_true(ag_cpu_runs((ag_tier)(t - 1)));
+    for (int t = AG_TIER_AVX512; t <= AG_TIER_VNNI; t++)
+        assert_true(!ag_cpu_runs((ag_tier)t) || ag_cpu_runs((ag_tier)(t - 1)));
+    for (int t = AG_TIER_DOTPROD; t <= AG_TIER_I8MM; t++)
+        assert_true(!ag_cpu_runs((ag_tier)t) || ag_cpu_runs((ag_tier)(t - 1)));
+    assert_false(ag_cpu_runs(AG_TIER_AVX2) && ag_cpu_runs(AG_TIER_NEON));
     assert_false(ag_cpu_runs(AG_TIERS));
 }
 
@@ -26,6 +29,8 @@ static void description_names_what_the_tiers_use(void **state) {
                      strstr(text.features, "avx512_vnni") != NULL && ag_cpu_runs(AG_TIER_AVX512));
     if (ag_cpu_runs(AG_TIER_AVX2))
         assert_non_null(strstr(text.features, "avx2 fma f16c bmi2"));
+    assert_int_equal(ag_cpu_runs(AG_TIER_DOTPROD), strstr(text.features, "asimddp") != NULL);
+    assert_int_equal(ag_cpu_runs(AG_TIER_I8MM), strstr(text.features, "i8mm") != NULL);
 }
 
 int main(void) {

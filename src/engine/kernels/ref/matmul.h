@@ -11,6 +11,7 @@
 
 void ag_k_quantize_q8_ref(const float *x, int n, void *act);
 void ag_k_quantize_q8_avx2(const float *x, int n, void *act);
+void ag_k_quantize_q8_neon(const float *x, int n, void *act);
 
 /* Sizes and packing of panels of 8 and of 16 rows; .pack is NULL for types not decoded. */
 typedef struct ag_packer {

@@ -1,19 +1,22 @@
-/* The quantised matmuls as a template over the vector words of isa_*.h and the dot products, which
- * come first. What makes a result, and in which order, is defined in ref/matmul.c.
- *
- * 32 columns of a panel are unpacked into a wblock (8 quads, scale, min), which then meets several
- * tokens. There are two ways through a matrix:
+/* The quantised matmuls: the ways through a matrix, over the steps of matmul_dots.h.
  *   direct  few tokens: unpack, use, forget. Bound by memory.
  *   slab    many tokens: the wblocks of two panels and SLAB groups of columns stay in L1 while a
  *           block of tokens, whose activations stay in L2, passes over them in tiles.
  * Tiles differ in shape only: every (row, token) result is one chain of operations over the groups
- * in order. */
+ * in order.
+ *
+ * An ISA with a better dot product for several tokens than for one defines two words before:
+ * V_SLAB_WEIGHTS changes a wblock, once, into what V_SLAB_DOTS wants, which gives what dots()
+ * gives. */
 #ifndef AG_KERNELS_SIMD_MATMUL_QUANT_H
 #define AG_KERNELS_SIMD_MATMUL_QUANT_H
 
-#include "kernels/blocks.h"
-#include "kernels/kernels.h"
-#include "kernels/panel.h"
+#include "kernels/simd/matmul_dots.h"
+
+#ifndef V_SLAB_DOTS
+#define V_SLAB_DOTS           dots
+#define V_SLAB_WEIGHTS(block) (void)(block)
+#endif
 
 enum {
     SLAB = V_SLAB,        /* groups of 32 columns in a slab, a multiple of 8 */
@@ -22,177 +25,14 @@ enum {
     ACT_BYTES = 192 << 10 /* activations of a block of tokens, to stay in L2 */
 };
 
-typedef struct wblock {
-    vi w[8];
-    vf scale, min;
-    vi sc[2]; /* of each 16 columns; Q2_K: with the minima in the upper nibbles */
-} wblock;
-
-/* Weights with a sign take another way than those of few bits with an offset. */
-V_INLINE bool is_signed(const ag_qformat *f) { return f->bits == 8 || f->table == AG_QT_IQ4; }
-
-static const int8_t iq4_values[16] = {AG_IQ4_VALUES};
-/* MXFP4's doubled values plus 12: they have no sign then, and few bits. */
-static const int8_t fp4_shifted[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
-
-/* Shifts bits that lie at `from` of each byte to `to`; neighbours' bits must be masked away. */
-V_INLINE vi move_bits(vi a, int from, int to) {
-    return from == to ? a : from < to ? v_shl(a, to - from) : v_shr(a, from - to);
-}
-
-V_INLINE void unpack_quads(const ag_qformat *f, const uint8_t *p, vi w[8]) {
-    const int vec = 4 * V_ROWS;
-    int used = 0; /* bits of w that are there */
-    UNROLL
-    for (int j = 0; j < 8; j++)
-        w[j] = f->bits == 8 ? signed_weight(v_load(p + j * vec)) : v_zero();
-    if (ag_qf_nibbles(f)) {
-        const vi low = v_set1(15);
-        UNROLL
-        for (int j = 0; j < 4; j++) {
-            const vi both = v_load(p + j * vec);
-            w[j] = v_and(both, low);
-            w[j + 4] = v_and(v_shr(both, 4), low);
-        }
-        p += 4 * vec;
-        used = 4;
-    }
-    if (ag_qf_pairs(f)) {
-        const vi bits = v_set1(3 << used), h0 = v_load(p), h1 = v_load(p + vec);
-        UNROLL
-        for (int j = 0; j < 4; j++) {
-            w[j] = v_or(w[j], v_and(move_bits(h0, 2 * j, used), bits));
-            w[j + 4] = v_or(w[j + 4], v_and(move_bits(h1, 2 * j, used), bits));
-        }
-        p += 2 * vec;
-        used += 2;
-    }
-    if (ag_qf_bits(f)) {
-        const vi bit = v_set1(1 << used), high = v_load(p);
-        UNROLL
-        for (int j = 0; j < 8; j++)
-            w[j] = v_or(w[j], v_and(move_bits(high, j, used), bit));
-    }
-    if (f->table) {
-        const vi table =
-            f->table == AG_QT_IQ4 ? signed_weight(v_table(iq4_values)) : v_table(fp4_shifted);
-        UNROLL
-        for (int j = 0; j < 8; j++)
-            w[j] = v_lookup(table, w[j]);
-    }
-}
-
-V_INLINE size_t unit_bytes(const ag_qformat *f) { return (size_t)(ag_qf_unit_bytes(f) * V_ROWS); }
-
-/* What a unit's columns share: its d, and m or -dmin. */
-typedef struct unit_head {
-    vf d, m;
-} unit_head;
-
-V_INLINE unit_head read_head(const ag_qformat *f, const uint8_t *unit) {
-    unit_head h = {vf_zero(), vf_zero()};
-    h.d = f->scales == AG_QS_E8M0 ? vf_mul(vf_of_e8m0(unit), vf_set1(0.5f)) : vf_of_f16(unit);
-    if (f->min)
-        h.m = vf_of_f16(unit + 2 * V_ROWS);
-    if (f->scales == AG_QS_U8)
-        h.m = vf_neg(h.m);
-    if (f->scales == AG_QS_U4_H)
-        h.m = vf_mul(h.m, vf_set1(0x1p-5f));
-    return h;
-}
-
-/* Columns 32 * sub and on of a unit. */
-V_INLINE void unpack(const ag_qformat *f, const uint8_t *unit, const unit_head *h, int sub,
-                     wblock *out) {
-    const uint8_t *sc = unit + ag_qf_scales_at(f) * V_ROWS;
-    unpack_quads(f, unit + (f->head + sub * ag_qf_group_bytes(f)) * V_ROWS, out->w);
-    out->scale = h->d;
-    out->min = h->m;
-    if (ag_qf_halves(f)) {
-        out->sc[0] = scale_of_i8(sc + 2 * sub * V_ROWS);
-        out->sc[1] = scale_of_i8(sc + (2 * sub + 1) * V_ROWS);
-    } else if (f->scales == AG_QS_U8) {
-        out->scale = vf_mul(h->d, vf_of_u8(sc + sub * V_ROWS));
-        out->min = vf_mul(h->m, vf_of_u8(sc + (8 + sub) * V_ROWS));
-    } else if (f->scales == AG_QS_I8) {
-        out->scale = vf_mul(h->d, vf_of_i8(sc + sub * V_ROWS));
-    }
-}
-
-/* What a dot product starts from: the offset of the weights times the activations, where the words
- * have it. */
-V_INLINE vdot dot_start(const ag_qformat *f, const ag_q8_block *x, int half) {
-    return is_signed(f)            ? signed_zero(x)
-           : f->bits == 6          ? dot_centre_half(x, half, 0)
-           : f->bits == 3          ? dot_centre_half(x, half, 3)
-           : f->bits == 5          ? dot_centre5(x)
-           : f->table == AG_QT_FP4 ? dot_centre12(x)
-                                   : dot_zero();
-}
-
-/* Quads [from, to) of one group for np panels and nt tokens. */
-V_INLINE void dot_span(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
-                       const ag_q8_block *const x[], int from, int to, vdot acc[2][V_TILE]) {
-    UNROLL
-    for (int t = 0; t < nt; t++)
-        UNROLL
-    for (int p = 0; p < np; p++)
-        acc[p][t] = dot_start(f, x[t], from / 4);
-    UNROLL
-    for (int j = from; j < to; j++)
-        UNROLL
-    for (int t = 0; t < nt; t++) {
-        const vi quad = v_all4(x[t]->q + 4 * j);
-        UNROLL
-        for (int p = 0; p < np; p++) {
-            const vi weight = w[p * w_step].w[j];
-            acc[p][t] = is_signed(f) ? signed_add(acc[p][t], weight, quad)
-                                     : dot_add(acc[p][t], weight, quad);
-        }
-    }
-}
-
-/* The scales of 16 columns, without the minima that Q2_K keeps beside them. */
-V_INLINE vi half_scale(const ag_qformat *f, vi sc) {
-    return f->scales == AG_QS_U4_H ? v_and(sc, scale_mask()) : sc;
-}
-
-/* isum of one group, but for the constant that step() adds. */
-V_INLINE void dots(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
-                   const ag_q8_block *const x[], vi isum[2][V_TILE]) {
-    vdot acc[2][V_TILE];
-    dot_span(f, np, nt, w, w_step, x, 0, ag_qf_halves(f) ? 4 : 8, acc);
-    UNROLL
-    for (int t = 0; t < nt; t++)
-        UNROLL
-    for (int p = 0; p < np; p++)
-        isum[p][t] = ag_qf_halves(f) ? dot_scaled(acc[p][t], half_scale(f, w[p * w_step].sc[0]))
-                     : is_signed(f)  ? acc[p][t]
-                                     : dot_end(acc[p][t]);
-    if (!ag_qf_halves(f))
-        return;
-    dot_span(f, np, nt, w, w_step, x, 4, 8, acc);
-    UNROLL
-    for (int t = 0; t < nt; t++)
-        UNROLL
-    for (int p = 0; p < np; p++)
-        isum[p][t] = v_add32(isum[p][t], dot_scaled(acc[p][t], half_scale(f, w[p * w_step].sc[1])));
-}
-
-/* Q2_K's msum: what the dot products of the other types start from is -32 * (sum of x), here
- * multiplied by the minima. */
-V_INLINE vi min_sum(const wblock *w, const ag_q8_block *x) {
-    const vi m0 = v_and(v_shr(w->sc[0], 4), scale_mask());
-    const vi m1 = v_and(v_shr(w->sc[1], 4), scale_mask());
-    return v_add32(dot_scaled(dot_centre_half(x, 0, 0), m0),
-                   dot_scaled(dot_centre_half(x, 1, 0), m1));
-}
-
 /* One group for np panels and nt tokens: w[p * w_step] and x[t] to acc[p][t]. */
 V_INLINE void step(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
-                   const ag_q8_block *const x[], vf acc[2][V_TILE]) {
+                   const ag_q8_block *const x[], bool in_slab, vf acc[2][V_TILE]) {
     vi isum[2][V_TILE];
-    dots(f, np, nt, w, w_step, x, isum);
+    if (in_slab)
+        V_SLAB_DOTS(f, np, nt, w, w_step, x, isum);
+    else
+        dots(f, np, nt, w, w_step, x, isum);
     UNROLL
     for (int t = 0; t < nt; t++) {
         const vf d = vf_all(&x[t]->d);
@@ -268,7 +108,7 @@ V_INLINE void direct_tile(const ag_qformat *f, int ns, int nt, const ag_matmul_a
             for (int s = 0; s < ns; s++) {
                 wblock b;
                 unpack(f, w[s], &h[s], sub, &b);
-                step(f, 1, nt, &b, 0, x, acc[s]);
+                step(f, 1, nt, &b, 0, x, false, acc[s]);
             }
             UNROLL
             for (int t = 0; t < nt; t++)
@@ -318,7 +158,7 @@ V_INLINE void slab_tile(const ag_qformat *f, int np, int nt, const wblock *slab,
             acc[p][t] = sums[t][p];
     }
     for (int g = 0; g < n_groups; g++) {
-        step(f, np, nt, slab + g, SLAB, x, acc);
+        step(f, np, nt, slab + g, SLAB, x, true, acc);
         UNROLL
         for (int t = 0; t < nt; t++)
             x[t]++;
@@ -349,8 +189,10 @@ V_INLINE void unpack_slab(const ag_qformat *f, const uint8_t *panel, int g0, int
     const uint8_t *unit = panel + (size_t)(g0 / groups) * unit_bytes(f);
     for (; n > 0; n -= groups, unit += unit_bytes(f)) {
         const unit_head h = read_head(f, unit);
-        for (int sub = 0; sub < groups; sub++)
-            unpack(f, unit, &h, sub, slab++);
+        for (int sub = 0; sub < groups; sub++) {
+            unpack(f, unit, &h, sub, slab);
+            V_SLAB_WEIGHTS(slab++);
+        }
     }
 }
 
@@ -381,8 +223,8 @@ V_INLINE void run_slab(const ag_qformat *f, const ag_matmul_args *a) {
     for (int tok = 0; tok < a->n_tok; tok += block) {
         const int n = a->n_tok - tok < block ? a->n_tok - tok : block;
         int p = a->panel0;
-        for (; p + 1 < a->panel1; p += 2)
-            slab_panels(f, 2, a, p, tok, n);
+        for (; p + V_PANELS <= a->panel1; p += V_PANELS)
+            slab_panels(f, V_PANELS, a, p, tok, n);
         if (p < a->panel1)
             slab_panels(f, 1, a, p, tok, n);
     }

@@ -74,7 +74,10 @@ V_INLINE vf vf_of_e8m0(const void *p) { /* 2^(e - 127), subnormal for 0 */
  *   MXFP4   8 quads centred by -12: at most 16 * 12 * 127 = 24384
  * No single pair saturates: 2 * 63 * 127 = 16002. */
 typedef vi vdot;
-enum { DOT_CENTRES_5 = 1 }; /* 5-bit sums come out centred */
+enum {
+    DOT_CENTRES_5 = 1, /* 5-bit sums come out centred */
+    V_PANELS = 2       /* panels of a slab */
+};
 
 V_INLINE vdot dot_zero(void) { return v_zero(); }
 V_INLINE vdot dot_centre5(const ag_q8_block *x) { return v_all4(x->c32); }
@@ -110,6 +113,7 @@ V_INLINE vi signed_zero(const ag_q8_block *x) {
     return v_zero();
 }
 V_INLINE vi signed_weight(vi w) { return w; }
+V_INLINE vi signed_end(vdot acc) { return acc; }
 V_INLINE vi signed_add(vi acc, vi w, vi x) {
     const vi pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));

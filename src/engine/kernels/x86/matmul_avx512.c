@@ -6,7 +6,7 @@
 
 /* Sums of pairs in int16, exact for the reasons given in isa_avx2.h. */
 typedef vi vdot;
-enum { DOT_CENTRES_5 = 1 };
+enum { DOT_CENTRES_5 = 1, V_PANELS = 2 };
 
 V_INLINE vdot dot_zero(void) { return v_zero(); }
 V_INLINE vdot dot_centre5(const ag_q8_block *x) { return v_all4(x->c32); }
@@ -37,6 +37,7 @@ V_INLINE vi signed_zero(const ag_q8_block *x) {
     return v_zero();
 }
 V_INLINE vi signed_weight(vi w) { return w; }
+V_INLINE vi signed_end(vdot acc) { return acc; }
 V_INLINE vi signed_add(vi acc, vi w, vi x) {
     const vi turned = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), v_zero(), x);
     const vi pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(w), turned);

@@ -6,7 +6,7 @@
 #include "kernels/ref/matmul.h"
 
 typedef vi vdot;
-enum { DOT_CENTRES_5 = 0 };
+enum { DOT_CENTRES_5 = 0, V_PANELS = 2 };
 
 V_INLINE vdot dot_zero(void) { return v_zero(); }
 V_INLINE vdot dot_centre5(const ag_q8_block *x) {
@@ -34,6 +34,7 @@ V_INLINE vi signed_zero(const ag_q8_block *x) {
     return v_sub32(v_zero(), v_shl32(v_all4(&x->sum), 7));
 }
 V_INLINE vi signed_weight(vi w) { return _mm512_xor_si512(w, v_set1(0x80)); }
+V_INLINE vi signed_end(vdot acc) { return acc; }
 V_INLINE vi signed_add(vi acc, vi w, vi x) { return dot_add(acc, w, x); }
 
 #include "kernels/simd/matmul_quant.h"
