@@ -2,6 +2,7 @@
 """The command line itself: help, mistakes, man pages, completions, version. Needs no model."""
 import glob
 import os
+import platform
 import shutil
 import subprocess
 
@@ -109,7 +110,7 @@ class Version(Case):
         r = self.succeeds("version", "--json").json()
         self.assertRegex(r["version"], r"^\d+\.\d+\.\d+$")
         self.assertLessEqual({"compiler", "cpu", "features", "isa"}, set(r))
-        self.assertIn(r["isa"], ("ref", "avx2", "avx512", "vnni"))
+        self.assertIn(r["isa"], ("ref", "avx2", "avx512", "vnni", "neon", "dotprod", "i8mm"))
         text = self.succeeds("--version").out
         self.assertIn(f"autoglm {r['version']}\n", text)
         self.assertIn(r["isa"], text)
@@ -118,7 +119,10 @@ class Version(Case):
         self.assertEqual(self.succeeds("version", "--json", env={"AUTOGLM_ISA": "ref"}).json()["isa"], "ref")
         self.assertEqual(self.succeeds("version", "--json", "--isa=ref").json()["isa"], "ref")
         best = self.succeeds("version", "--json").json()["isa"]
-        self.assertEqual(self.succeeds("version", "--json", "--isa=vnni").json()["isa"], best)
+        x86 = platform.machine() == "x86_64"
+        tiers = ("vnni", "i8mm") if x86 else ("i8mm", "vnni")
+        self.assertEqual(self.succeeds("version", "--json", f"--isa={tiers[0]}").json()["isa"], best)
+        self.fails(2, "of another architecture", "version", f"--isa={tiers[1]}")
         self.assertEqual(self.succeeds("version", "--json", "--isa=auto", env={"AUTOGLM_ISA": "ref"}).json()["isa"], best)
         self.fails(2, "AUTOGLM_ISA: expected one of", "version", env={"AUTOGLM_ISA": "sse9"})
 
