@@ -45,8 +45,10 @@ static void read_sizes(ag_hf_keys *k) {
     z->nextn = bounded(k, "num_nextn_predict_layers",
                        ag_hf_cfg_u32(k, "num_nextn_predict_layers", 0), 0, AG_MAX_LAYERS);
     z->embd = bounded(k, "hidden_size", ag_hf_cfg_need_u32(k, "hidden_size"), 1, 1u << 20);
-    z->heads = bounded(k, heads, ag_hf_cfg_need_u32(k, heads), 1, AG_MAX_HEADS);
-    z->kv_heads = bounded(k, kv, ag_hf_cfg_u32(k, kv, z->heads), 1, AG_MAX_HEADS);
+    bool gemma = c->traits & AG_HF_GEMMA; /* published files rely on its class's defaults */
+    z->heads = gemma ? ag_hf_cfg_u32(k, heads, 8) : ag_hf_cfg_need_u32(k, heads);
+    z->heads = bounded(k, heads, z->heads, 1, AG_MAX_HEADS);
+    z->kv_heads = bounded(k, kv, ag_hf_cfg_u32(k, kv, gemma ? 4 : z->heads), 1, AG_MAX_HEADS);
     uint32_t d = c->d_head ? (uint32_t)c->d_head : z->embd / z->heads;
     z->d_head = bounded(k, "head_dim", ag_hf_cfg_u32(k, "head_dim", d), 1, 1u << 16);
     if (c->traits & AG_HF_SCALES) /* Granite's own code has no head_dim */
@@ -62,7 +64,10 @@ static void put_sizes(ag_hf_keys *k) {
     unsigned traits = k->h->cls->traits;
     ag_hf_key_u32(k, "block_count", z->layers + z->nextn);
     ag_hf_key_u32(k, "context_length",
-                  ag_hf_cfg_u32(k, "max_position_embeddings", traits & AG_HF_BERT ? 512 : 2048));
+                  ag_hf_cfg_u32(k, "max_position_embeddings",
+                                traits & AG_HF_BERT    ? 512
+                                : traits & AG_HF_GEMMA ? 131072
+                                                       : 2048));
     ag_hf_key_u32(k, "embedding_length", z->embd);
     ag_hf_key_u32(k, "feed_forward_length", ag_hf_cfg_need_u32(k, "intermediate_size"));
     ag_hf_key_u32(k, "attention.head_count", z->heads);

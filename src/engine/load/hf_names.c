@@ -7,8 +7,8 @@
     { NULL, NULL, AG_HF_SAME }
 
 static const ag_hf_name ends[] = {
-    {"model.embed_tokens", "token_embd", AG_HF_SAME},
-    {"model.norm", "output_norm", AG_HF_NORM},
+    {"embed_tokens", "token_embd", AG_HF_SAME},
+    {"norm", "output_norm", AG_HF_NORM},
     {"lm_head", "output", AG_HF_SAME},
     END,
 };
@@ -130,7 +130,7 @@ static const ag_hf_name bert_layer[] = {
     END,
 };
 
-#define DECODER .act = "silu", .layer = "model.layers.", .ends = ends, .partial = 1
+#define DECODER .act = "silu", .layer = "layers.", .ends = ends, .partial = 1
 
 static const ag_hf_class classes[] = {
     {.name = "LlamaForCausalLM",
@@ -177,7 +177,7 @@ static const ag_hf_class classes[] = {
      .partial = 1,
      .d_head = 256,
      .act = "gelu_pytorch_tanh",
-     .layer = "model.layers.",
+     .layer = "layers.",
      .ends = ends,
      .groups = {attention, head_norms, mlp, norms_gemma}},
     {.name = "GlmForCausalLM",
@@ -187,7 +187,7 @@ static const ag_hf_class classes[] = {
      .partial = 0.5,
      .d_head = 128,
      .act = "silu",
-     .layer = "model.layers.",
+     .layer = "layers.",
      .ends = ends,
      .groups = {attention, fused_mlp, norms}},
     {.name = "Glm4ForCausalLM",
@@ -197,16 +197,48 @@ static const ag_hf_class classes[] = {
      .partial = 0.5,
      .d_head = 128,
      .act = "silu",
-     .layer = "model.layers.",
+     .layer = "layers.",
      .ends = ends,
      .groups = {attention, fused_mlp, norms_glm4}},
+    /* Of models that see, the part that reads and writes; q and k rows as mrope_section wants. */
+    {.name = "Glm4vForConditionalGeneration",
+     .type = "glm4v",
+     .arch = "glm4",
+     .traits = AG_HF_ROT_KEY,
+     .groups = {attention, fused_mlp, norms_glm4},
+     DECODER},
+    {.name = "GlmOcrForConditionalGeneration",
+     .type = "glm_ocr",
+     .arch = "glm4",
+     .traits = AG_HF_ROT_KEY,
+     .groups = {attention, fused_mlp, norms_glm4},
+     DECODER},
+    {.name = "Glm4vMoeForConditionalGeneration",
+     .type = "glm4v_moe",
+     .arch = "glm4moe",
+     .traits = AG_HF_ROT_KEY | AG_HF_ROUTED | AG_HF_SIGMOID,
+     .partial = 0.5,
+     .act = "silu",
+     .layer = "layers.",
+     .ends = ends,
+     .groups = {attention, mlp, experts, norms_glm4moe, nextn}},
+    {.name = "Gemma3ForConditionalGeneration",
+     .type = "gemma3",
+     .arch = "gemma3",
+     .traits = AG_HF_GEMMA | AG_HF_PLUS_ONE,
+     .partial = 1,
+     .d_head = 256,
+     .act = "gelu_pytorch_tanh",
+     .layer = "layers.",
+     .ends = ends,
+     .groups = {attention, head_norms, mlp, norms_gemma}},
     {.name = "Glm4MoeForCausalLM",
      .type = "glm4_moe",
      .arch = "glm4moe",
      .traits = AG_HF_ROT_KEY | AG_HF_ROUTED | AG_HF_SIGMOID,
      .partial = 0.5,
      .act = "silu",
-     .layer = "model.layers.",
+     .layer = "layers.",
      .ends = ends,
      .groups = {attention, head_norms, mlp, experts, norms_glm4moe, nextn}},
     {.name = "Glm4MoeLiteForCausalLM",
@@ -268,13 +300,21 @@ const ag_hf_class *ag_hf_class_find(const char *name, const char *type) {
     return NULL;
 }
 
+/* "LlamaForCausalLM" → "Llama". */
+static ag_span short_name(const ag_hf_class *c) {
+    ag_span name = ag_str(c->name);
+    return ag_span_sub(name, 0, ag_span_find(name, ag_str("For"), 0));
+}
+
 ag_code ag_hf_class_list(ag_buf *out, ag_err *err) {
-    for (size_t i = 0; i < N_CLASSES; i++)
-        ag_buf_addf(out, "%s%.*s", i ? ", " : "",
-                    (int)(ag_span_find(ag_str(classes[i].name), ag_str("For"), 0) != SIZE_MAX
-                              ? ag_span_find(ag_str(classes[i].name), ag_str("For"), 0)
-                              : strlen(classes[i].name)),
-                    classes[i].name);
+    for (size_t i = 0; i < N_CLASSES; i++) {
+        ag_span name = short_name(&classes[i]);
+        bool told = false;
+        for (size_t k = 0; k < i && !told; k++)
+            told = ag_span_eq(short_name(&classes[k]), name);
+        if (!told)
+            ag_buf_addf(out, "%s%.*s", i ? ", " : "", AG_SPAN(name));
+    }
     return ag_buf_check(out, "the list of classes", err);
 }
 
@@ -319,14 +359,24 @@ static size_t last_dot(ag_span s) {
     return i;
 }
 
+/* Bytes in front of what the tables know: checkpoints differ in the modules around the model. */
+static size_t around(const ag_hf_class *c, ag_span name) {
+    static const char *const decoder[] = {"model.language_model.", "language_model.model.",
+                                          "language_model.", "model."};
+    if (c->traits & AG_HF_BERT)
+        return ag_span_starts(name, ag_str("bert.")) ? strlen("bert.") : 0;
+    for (size_t i = 0; i < sizeof decoder / sizeof *decoder; i++)
+        if (ag_span_starts(name, ag_str(decoder[i])))
+            return strlen(decoder[i]);
+    return 0;
+}
+
 ag_hf_place ag_hf_place_of(const ag_hf_class *c, ag_span name) {
     size_t dot = last_dot(name);
     ag_hf_place p = {.layer = -1, .expert = -1};
     p.stem = ag_span_sub(name, 0, dot ? dot - 1 : 0);
     p.ending = ag_span_sub(name, dot, name.n);
-    size_t from = 0; /* of what the tables know */
-    if (c->traits & AG_HF_BERT && ag_span_starts(name, ag_str("bert.")))
-        from = 5;
+    size_t from = around(c, name);
     ag_span stem = ag_span_sub(p.stem, from, p.stem.n), whole = ag_span_sub(name, from, name.n);
     ag_span prefix = ag_str(c->layer);
     if (!ag_span_starts(whole, prefix)) {
@@ -348,9 +398,14 @@ ag_hf_place ag_hf_place_of(const ag_hf_class *c, ag_span name) {
 }
 
 bool ag_hf_is_unneeded(ag_span name) {
-    static const char *const starts[] = {"pooler.",       "bert.pooler.",
-                                         "cls.",          "model.visual.",
-                                         "vision_tower.", "multi_modal_projector."};
+    static const char *const starts[] = {"pooler.",
+                                         "bert.pooler.",
+                                         "cls.",
+                                         "model.visual.",
+                                         "vision_tower.",
+                                         "multi_modal_projector.",
+                                         "model.vision_tower.",
+                                         "model.multi_modal_projector."};
     static const char *const tails[] = {
         ".inv_freq", "position_ids", ".input_scale", ".k_scale",    ".v_scale",
         ".q_scale",  ".prob_scale",  ".masked_bias", ".cos_cached", ".sin_cached"};

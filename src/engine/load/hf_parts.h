@@ -42,15 +42,16 @@ typedef enum ag_hf_trait {                        /* what sets a class apart; fl
 } ag_hf_trait;
 
 typedef struct ag_hf_class {
-    const char *name;            /* in config.json "architectures" */
-    const char *type;            /* in config.json "model_type", for files without the former */
-    const char *arch;            /* general.architecture */
-    unsigned traits;             /* ag_hf_trait */
-    double partial;              /* partial_rotary_factor when the file has none */
-    int d_head;                  /* head_dim when the file has none; 0: hidden size / heads */
-    const char *act;             /* the only activation that the class is run with */
-    const char *layer;           /* before the number of a layer: "model.layers." */
-    const ag_hf_name *ends;      /* outside the layers */
+    const char *name;  /* in config.json "architectures" */
+    const char *type;  /* in config.json "model_type", for files without the former */
+    const char *arch;  /* general.architecture */
+    unsigned traits;   /* ag_hf_trait */
+    double partial;    /* partial_rotary_factor when the file has none */
+    int d_head;        /* head_dim when the file has none; 0: hidden size / heads */
+    const char *act;   /* the only activation that the class is run with */
+    const char *layer; /* before the number of a layer: "layers." */
+    const ag_hf_name
+        *ends; /* outside the layers, as the groups without the modules around them ("model.") */
     const ag_hf_name *groups[6]; /* inside a layer; NULL ends */
 } ag_hf_class;
 

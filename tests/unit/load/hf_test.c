@@ -86,6 +86,15 @@ static const expected keys[] = {
     {CONFIG("BertModel", ""), "bert.pooling_type", 1, NULL},
     {CONFIG("BertModel", ""), "bert.attention.causal", 0, NULL},
     {"{\"model_type\":\"llama\"," COMMON "}", "general.architecture", 0, "llama"},
+    /* models that see: numbers in text_config, or all at the top */
+    {"{\"architectures\":[\"Glm4vForConditionalGeneration\"],\"text_config\":{" COMMON
+     ",\"partial_rotary_factor\":0.5}}",
+     "glm4.rope.dimension_count", 8, NULL},
+    {CONFIG("Glm4vForConditionalGeneration", ",\"vision_config\":{}"), "glm4.block_count", 6, NULL},
+    {"{\"architectures\":[\"Gemma3ForConditionalGeneration\"],\"text_config\":{\"hidden_size\":64,"
+     "\"intermediate_size\":96,\"num_hidden_layers\":6,\"rope_scaling\":{\"rope_type\":\"linear\","
+     "\"factor\":8.0}}}",
+     "gemma3.attention.head_count_kv", 4, NULL},
 };
 
 static void empty_weights(void) { folder_write(&f, "model.safetensors"); }
@@ -282,6 +291,37 @@ static void llama_query_rows_become_pairs(void **state) {
     folder_free(&f);
 }
 
+/* Of the rotating rows of a head GLM-4.1V's pairs become halves; the others stay. */
+static void rows_of_models_that_see_become_halves(void **state) {
+    (void)state;
+    static float w[64][64];
+    for (int i = 0; i < 64; i++)
+        w[i][0] = (float)i;
+    folder_new(&f);
+    put_text("config.json",
+             "{\"architectures\":[\"Glm4vForConditionalGeneration\"],\"text_config\":{" COMMON
+             ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":1e4,"
+             "\"partial_rotary_factor\":0.5,\"mrope_section\":[1,1,2]}}}");
+    folder_tensor(&f, "model.language_model.layers.3.self_attn.q_proj.weight", "F32", "64,64", w,
+                  sizeof w);
+    folder_tensor(&f, "model.visual.post_layernorm.weight", "F32", "64", numbers, 256);
+    empty_weights();
+    ag_source *s = folder_open(&f);
+    const ag_value *v = ag_source_find(s, "glm4.rope.dimension_sections");
+    assert_int_equal(v->a.n, 4);
+    assert_int_equal(ag_value_int(v, 2), 2);
+    assert_int_equal(ag_source_n_tensors(s), 1);
+    static float rows[64][64];
+    const float *got =
+        ag_tensor_read(ag_source_find_tensor(s, "blk.3.attn_q.weight"), 0, 64, AG_T_F32, rows);
+    for (int i = 0; i < 64; i++) {
+        int p = i % 16;
+        assert_int_equal((int)got[i * 64], i - p + (p < 4 ? 2 * p : p < 8 ? 2 * (p - 4) + 1 : p));
+    }
+    ag_source_close(&s);
+    folder_free(&f);
+}
+
 /* An allocation, a read or a mapping that fails is an error and leaks nothing. */
 static void each_failure_is_survived(void **state) {
     (void)state;
@@ -321,6 +361,7 @@ int main(void) {
         cmocka_unit_test(tensors_without_a_place_are_refused),
         cmocka_unit_test(buffers_and_further_layers_are_left_out),
         cmocka_unit_test(llama_query_rows_become_pairs),
+        cmocka_unit_test(rows_of_models_that_see_become_halves),
         cmocka_unit_test(each_failure_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
