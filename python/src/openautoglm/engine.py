@@ -58,7 +58,7 @@ class AutoGLMEngine:
                  on_progress: Progress | None = None) -> None:
         """Load a model; blocks until it is ready. Ctrl-C stops loading.
 
-        model_name: path of a GGUF file; of a split set, any part of it.
+        model_name: path of a GGUF file (of a split set, any part of it) or of a Hugging Face folder.
         device_map: "auto" or "cpu", or a mapping of layers to one device.
         max_context_length: tokens of one sequence; None: the model's own, cut to what fits.
         torch_dtype: "auto" keeps the weights as in the file; "float32", "float16", "bfloat16" or the
