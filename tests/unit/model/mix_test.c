@@ -138,8 +138,10 @@ static void rows_that_no_block_fits_fall_back(void **state) {
 static void some_layers_get_better_types(void **state) {
     (void)state;
     ag_source *s = make(256, 0, false);
-    if (choose(s, "q4_k_m", false, NULL) == AG_E_UNSUPPORTED)
+    if (choose(s, "q4_k_m", false, NULL) == AG_E_UNSUPPORTED) {
+        ag_source_close(&s);
         skip();
+    }
     for (int i = 0; i < LAYERS; i++) {
         char name[32];
         bool more = i < 2 || i >= 14 || (i - 2) % 3 == 2;
