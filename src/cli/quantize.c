@@ -20,6 +20,7 @@ typedef struct work {
     ag_source *src;
     ag_pool *pool;
     ag_type *types; /* owned */
+    ag_imatrix *im; /* owned; NULL: none */
     ag_gguf_written done;
     uint64_t took_us;
 } work;
@@ -57,7 +58,7 @@ static ag_code choose_types(work *w, ag_err *err) {
     w->types = ag_calloc(AG_ROOM_CLI, n, sizeof *w->types);
     if (!w->types)
         return ag_fail(err, AG_E_NOMEM, "out of memory for %zu tensors", n);
-    return ag_mix_choose(w->mix, w->src, w->a->pure, false, w->types, err);
+    return ag_mix_choose(w->mix, w->src, w->a->pure, w->im != NULL, w->types, err);
 }
 
 static ag_source_key number_key(const char *name, uint32_t v) {
@@ -70,6 +71,7 @@ static ag_code write_out(work *w, ag_err *err) {
     ag_cli_progress bar;
     bool is_shown = !w->a->quiet && ag_cli_may_colour(STDERR_FILENO);
     ag_gguf_write_opts opts = {.types = w->types,
+                               .imatrix = w->im,
                                .set = set,
                                .n_set = w->mix ? 2 : 1,
                                .restart = w->a->no_resume,
@@ -96,10 +98,11 @@ static void report(const work *w) {
                     ag_source_path(w->src));
     if (w->a->json) {
         ag_cli_out_json(json_pack(
-            "{s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "out", ag_cli_json_text(ag_str(w->a->out)),
-            "type", type, "bytes_before", (json_int_t)before, "bytes", (json_int_t)w->done.bytes,
-            "tensors", (json_int_t)w->done.n_tensors, "resumed_tensors",
-            (json_int_t)w->done.n_resumed, "bits_per_weight", ag_cli_json_num(bits), "seconds",
+            "{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "out",
+            ag_cli_json_text(ag_str(w->a->out)), "type", type, "bytes_before", (json_int_t)before,
+            "bytes", (json_int_t)w->done.bytes, "tensors", (json_int_t)w->done.n_tensors,
+            "resumed_tensors", (json_int_t)w->done.n_resumed, "weighted_tensors",
+            (json_int_t)w->done.n_weighted, "bits_per_weight", ag_cli_json_num(bits), "seconds",
             ag_cli_json_num((double)w->took_us / 1e6)));
         return;
     }
@@ -107,6 +110,8 @@ static void report(const work *w) {
     ag_cli_out(": %s, %zu tensors, %s (was %s), %.2f bits per weight, %.1f s", type,
                w->done.n_tensors, ag_cli_size(w->done.bytes, to), ag_cli_size(before, from), bits,
                (double)w->took_us / 1e6);
+    if (w->im)
+        ag_cli_out("; %zu tensors by importances", w->done.n_weighted);
     if (w->done.n_resumed)
         ag_cli_out("; %zu tensors were there from an earlier run", w->done.n_resumed);
     ag_cli_out("\n");
@@ -124,6 +129,8 @@ int ag_cli_quantize(const ag_cli_args *a) {
     if (!code)
         code = ag_pool_new(threads < AG_POOL_MAX_THREADS ? threads : AG_POOL_MAX_THREADS, &w.pool,
                            &err);
+    if (!code && a->imatrix)
+        code = ag_imatrix_read(a->imatrix, &w.im, &err);
     if (!code)
         code = choose_types(&w, &err);
     if (!code)
@@ -131,6 +138,7 @@ int ag_cli_quantize(const ag_cli_args *a) {
     if (!code)
         report(&w);
     ag_free(w.types);
+    ag_imatrix_free(&w.im);
     ag_pool_free(&w.pool);
     ag_source_close(&w.src);
     return code ? ag_cli_fail(&err) : AG_CLI_DONE;

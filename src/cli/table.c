@@ -174,6 +174,8 @@ static const ag_cli_opt quantize_opts[] = {
      "a type or mix: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k_s q3_k_m q3_k_l q4_k_s q4_k_m "
      "q5_k_s q5_k_m q6_k iq4_nl iq4_xs; copy: matrices as they are",
      AT(mix)},
+    {0, "imatrix", AG_CLI_PATH, "FILE", NULL,
+     "importances of columns from 'autoglm imatrix', which errors are weighed with", AT(imatrix)},
     {0, "pure", AG_CLI_FLAG, NULL, NULL, "every matrix in the same type, no better ones", AT(pure)},
     {0, "no-resume", AG_CLI_FLAG, NULL, NULL,
      "start over instead of going on with an interrupted run", AT(no_resume)},
@@ -339,8 +341,10 @@ const ag_cli_command ag_cli_commands[] = {
             "goes on where it stopped, after checking what is there. FILE itself appears only when "
             "it is complete. Quantising a model that is quantised already works, but loses twice: "
             "start from F16, BF16 or F32 where you can.",
-        .examples = "autoglm quantize -m model-f16.gguf --type q4_k_m -o model-q4_k_m.gguf\n"
-                    "autoglm quantize -m model-00001-of-00003.gguf --type copy -o model.gguf\n",
+        .examples =
+            "autoglm quantize -m model-f16.gguf --type q4_k_m -o model-q4_k_m.gguf\n"
+            "autoglm quantize -m model-f16.gguf --imatrix model.imatrix --type q4_k_m -o out.gguf\n"
+            "autoglm quantize -m model-00001-of-00003.gguf --type copy -o model.gguf\n",
         .groups = {{"Options", quantize_opts}},
         .run = ag_cli_quantize,
     },

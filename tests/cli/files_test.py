@@ -208,6 +208,25 @@ class Imatrix(Case):
         for name in ("blk.0.attn_q.weight.in_sum2", "blk.1.ffn_down_exps.weight.counts"):
             self.assertIn(name, names)
 
+    def test_quantising_uses_them(self):
+        file, model = self.path("i.gguf"), self.model("tiny-llama3-f32")
+        self.succeeds("imatrix", "-m", model, "-c", "16", "-o", file, Eval.TEXT)
+        kl, bytes_of = {}, {}
+        for name, options in (("plain", []), ("weighted", ["--imatrix", file]), ("again", ["--imatrix", file, "-t", "3"])):
+            out = self.path(name)
+            o = self.succeeds("quantize", "--json", "-m", model, "--type", "q4_0", "-o", out, *options).json()
+            self.assertEqual(o["weighted_tensors"] > 0, bool(options))
+            e = self.succeeds("eval", "--json", "-q", "-m", out, "--against", model, "-c", "16", Eval.TEXT).json()
+            kl[name] = e["against"]["kl_mean"]
+            with open(out, "rb") as f:
+                bytes_of[name] = f.read()
+        self.assertLess(kl["weighted"], kl["plain"])
+        self.assertEqual(bytes_of["weighted"], bytes_of["again"])
+        self.fails(1, "another model", "quantize", "-m", self.model("tiny-gemma3-f32"), "--imatrix", file, "--type", "q4_0",
+                   "-o", self.path("no"))
+        self.fails(1, "holds no importances", "quantize", "-m", model, "--imatrix", model, "--type", "q4_0",
+                   "-o", self.path("no"))
+
     def test_mistakes_are_told(self):
         m = ("imatrix", "-m", self.model(SMALL))
         self.fails(2, "--out FILE is missing", *m, "text")

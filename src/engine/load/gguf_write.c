@@ -18,6 +18,7 @@ typedef struct place {
     ag_type as;
     uint64_t at;    /* in the file's data */
     uint64_t bytes; /* without padding */
+    float *weights; /* owned [dim[2] * dim[3], dim[0]]: importances, or NULL */
     int layer;      /* -1: the ends */
 } place;
 
@@ -91,6 +92,29 @@ static void sort_places(place *p, size_t n) {
     }
 }
 
+static uint64_t slices_of(const place *e) { return e->t->dim[2] * e->t->dim[3]; }
+
+/* Importances of the columns, of each slice by itself, where they are known and make a difference.
+ */
+static ag_code take_weights(const writer *w, place *e, ag_err *err) {
+    size_t cols = (size_t)e->t->dim[0];
+    bool known = true;
+    if (!w->opts->imatrix || !changes(e) || ag_type_find((uint32_t)e->as)->block == 1 ||
+        !ag_imatrix_find(w->opts->imatrix, e->t->name))
+        return AG_OK;
+    e->weights = ag_calloc(AG_ROOM_LOAD, (size_t)slices_of(e), cols * sizeof(float));
+    if (!e->weights)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for importances");
+    for (uint64_t i = 0; i < slices_of(e) && known; i++)
+        known = ag_imatrix_weights(w->opts->imatrix, e->t, i, e->weights + i * cols);
+    if (!known)
+        return ag_fail(err, AG_E_FORMAT,
+                       "the importances of %.*s are for another shape: they were measured on "
+                       "another model",
+                       AG_SPAN(e->t->name));
+    return AG_OK;
+}
+
 static ag_code plan(writer *w, ag_err *err) {
     w->n = ag_source_n_tensors(w->src);
     w->places = ag_calloc(AG_ROOM_LOAD, w->n, sizeof *w->places);
@@ -101,6 +125,8 @@ static ag_code plan(writer *w, ag_err *err) {
         w->places[i] = (place){
             .t = t, .as = w->opts->types ? w->opts->types[i] : t->keep, .layer = layer_of(t->name)};
         ag_code code = check_types(w, &w->places[i], err);
+        if (!code)
+            code = take_weights(w, &w->places[i], err);
         if (code)
             return code;
     }
@@ -258,6 +284,24 @@ typedef struct band {
     size_t rows;
 } band;
 
+/* Rows from `row` on, a stretch of each slice at a time. */
+static void encode(const place *e, uint64_t row, size_t n, const float *wide, uint8_t *out) {
+    size_t cols = (size_t)e->t->dim[0], row_bytes = ag_type_bytes(e->as, cols);
+    if (!e->weights) {
+        ag_type_encode(e->as, wide, out, n * cols);
+        return;
+    }
+    while (n > 0) {
+        uint64_t slice = row / e->t->dim[1], left = (slice + 1) * e->t->dim[1] - row;
+        size_t now = n < left ? n : (size_t)left;
+        ag_type_encode_weighted(e->as, wide, e->weights + slice * cols, out, now, cols);
+        wide += now * cols;
+        out += now * row_bytes;
+        row += now;
+        n -= now;
+    }
+}
+
 static void convert(void *ctx, int chunk, int worker) {
     const band *b = ctx;
     const place *e = b->e;
@@ -274,7 +318,7 @@ static void convert(void *ctx, int chunk, int worker) {
     float *wide = (float *)(void *)room;
     const void *src = ag_tensor_read(e->t, b->row0 + from, n, e->t->type, room + wide_bytes(e));
     ag_type_decode(e->t->type, src, wide, n * cols);
-    ag_type_encode(e->as, wide, out, n * cols);
+    encode(e, b->row0 + from, n, wide, out);
 }
 
 /* Go through the tensor's bands: `fn` fills or checks w->band. The hash covers all of them. */
@@ -351,6 +395,12 @@ static ag_code identify(const writer *w, const char *path, uint64_t *identity, a
     struct stat out = {0}, in;
     bool there = stat(path, &out) == 0;
     *identity = ag_hash64(w->head.p, w->head.n, BAND_CHUNKS);
+    for (size_t i = 0; i < w->n; i++)
+        if (w->places[i].weights)
+            *identity = ag_hash64(w->places[i].weights,
+                                  (size_t)(slices_of(&w->places[i]) * w->places[i].t->dim[0]) *
+                                      sizeof(float),
+                                  *identity);
     for (size_t i = 0; i < w->src->n_files; i++) {
         const ag_source_file *f = &w->src->files[i];
         if (!f->path || fstat(f->map.fd, &in) != 0)
@@ -385,6 +435,8 @@ static ag_code write_file(writer *w, const char *path, ag_gguf_written *done, ag
     ag_partial_close(&w->file);
     if (!code && done)
         *done = (ag_gguf_written){.bytes = bytes, .n_tensors = w->n, .n_resumed = resumed};
+    for (size_t i = 0; i < w->n && !code && done; i++)
+        done->n_weighted += w->places[i].weights != NULL;
     return code;
 }
 
@@ -400,6 +452,8 @@ ag_code ag_gguf_write(const ag_source *src, const char *path, const ag_gguf_writ
     if (!code)
         code = write_file(&w, path, done, err);
     ag_buf_deinit(&w.head);
+    for (size_t i = 0; w.places && i < w.n; i++)
+        ag_free(w.places[i].weights);
     ag_free(w.places);
     ag_free(w.band);
     ag_free(w.rooms);

@@ -8,12 +8,14 @@
 #ifndef AG_LOAD_GGUF_WRITE_H
 #define AG_LOAD_GGUF_WRITE_H
 
+#include "load/imatrix.h"
 #include "load/source.h"
 #include "par/pool.h"
 
 typedef struct ag_gguf_write_opts {
-    const ag_type *types;     /* [n_tensors] in the source's order; NULL: each as it is */
-    const ag_source_key *set; /* [n_set] keys that replace the source's or are added */
+    const ag_type *types;      /* [n_tensors] in the source's order; NULL: each as it is */
+    const ag_imatrix *imatrix; /* importances that encoders weigh errors with; NULL: none */
+    const ag_source_key *set;  /* [n_set] keys that replace the source's or are added */
     size_t n_set;
     bool restart; /* do not go on with what an earlier run left */
     /* Called now and then with bytes done and in all; false gives up. May be NULL. */
@@ -22,9 +24,10 @@ typedef struct ag_gguf_write_opts {
 } ag_gguf_write_opts;
 
 typedef struct ag_gguf_written {
-    uint64_t bytes;   /* of the file */
-    size_t n_tensors; /* in it */
-    size_t n_resumed; /* of them, left by an earlier run */
+    uint64_t bytes;    /* of the file */
+    size_t n_tensors;  /* in it */
+    size_t n_resumed;  /* of them, left by an earlier run */
+    size_t n_weighted; /* of them, encoded by importances */
 } ag_gguf_written;
 
 /* Write `src` to `path`, replacing a file of that name. `done` may be NULL.
