@@ -63,8 +63,8 @@ class AutoGLMEngine:
         max_context_length: tokens of one sequence; None: the model's own, cut to what fits.
         torch_dtype: "auto" keeps the weights as in the file; "float32", "float16", "bfloat16" or the
             torch.dtype of that name re-encodes them.
-        quantize: re-encodes them smaller while loading: "int8", "q4_k_m", ... (docs/quantize.md); not
-            together with a torch_dtype.
+        quantize: re-encodes them smaller while loading: "int8", "q4_k_m", ... (docs/quantize.md); then
+            torch_dtype has no say.
         memory_fraction: share of the machine's (or container's) memory to stay within.
         n_threads: 0: one for every physical core available.
         max_sequences: requests that run at once, others wait; 0: 16.

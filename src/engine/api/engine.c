@@ -41,10 +41,6 @@ static ag_code choose_mix(const ag_engine_opts *o, ag_core_opts *c, ag_err *err)
     if (!c->quantize)
         return ag_fail(err, AG_E_ARG, "quantize is \"%s\"; expected none or one of: %s",
                        o->quantize, list);
-    if (c->dtype != AG_DTYPE_KEEP)
-        return ag_fail(err, AG_E_ARG,
-                       "quantize and dtype cannot both be given: both say what the "
-                       "weights become");
     return AG_OK;
 }
 
