@@ -206,12 +206,57 @@ static void folders_compute_what_the_reference_does(void **state) {
     }
 }
 
+/* ---- quantised checkpoints ------------------------------------------------------------------- */
+
+static float *logits_of(const char *folder, const char *dtype, uint32_t *n_vocab) {
+    static const int32_t ids[] = {7, 3, 100, 51, 9, 200, 340, 12, 66, 5, 31};
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s-hf", models_dir(), folder);
+    ag_engine_opts o = test_opts(path);
+    o.dtype = dtype;
+    o.kv_type = "f32";
+    ag_engine *engine = must_open(&o);
+    *n_vocab = vocab_of(engine);
+    float *logits = must_logits(engine, ids, sizeof ids / sizeof *ids);
+    *n_vocab *= sizeof ids / sizeof *ids;
+    ag_engine_close(&engine);
+    return logits;
+}
+
+/* As F32 the codes are the values that they stand for, so logits are equal to the bit; by default
+ * weights and activations are rounded, which flips experts of the models that have some. */
+static void quantised_folders_compute_what_their_values_do(void **state) {
+    (void)state;
+    static const char *const names[] = {"tiny-llama3-gptq", "tiny-smollm2-awq",
+                                        "tiny-mixtral-packed", "tiny-glm4-moe-lite-fp8"};
+    for (size_t m = 0; m < sizeof names / sizeof *names; m++) {
+        char plain[128];
+        uint32_t n;
+        snprintf(plain, sizeof plain, "%s-f32", names[m]);
+        float *want = logits_of(plain, "f32", &n), *exact = logits_of(names[m], "f32", &n),
+              *usual = logits_of(names[m], NULL, &n);
+        assert_memory_equal(exact, want, n * sizeof *want);
+        double error = 0, size = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            error += ((double)usual[i] - want[i]) * ((double)usual[i] - want[i]);
+            size += (double)want[i] * want[i];
+        }
+        print_message("%s: default: rms error / rms logit %.4f\n", names[m], sqrt(error / size));
+        assert_true(error <=
+                    size * (strstr(names[m], "smollm2") || strstr(names[m], "llama3") ? 0.02 : 1));
+        free(want);
+        free(exact);
+        free(usual);
+    }
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest given[] = {cmocka_unit_test(two_given_ones_are_equal)};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_folder_equals_the_gguf_file),
         cmocka_unit_test(its_config_json_names_a_folder_too),
         cmocka_unit_test(folders_compute_what_the_reference_does),
+        cmocka_unit_test(quantised_folders_compute_what_their_values_do),
     };
     if (argc == 3) {
         one_folder = argv[1];

@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 
 import gguf_file as gf  # noqa: E402
 import micro_models  # noqa: E402
+import quant_folders as qf  # noqa: E402
 import safetensors_file as st  # noqa: E402
 import tiny_models as tm  # noqa: E402
 from gguf_file import ARR, BOOL, F32, I32, STR, U32  # noqa: E402
@@ -33,7 +34,7 @@ RARE = ("q2_k", "q3_k", "iq4_nl", "iq4_xs", "mxfp4")            # made for one m
 # Where rows are not whole super-blocks.
 FALLBACK = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0", "Q2_K": "IQ4_NL", "Q3_K": "IQ4_NL", "IQ4_XS": "IQ4_NL"}
 SPLIT = {"tiny-llama3-q4_k": 3}                                 # also written as a split set of so many parts
-SHARDS = {"tiny-glm4": 3}                                       # folders of several safetensors files
+SHARDS = {"tiny-glm4-hf": 3}                                      # folders of several safetensors files
 
 
 def types_of(name):
@@ -99,21 +100,32 @@ def write(path, data):
     return hashlib.sha256(data).hexdigest(), os.path.basename(path)
 
 
-def make_folder(out, name, m):
-    """NAME-hf: the same model as a Hugging Face folder. A test compares it with the F32 file, so it needs no sums."""
-    folder = os.path.join(out, name + "-hf")
-    os.makedirs(folder, exist_ok=True)
-    W = tm.weights(name, m)
-    if m.config.get("num_nextn_predict_layers"):                # as to_gguf() does
-        W[f"model.layers.{m.config['num_hidden_layers']}.enorm.weight"] = np.ones(m.config["hidden_size"], np.float32)
-    files = st.folder(dict(m.config, _name_or_path=name), W, SHARDS.get(name, 1))
+def write_folder(out, name, m, config, W):
+    files = st.folder(config, W, SHARDS.get(name, 1))
     with open(os.path.join(HERE, "tokenizers", "hf", m.tokenizer + ".json"), "rb") as f:
         files["tokenizer.json"] = f.read()
     v = load_tokenizer(m.tokenizer)
     special = {k + "_token": v["tokens"][v["ids"][k]] for k in ("bos", "eos", "unk", "pad") if k in v["ids"]}
     files["tokenizer_config.json"] = json.dumps(dict(special, chat_template=m.template)).encode()
+    os.makedirs(os.path.join(out, name), exist_ok=True)
     for file, data in files.items():
-        write(os.path.join(folder, file), data)
+        write(os.path.join(out, name, file), data)
+
+
+def make_folders(out, name, m):
+    """NAME-hf: the same model as a Hugging Face folder. Of some also NAME-METHOD-hf, quantised, and NAME-METHOD-f32-hf
+    with the values that its codes stand for. Tests compare them, so they need no sums."""
+    W, dtype = tm.weights(name, m), m.config["torch_dtype"]
+    if m.config.get("num_nextn_predict_layers"):                # as to_gguf() does
+        W[f"model.layers.{m.config['num_hidden_layers']}.enorm.weight"] = np.ones(m.config["hidden_size"], np.float32)
+    config = dict(m.config, _name_or_path=name)
+    write_folder(out, name + "-hf", m, config, st.stored(W, dtype))
+    for model, method in qf.FOLDERS:
+        if model == name:
+            parts, rest, values, how = qf.quantise(W, method)
+            write_folder(out, f"{name}-{method}-hf", m, dict(config, quantization_config=how),
+                         {**st.stored(rest, dtype), **parts})
+            write_folder(out, f"{name}-{method}-f32-hf", m, dict(config, torch_dtype="float32"), {**rest, **values})
     return []
 
 
@@ -126,7 +138,7 @@ def make_one(job):
         done.append(write(os.path.join(out, "micro-bert.gguf"), gf.encode(*micro_models.micro_bert())))
         return done + [write(os.path.join(out, "micro.gguf"), gf.encode(*micro_models.micro()))]
     if want == "hf":
-        return make_folder(out, name, tm.table()[name])
+        return make_folders(out, name, tm.table()[name])
     keys, tensors = build(name, tm.table()[name], want)
     stem = f"{name}-{want}"
     done = [write(os.path.join(out, stem + ".gguf"), gf.encode(keys, tensors))]

@@ -36,12 +36,14 @@ def encode(tensors):
     return struct.pack("<Q", len(text)) + text + b"".join(blobs)
 
 
-def folder(config, W, shards=1):
-    """File name -> bytes. W: name -> float32, stored in the configuration's dtype."""
-    def stored(x):
-        return {"bfloat16": Bf16, "float16": np.float16, "float32": np.float32}[config["torch_dtype"]](x)
+def stored(W, dtype):
+    """The same tensors in a configuration's dtype."""
+    to = {"bfloat16": Bf16, "float16": np.float16, "float32": np.float32}[dtype]
+    return {k: to(v) for k, v in W.items()}
 
-    W = {k: stored(v) if isinstance(v, np.ndarray) and v.dtype == np.float32 else v for k, v in W.items()}
+
+def folder(config, W, shards=1):
+    """File name -> bytes. W: name -> what encode() takes."""
     out = {"config.json": json.dumps(config, indent=1).encode() + b"\n"}
     if shards == 1:
         out["model.safetensors"] = encode(W)
