@@ -213,6 +213,9 @@ static ag_code place(placing *p, ag_st_tensor *x) {
         x->used = true; /* predicts further tokens, but config.json does not count it in */
         return AG_OK;
     }
+    if (at.layer >= (int64_t)layers)
+        return ag_fail(h->err, AG_E_FORMAT, "%s: tensor %s is in layer %lld of %u", path_of(h, x),
+                       x->name.p, (long long)at.layer, layers);
     if (!at.row) {
         x->used = ag_hf_is_unneeded(x->name);
         return x->used ? AG_OK

@@ -250,6 +250,9 @@ static void tensors_without_a_place_are_refused(void **state) {
                   "expert 4 of 4");
     refuse_tensor(CONFIG("Gemma3ForCausalLM", ""), "model.layers.0.mlp.up_proj.weight", "F8_E4M3",
                   "2,64", 128, AG_E_UNSUPPORTED, "without the parts that a quantised weight has");
+    refuse_tensor(CONFIG("Qwen3MoeForCausalLM", ",\"num_experts\":4,\"num_experts_per_tok\":2"),
+                  "model.layers.99999999.mlp.experts.1.up_proj.weight", "F32", "2,64", 512,
+                  AG_E_FORMAT, "is in layer 99999999 of 6");
 }
 
 static void buffers_and_further_layers_are_left_out(void **state) {
