@@ -245,12 +245,14 @@ static void put_experts(ag_hf_keys *k) {
     }
 }
 
-/* ---- BERT ------------------------------------------------------------------------------------ */
+/* ---- embedders and BERT ---------------------------------------------------------------------- */
 
-/* sentence-transformers says in a folder beside the weights how vectors are pooled. */
+/* sentence-transformers says in a folder beside the weights how vectors are pooled; it may stand
+ * beside a decoder as well, which is an embedder then. */
 static void put_pooling(ag_hf_keys *k) {
     ag_hf *h = k->h;
-    uint32_t kind = 1; /* 0 none, 1 mean, 2 first token, 3 last */
+    bool encoder = h->cls->traits & AG_HF_BERT;
+    uint32_t kind = encoder; /* 0 none, 1 mean, 2 first token, 3 last */
     char path[4096];
     int n = snprintf(path, sizeof path, "%s/1_Pooling/config.json", h->folder);
     json_t *v = NULL;
@@ -264,12 +266,15 @@ static void put_pooling(ag_hf_keys *k) {
         kind = 2;
     else if (json_is_true(json_object_get(v, "pooling_mode_lasttoken")))
         kind = 3;
-    else if (v && !json_is_true(json_object_get(v, "pooling_mode_mean_tokens")) && !k->code)
+    else if (json_is_true(json_object_get(v, "pooling_mode_mean_tokens")))
+        kind = 1;
+    else if (v && encoder && !k->code)
         k->code =
             ag_fail(h->err, AG_E_UNSUPPORTED,
                     "%s: the pooling is not supported; supported: mean, cls, last token", path);
     json_decref(v);
-    ag_hf_key_u32(k, "pooling_type", kind);
+    if (kind > 0)
+        ag_hf_key_u32(k, "pooling_type", kind);
 }
 
 static void put_bert(ag_hf_keys *k) {
@@ -281,7 +286,9 @@ static void put_bert(ag_hf_keys *k) {
                           k->h->folder, position);
     ag_hf_key_f32(k, "attention.layer_norm_epsilon", ag_hf_cfg_num(k, "layer_norm_eps", 1e-12));
     ag_hf_key_bool(k, "attention.causal", false);
-    put_pooling(k);
+    double kinds = ag_hf_cfg_num(k, "type_vocab_size", 2);
+    if (kinds >= 1 && kinds < 65536) /* other readers of GGUF refuse a file without it */
+        ag_hf_key_plain_u32(k, "tokenizer.ggml.token_type_count", (uint32_t)kinds);
 }
 
 /* ---- all ------------------------------------------------------------------------------------- */
@@ -334,6 +341,7 @@ ag_code ag_hf_config_read(ag_hf *h) {
         put_bert(&k);
     else
         put_decoder(&k);
+    put_pooling(&k);
     if (!k.code && !(h->cls->traits & AG_HF_BERT))
         k.code = ag_hf_rope_read(h);
     return k.code;

@@ -123,6 +123,10 @@ void ag_hf_key_general(ag_hf_keys *k, const char *name, const char *v) {
     put_text(k, NULL, name, v);
 }
 
+void ag_hf_key_plain_u32(ag_hf_keys *k, const char *name, uint32_t v) {
+    put(k, NULL, name, (ag_value){.kind = AG_VALUE_U32, .u = v});
+}
+
 void ag_hf_key_array(ag_hf_keys *k, const char *name, ag_value_kind kind, const void *p, size_t n) {
     size_t bytes = n * ag_value_bytes(kind);
     void *copy = ag_arena_get(&k->h->s->made, bytes);

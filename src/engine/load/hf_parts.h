@@ -138,6 +138,7 @@ void ag_hf_key_str(ag_hf_keys *k, const char *name, const char *v);
 void ag_hf_key_array(ag_hf_keys *k, const char *name, ag_value_kind kind, const void *p, size_t n);
 /* A general key: `name` is the whole name. */
 void ag_hf_key_general(ag_hf_keys *k, const char *name, const char *v);
+void ag_hf_key_plain_u32(ag_hf_keys *k, const char *name, uint32_t v);
 
 /* ---- tensors ----------------------------------------------------------------------------------
  */

@@ -84,6 +84,7 @@ static const expected keys[] = {
                                   "\"num_nextn_predict_layers\":1"),
      "glm4moe.block_count", 7, NULL},
     {CONFIG("BertModel", ""), "bert.pooling_type", 1, NULL},
+    {CONFIG("BertModel", ""), "tokenizer.ggml.token_type_count", 2, NULL},
     {CONFIG("BertModel", ""), "bert.attention.causal", 0, NULL},
     {"{\"model_type\":\"llama\"," COMMON "}", "general.architecture", 0, "llama"},
     /* models that see: numbers in text_config, or all at the top */
