@@ -166,7 +166,7 @@ static void a_sequence_is_the_same_alone_and_in_company(void **state) {
     golden_close(&g);
 }
 
-#define MAX_TESTS 256
+#define MAX_TESTS 1024
 static struct CMUnitTest tests[MAX_TESTS];
 static job jobs[MAX_TESTS];
 static char names[MAX_TESTS][96];

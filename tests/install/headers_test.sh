@@ -32,6 +32,7 @@ while IFS= read -r header; do
         echo "$header: does not compile alone"
         failed=1
     fi
-done < <(find src -name '*.h' -not -path '*/x86/*' | sort)
+# Kernels for an ISA need its flags, and simd/ holds templates that only such a file can include.
+done < <(find src -name '*.h' -not -path '*/x86/*' -not -path '*/arm/*' -not -path '*/simd/*' | sort)
 echo "$n compilations"
 exit $failed

@@ -126,16 +126,17 @@ INLINE void values_of(const float *x, int n, ag_codes codes, float scale, int8_t
         return f(__VA_ARGS__, AG_CODES_IQ4);                                                       \
     }
 
-AG_CLONES float ag_fit_scale(const float *x, const float *w, int n,
-                             ag_codes codes){EACH(fit_scale, x, w, n)}
+AG_CLONES static float clone_fit_scale(const float *x, const float *w, int n,
+                                       ag_codes codes){EACH(fit_scale, x, w, n)}
 
 /* The kind comes last in EACH. */
 #define ERROR(x, w, n, scale, codes) scale_error(x, w, n, codes, scale)
-AG_CLONES float ag_fit_scale_error(const float *x, const float *w, int n, ag_codes codes,
-                                   float scale){EACH(ERROR, x, w, n, scale)}
+AG_CLONES static float clone_fit_scale_error(const float *x, const float *w, int n, ag_codes codes,
+                                             float scale){EACH(ERROR, x, w, n, scale)}
 
 #define VALUES(x, n, scale, values, codes) values_of(x, n, codes, scale, values)
-AG_CLONES void ag_fit_values(const float *x, int n, ag_codes codes, float scale, int8_t *values) {
+AG_CLONES static void clone_fit_values(const float *x, int n, ag_codes codes, float scale,
+                                       int8_t *values) {
     EACH(VALUES, x, n, scale, values)
 }
 
@@ -177,7 +178,8 @@ INLINE ag_affine refit_affine(const float *x, const float *w, int n, int levels,
     return (ag_affine){(float)scale, (float)-base};
 }
 
-AG_CLONES ag_affine ag_fit_affine(const float *x, const float *w, int n, int levels, bool down) {
+AG_CLONES static ag_affine clone_fit_affine(const float *x, const float *w, int n, int levels,
+                                            bool down) {
     float low = x[0], high = x[0], sum_w[LANES] = {0}, sum_wx[LANES] = {0};
     for (int i = 0; i < n; i += LANES)
         for (int l = 0; l < LANES; l++) {
@@ -214,8 +216,8 @@ AG_CLONES ag_affine ag_fit_affine(const float *x, const float *w, int n, int lev
     return best;
 }
 
-AG_CLONES float ag_fit_affine_error(const float *x, const float *w, int n, int levels,
-                                    ag_affine a) {
+AG_CLONES static float clone_fit_affine_error(const float *x, const float *w, int n, int levels,
+                                              ag_affine a) {
     const float inverse = inverse_of(a.scale);
     float sum[LANES] = {0};
     for (int i = 0; i < n; i += LANES)
@@ -227,8 +229,30 @@ AG_CLONES float ag_fit_affine_error(const float *x, const float *w, int n, int l
     return fold(sum);
 }
 
-AG_CLONES void ag_fit_affine_codes(const float *x, int n, int levels, ag_affine a, uint8_t *q) {
+AG_CLONES static void clone_fit_affine_codes(const float *x, int n, int levels, ag_affine a,
+                                             uint8_t *q) {
     const float inverse = inverse_of(a.scale);
     for (int i = 0; i < n; i++)
         q[i] = (uint8_t)(int)ag_fit_nearest((x[i] + a.min) * inverse, 0.0f, (float)levels);
+}
+
+/* Clones are chosen through a symbol of their own, which gcc 12 exports from the library when the
+ * function is not static, whatever -fvisibility says. So the functions of the header call them. */
+float ag_fit_scale(const float *x, const float *w, int n, ag_codes codes) {
+    return clone_fit_scale(x, w, n, codes);
+}
+float ag_fit_scale_error(const float *x, const float *w, int n, ag_codes codes, float scale) {
+    return clone_fit_scale_error(x, w, n, codes, scale);
+}
+void ag_fit_values(const float *x, int n, ag_codes codes, float scale, int8_t *values) {
+    clone_fit_values(x, n, codes, scale, values);
+}
+ag_affine ag_fit_affine(const float *x, const float *w, int n, int levels, bool down) {
+    return clone_fit_affine(x, w, n, levels, down);
+}
+float ag_fit_affine_error(const float *x, const float *w, int n, int levels, ag_affine a) {
+    return clone_fit_affine_error(x, w, n, levels, a);
+}
+void ag_fit_affine_codes(const float *x, int n, int levels, ag_affine a, uint8_t *q) {
+    clone_fit_affine_codes(x, n, levels, a, q);
 }
