@@ -2,6 +2,7 @@
  * a buffer and then written. A tensor is a piece of the partial file. */
 #include "load/gguf_write.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/hash.h"
@@ -75,21 +76,11 @@ static ag_code check_types(const writer *w, const place *e, ag_err *err) {
     return AG_OK;
 }
 
-static int compare_layers(const place *a, const place *b) { return a->layer - b->layer; }
-
-/* Stable, by layer. Sources are nearly in order, so insertion is quick; when they are not, it is a
- * file of thousands of tensors at most, or one that was made to be slow: those keep their order. */
-static void sort_places(place *p, size_t n) {
-    size_t moves = 0;
-    for (size_t i = 1; i < n; i++) {
-        place e = p[i];
-        size_t at = i;
-        for (; at > 0 && compare_layers(&p[at - 1], &e) > 0 && moves < ((size_t)1 << 27); moves++) {
-            p[at] = p[at - 1];
-            at--;
-        }
-        p[at] = e;
-    }
+/* By layer, and inside one as the source has them. */
+static int compare_places(const void *a, const void *b) {
+    const place *x = a, *y = b;
+    return x->layer != y->layer ? (x->layer > y->layer) - (x->layer < y->layer)
+                                : (x->t > y->t) - (x->t < y->t);
 }
 
 static uint64_t slices_of(const place *e) { return e->t->dim[2] * e->t->dim[3]; }
@@ -130,7 +121,7 @@ static ag_code plan(writer *w, ag_err *err) {
         if (code)
             return code;
     }
-    sort_places(w->places, w->n);
+    qsort(w->places, w->n, sizeof *w->places, compare_places);
     for (size_t i = 0; i < w->n; i++) {
         place *e = &w->places[i];
         e->at = w->data_bytes;

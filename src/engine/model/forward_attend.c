@@ -91,3 +91,21 @@ void ag_pass_attend(const ag_pass *p, const float *q, size_t q_stride, float *ou
                    .each = each};
     ag_pool_run(p->pool, chunks * o.parts, attend_chunk, &o);
 }
+
+void ag_plain_attention(ag_pass *p, ag_row_fn store) {
+    const ag_model_config *c = &p->m->config;
+    const ag_layer *l = p->layer;
+    ag_scratch *s = p->s;
+    float *k = s->wide + c->n_heads * c->d_head, *v = k + c->n_kv_heads * c->d_head;
+    ag_pass_multiply(p,
+                     (const ag_matmul_item[]){{&l->q, s->wide, s->wide_stride},
+                                              {&l->k, k, s->wide_stride},
+                                              {&l->v, v, s->wide_stride}},
+                     3);
+    ag_for_rows(p, p->n_rows, store);
+    ag_pass_attend(p, s->wide, s->wide_stride, s->x, s->x_stride);
+    ag_pass_wants(p, (const ag_matrix *const[]){&l->o}, 1);
+    if (p->want_q8)
+        ag_for_rows(p, p->n_rows, ag_quantise_attention_row);
+    ag_pass_multiply(p, (const ag_matmul_item[]){{&l->o, s->y, (size_t)c->n_embd}}, 1);
+}

@@ -60,21 +60,8 @@ static void activate_row(const ag_pass *p, int row) {
 
 /* Reads x = h; leaves x = h after the attention was added. */
 static void attention_half(ag_pass *p) {
-    const ag_model_config *c = &p->m->config;
     const ag_layer *l = p->layer;
-    ag_scratch *s = p->s;
-    float *k = s->wide + c->n_heads * c->d_head, *v = k + c->n_kv_heads * c->d_head;
-    ag_pass_multiply(p,
-                     (const ag_matmul_item[]){{&l->q, s->wide, s->wide_stride},
-                                              {&l->k, k, s->wide_stride},
-                                              {&l->v, v, s->wide_stride}},
-                     3);
-    ag_for_rows(p, p->n_rows, ag_store_kv_row);
-    ag_pass_attend(p, s->wide, s->wide_stride, s->x, s->x_stride);
-    ag_pass_wants(p, (const ag_matrix *const[]){&l->o}, 1);
-    if (p->want_q8)
-        ag_for_rows(p, p->n_rows, ag_quantise_attention_row);
-    ag_pass_multiply(p, (const ag_matmul_item[]){{&l->o, s->y, (size_t)c->n_embd}}, 1);
+    ag_plain_attention(p, ag_store_kv_row);
     ag_pass_wants(p, (const ag_matrix *const[]){&l->up}, 1);
     p->norm = l->post_attn;
     ag_for_rows(p, p->n_rows, add_row);

@@ -73,6 +73,9 @@ void ag_quantise_attention_row(const ag_pass *p, int row);
  * which in an encoder are all of its run; out may be q (forward_attend.c). */
 void ag_pass_attend(const ag_pass *p, const float *q, size_t q_stride, float *out,
                     size_t out_stride);
+/* Leaves y = attention of x with q, k and v of their own; reads x and, where wanted, x8. `store`
+ * makes ready what a row's q, k, v are in s->wide and stores k and v (forward_attend.c). */
+void ag_plain_attention(ag_pass *p, ag_row_fn store);
 /* Leaves y = latent attention of x; reads x and, where wanted, x8 (forward_mla.c). */
 void ag_forward_mla(ag_pass *p);
 /* Leaves y = the experts' mlp of x; reads x and, where wanted, x8 (forward_moe.c). */
