@@ -1,5 +1,6 @@
 # ag_room(NAME DIR DEPS...): the sources of a room as objects (for the library) and as a static
-# archive ag_NAME (for its tests). Kernel files get their ISA flags from their suffix.
+# archive ag_NAME (for its tests). Rooms of src/base and src/engine make the library; the others are
+# the command's only. Kernel files get their ISA flags from their suffix.
 set(AG_X86 FALSE)
 set(AG_ARM FALSE)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
@@ -8,6 +9,9 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   set(AG_ARM TRUE)
 endif()
 set(AG_ROOM_OBJECTS "")
+set(AG_COMMAND_ROOMS "")
+set(AG_INCLUDE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/engine
+  ${CMAKE_SOURCE_DIR}/src/serve ${CMAKE_SOURCE_DIR}/src/ops)
 
 function(ag_room name dir)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${dir}/*.c)
@@ -21,22 +25,26 @@ function(ag_room name dir)
     return()
   endif()
   add_library(ag_${name}_obj OBJECT ${sources})
-  target_include_directories(ag_${name}_obj PUBLIC ${CMAKE_SOURCE_DIR}/include
-    ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/engine)
+  target_include_directories(ag_${name}_obj PUBLIC ${AG_INCLUDE})
   target_link_libraries(ag_${name}_obj PUBLIC ag_flags)
   add_library(ag_${name} STATIC $<TARGET_OBJECTS:ag_${name}_obj>)
-  target_include_directories(ag_${name} PUBLIC ${CMAKE_SOURCE_DIR}/include
-    ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/engine)
+  target_include_directories(ag_${name} PUBLIC ${AG_INCLUDE})
   target_link_libraries(ag_${name} PUBLIC ag_flags)
   foreach(dep ${ARGN})
     if(dep MATCHES "::|^m$") # a library from outside
       target_link_libraries(ag_${name} PUBLIC ${dep})
       target_link_libraries(ag_${name}_obj PUBLIC ${dep})
+    elseif(dep STREQUAL "autoglm_static") # the whole engine, for what stands on it
+      target_link_libraries(ag_${name} PUBLIC autoglm_static)
     elseif(TARGET ag_${dep})
       target_link_libraries(ag_${name} PUBLIC ag_${dep})
     endif()
   endforeach()
-  set(AG_ROOM_OBJECTS ${AG_ROOM_OBJECTS} $<TARGET_OBJECTS:ag_${name}_obj> PARENT_SCOPE)
+  if(dir MATCHES "^src/(base$|engine/)")
+    set(AG_ROOM_OBJECTS ${AG_ROOM_OBJECTS} $<TARGET_OBJECTS:ag_${name}_obj> PARENT_SCOPE)
+  else()
+    set(AG_COMMAND_ROOMS ${AG_COMMAND_ROOMS} ag_${name} PARENT_SCOPE)
+  endif()
   foreach(file ${sources})
     ag_isa_flags(${file})
   endforeach()

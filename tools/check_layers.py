@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Check that includes point in the one allowed direction.
 
-tools/layers.txt has a row per room: what it may include besides itself and base. A room is
-src/base, src/cli or a folder of src/engine. Also checked: the rows have no cycle, every room has a
-row, a quoted include names a file that exists, public headers use only public headers, and the
-examples know nothing but the public headers.
+tools/layers.txt has a row per room: what it may include besides itself and base. A room is a folder
+of a wing (src/engine, src/serve, src/ops, src/trust) or any other folder of src. Also checked: the
+rows have no cycle, every room has a row, a quoted include names a file that exists, public headers
+use only public headers, and the examples know nothing but the public headers.
 
 usage: check_layers.py [ROOT]     prints offending lines; exit 1 when there are any
 """
@@ -14,6 +14,7 @@ import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 SUFFIXES = {".c", ".h", ".inc"}
+WINGS = {"engine", "serve", "ops", "trust"}
 
 
 def read_layers(path):
@@ -54,11 +55,11 @@ def find_cycle(layers):
 
 def rooms_of(root):
     """{room: folder} of everything that is there."""
-    rooms = {"base": root / "src/base", "cli": root / "src/cli"}
-    for folder in sorted((root / "src/engine").iterdir()):
-        if folder.is_dir():
-            rooms[folder.name] = folder
-    return {name: folder for name, folder in rooms.items() if folder.is_dir()}
+    rooms = {}
+    for folder in sorted(f for f in (root / "src").iterdir() if f.is_dir()):
+        inside = sorted(f for f in folder.iterdir() if f.is_dir()) if folder.name in WINGS else [folder]
+        rooms.update((room.name, room) for room in inside)
+    return rooms
 
 
 def includes_of(file):
