@@ -75,7 +75,7 @@ def compile_library(build: pathlib.Path) -> pathlib.Path:
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     # Warnings of a compiler that we have not met must not stop an installation.
     run(["cmake", "-S", str(folder), "-B", str(build), *generator, "-DCMAKE_BUILD_TYPE=Release",
-         "-DAG_TESTS=OFF", "-DAG_WERROR=OFF"])
+         "-DAG_TESTS=OFF", "-DAG_COMMAND=OFF", "-DAG_WERROR=OFF"])
     run(["cmake", "--build", str(build), "--target", "autoglm", "--parallel", str(os.cpu_count() or 1)])
     return (build / "libautoglm.so").resolve()
 

@@ -19,6 +19,8 @@
     X(CORE, "core")                                                                                \
     X(SCHED, "sched")                                                                              \
     X(API, "api")                                                                                  \
+    X(NET, "net")                                                                                  \
+    X(HUB, "hub")                                                                                  \
     X(CLI, "cli")                                                                                  \
     X(TEST, "test")
 
