@@ -71,8 +71,9 @@ AG_API void ag_engine_close(ag_engine **engine);
 
 /* Queue a generation. Its callbacks may come before this returns. *out (may be NULL: fire and
  * forget) must be released with ag_request_release().
- * AG_E_ARG (which field), AG_E_UTF8, AG_E_CTX_FULL (both counts), AG_E_AGAIN (queue full),
- * AG_E_NOMEM, AG_E_CLOSED. On failure no callback is called. */
+ * AG_E_ARG (which field), AG_E_UTF8, AG_E_CTX_FULL (both counts), AG_E_GRAMMAR (what is wrong with
+ * `structure`, and where in it), AG_E_AGAIN (queue full), AG_E_NOMEM, AG_E_CLOSED. On failure no
+ * callback is called. */
 AG_API ag_code ag_engine_submit(ag_engine *engine, const ag_request_opts *opts, ag_request **out,
                                 ag_err *err) AG_MUST_USE;
 /* Ask a request to end; its on_done follows with AG_FINISH_CANCELLED unless it ended before. */

@@ -32,6 +32,7 @@ extern "C" {
     X(AG_E_TEMPLATE, "template_error", 400, "invalid_request_error", 0)                            \
     X(AG_E_CTX_FULL, "context_length_exceeded", 400, "invalid_request_error", 0)                   \
     X(AG_E_LIMIT, "limit_exceeded", 400, "invalid_request_error", 0)                               \
+    X(AG_E_GRAMMAR, "invalid_grammar", 400, "invalid_request_error", 0)                            \
     X(AG_E_NOT_FOUND, "not_found", 404, "invalid_request_error", 0)                                \
     X(AG_E_CANCELLED, "cancelled", 499, "request_cancelled", 0)                                    \
     X(AG_E_FORMAT, "bad_format", 500, "server_error", 0)                                           \

@@ -90,6 +90,23 @@ typedef struct ag_result {
     ag_err err; /* set when finish is AG_FINISH_ERROR */
 } ag_result;
 
+/* The form that an answer is held to: at every token only those are chosen from that can still
+ * become a text of this form, and the answer ends when nothing can follow. */
+typedef enum ag_structure_kind {
+    AG_STRUCTURE_NONE = 0,
+    AG_STRUCTURE_JSON_OBJECT = 1, /* any JSON object; needs no text */
+    AG_STRUCTURE_JSON_SCHEMA = 2, /* text: a JSON Schema (draft 2020-12) */
+    AG_STRUCTURE_REGEX = 3,       /* text: a regular expression that the whole answer matches */
+    AG_STRUCTURE_CHOICE = 4,      /* text: a JSON array of strings, of which one is the answer */
+    AG_STRUCTURE_GRAMMAR = 5,     /* text: a grammar in GBNF, from the rule "root" on */
+} ag_structure_kind;
+
+typedef struct ag_structure {
+    ag_structure_kind kind;
+    const char *text; /* UTF-8, borrowed until submit returns; see docs/structured-output.md */
+    size_t len;
+} ag_structure;
+
 typedef struct ag_request_opts {
     /* Exactly one of prompt (tokenised by the engine) and prompt_ids. Borrowed until submit
      * returns. */
@@ -109,6 +126,7 @@ typedef struct ag_request_opts {
     size_t n_stop_ids;
     int32_t top_logprobs; /* -1: none; 0: the chosen token's; 1..20: that many candidates */
     ag_sampling sampling;
+    ag_structure structure; /* zero: free text */
 
     /* Called from the engine's thread: be quick, and do not call back into the engine except
      * ag_request_cancel(). Return false to cancel. May be NULL. */

@@ -47,6 +47,12 @@ class LimitError(AutoGLMError, ValueError):
     code = "limit_exceeded"
 
 
+class GrammarError(AutoGLMError, ValueError):
+    """A schema, regular expression or grammar is wrong, unsupported or allows nothing."""
+
+    code = "invalid_grammar"
+
+
 class ModelNotFoundError(AutoGLMError, FileNotFoundError):
     """There is no model of this name."""
 
@@ -120,9 +126,9 @@ class InternalError(AutoGLMError, RuntimeError):
 BY_CODE: dict[str, type[AutoGLMError]] = {
     c.code: c for c in (
         InvalidArgumentError, InvalidTextError, ChatTemplateError, ContextLengthError, LimitError,
-        ModelNotFoundError, RequestCancelledError, ModelFormatError, UnsupportedError, ModelReadError,
-        OutOfMemoryError, OutOfMemoryBudgetError, NoBlocksError, EngineBusyError, EngineClosedError,
-        InternalError)
+        GrammarError, ModelNotFoundError, RequestCancelledError, ModelFormatError, UnsupportedError,
+        ModelReadError, OutOfMemoryError, OutOfMemoryBudgetError, NoBlocksError, EngineBusyError,
+        EngineClosedError, InternalError)
 }
 
 

@@ -5,6 +5,7 @@ not given keeps the library's own default.
 """
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Union
@@ -60,8 +61,22 @@ class RequestOptions(SamplingOptions, total=False):
     """Recognise control tokens in a prompt given as text."""
     add_bos: bool
     """Put the beginning-of-sequence token in front where the model wants it (default)."""
+    json_object: bool
+    """The answer is a JSON object. Of this and the next four only one may be given."""
+    json_schema: Union[str, bool, Mapping[str, Any]]
+    """The answer is JSON that this JSON Schema allows."""
+    regex: str
+    """The whole answer matches this regular expression."""
+    choice: Sequence[str]
+    """The answer is one of these texts."""
+    grammar: str
+    """The answer is a text of this grammar, written in GBNF."""
 
 
+STRUCTURES = {"json_object": "AG_STRUCTURE_JSON_OBJECT", "json_schema": "AG_STRUCTURE_JSON_SCHEMA",
+              "regex": "AG_STRUCTURE_REGEX", "choice": "AG_STRUCTURE_CHOICE",
+              "grammar": "AG_STRUCTURE_GRAMMAR"}
+KINDS = ffi.typeof("ag_structure_kind").relements
 REQUEST_FIELDS = frozenset(RequestOptions.__annotations__)
 SAMPLING_FIELDS = frozenset(SamplingOptions.__annotations__)
 TYPES = {
@@ -147,6 +162,27 @@ def write_sampling(sampling: Any, options: Mapping[str, Any], keep: Keep) -> Non
             write_field(sampling, name, value)
 
 
+def write_structure(structure: Any, options: Mapping[str, Any], keep: Keep) -> None:
+    """The form of the answer, from those options that ask for one."""
+    given = {name: options[name] for name in STRUCTURES if options.get(name) not in (None, False)}
+    if options.get("json_schema") is False:  # a schema that nothing fulfils: the library says so
+        given["json_schema"] = False
+    if len(given) > 1:
+        raise InvalidArgumentError(f"only one of {', '.join(given)} can be given")
+    for name, value in given.items():
+        structure.kind = KINDS[STRUCTURES[name]]
+        if name == "json_object":
+            continue
+        if name == "choice" or (name == "json_schema" and not isinstance(value, str)):
+            try:
+                value = json.dumps([value] if isinstance(value, str) else
+                                   list(value) if name == "choice" else value, ensure_ascii=False)
+            except TypeError as error:
+                raise InvalidArgumentError(f"{name} cannot be written as JSON: {error}") from None
+        text = utf8(value, name)
+        structure.text, structure.len = keep.add(ffi.new("char[]", text)), len(text)
+
+
 def write_request(request: Any, options: Mapping[str, Any], keep: Keep) -> None:
     """Fill an ag_request_opts from keyword arguments."""
     unknown = options.keys() - REQUEST_FIELDS
@@ -154,7 +190,8 @@ def write_request(request: Any, options: Mapping[str, Any], keep: Keep) -> None:
         raise TypeError(f"unknown option {', '.join(sorted(unknown))}; there are: "
                         + ", ".join(sorted(REQUEST_FIELDS)))
     write_sampling(request.sampling, options, keep)
-    for name in options.keys() - SAMPLING_FIELDS:
+    write_structure(request.structure, options, keep)
+    for name in options.keys() - SAMPLING_FIELDS - STRUCTURES.keys():
         value = options[name]
         if name == "stop":
             texts = [value] if isinstance(value, str) else value
