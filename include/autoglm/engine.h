@@ -35,7 +35,7 @@ typedef bool (*ag_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_by
 
 typedef struct ag_engine_opts {
     const char *model;           /* path of a GGUF file (of a split set, any part) or of a folder */
-    const char *device_map;      /* "auto" or "cpu" */
+    const char *device_map;      /* NULL or "auto"; "cpu"; layers to devices: docs/devices.md */
     uint32_t max_context_length; /* tokens of one sequence; 0: the model's own, cut to what fits */
     uint32_t max_sequences;      /* sequences that run at once; 0: 16, of an encoder 64 */
     uint64_t kv_tokens;          /* tokens of KV in all sequences; 0: as many as needed and fit */
@@ -141,6 +141,7 @@ typedef struct ag_engine_info {
     bool has_chat_template;
     bool generates;     /* false: an encoder, for ag_engine_embed() only */
     ag_pooling pooling; /* how it embeds by itself; AG_POOLING_MODEL: it was not made for that */
+    const char *device_map; /* what runs where: "token_embd=cpu,0-23=cpu,..." */
 } ag_engine_info;
 
 AG_API void ag_engine_get_info(const ag_engine *engine, ag_engine_info *info);

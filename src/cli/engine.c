@@ -52,6 +52,7 @@ int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine 
     ag_cli_progress_begin(&bar, "loading", a->verbose);
     ag_engine_opts opts = ag_engine_default();
     opts.model = path;
+    opts.device_map = a->device_map;
     opts.max_context_length = a->ctx ? a->ctx : need->ctx;
     opts.max_sequences = need->sequences;
     opts.kv_tokens = need->kv_tokens;

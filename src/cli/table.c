@@ -27,6 +27,8 @@ static const ag_cli_opt model_opts[] = {
     OPT_MODEL,
     {'t', "threads", AG_CLI_U32, "N", "one per physical core", "compute threads", AT(threads),
      .min = 1, .max = 1024},
+    {0, "device-map", AG_CLI_TEXT, "MAP", "auto",
+     "what runs where: a device, 0-11=cpu,12-23=cpu or JSON as of Hugging Face", AT(device_map)},
     {'c', "ctx", AG_CLI_U32, "N", "the model's own, cut to what fits",
      "tokens that one conversation may use", AT(ctx), .min = 1, .max = 134217728},
     {0, "kv-type", AG_CLI_CHOICE, "TYPE", "f16", "precision of the KV cache", AT(kv_type),

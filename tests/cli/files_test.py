@@ -365,12 +365,13 @@ class Run(Case):
 
     def test_every_way_of_loading_works(self):
         for options in (["--kv-type", "q8_0"], ["--kv-type", "f32"], ["--dtype", "f32"], ["--quantize", "int8"], ["--isa", "ref"], ["-t", "1"],
-                        ["--batch-tokens", "4"], ["--memory-fraction", "0.5"]):
+                        ["--device-map", "*=cpu"], ["--batch-tokens", "4"], ["--memory-fraction", "0.5"]):
             self.succeeds("run", "-m", self.model(SMALL), *self.ARGS, "-q", *options, "Hello")
 
     def test_verbose_shows_the_memory_arithmetic(self):
         r = self.succeeds("run", "-m", self.model(SMALL), *self.ARGS, "-v", "-q", "Hello")
         self.assertRegex(r.err, r"autoglm: memory: weights .* KV .* budget ")
+        self.assertRegex(r.err, r"autoglm: devices: token_embd=cpu,0-\d+=cpu,output_norm=cpu,output=cpu\n")
 
     def test_bad_input_is_told_with_its_reason(self):
         m = ["run", "-m", self.model(SMALL)]
@@ -380,6 +381,7 @@ class Run(Case):
         self.fails(1, "100000000", *m, "--dtype", "f32", "--memory-fraction", "0.01", "-c", "100000000", "hi",
                    hint="--memory-fraction")
         self.fails(1, "tokens", *m, "-c", "16", "word " * 100, hint="--ctx")
+        self.fails(1, "device_map: cuda:0 is not present; present: cpu", *m, "--device-map", "cuda:0", "hi")
         self.fails(1, "zero byte", *m, stdin=b"a\0b")
         self.fails(2, "the prompt is empty", *m)
 

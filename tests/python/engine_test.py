@@ -212,12 +212,16 @@ def test_weights_are_quantised_while_loading(model: str) -> None:
 
 
 def test_devices(model: str) -> None:
-    for device in ("auto", "cpu", {"": "cpu"}, {"model.layers.0": "cpu", "model.layers.1": "cpu"}):
-        AutoGLMEngine(model, device_map=device, n_threads=1, max_context_length=64).close()
-    with pytest.raises(openautoglm.UnsupportedError):
-        AutoGLMEngine(model, device_map={"a": "cpu", "b": "cuda:0"})
-    with pytest.raises(NotImplementedError):
-        AutoGLMEngine(model, device_map="quantum")
+    with AutoGLMEngine(model, n_threads=1, max_context_length=64) as engine:
+        last = engine.info.n_layers - 1
+    for device in ("auto", "cpu", {"": "cpu"}, {"model.layers.0": "cpu", f"model.layers.1-{last}": "cpu"}):
+        with AutoGLMEngine(model, device_map=device, n_threads=1, max_context_length=64) as engine:
+            assert engine.info.device_map == f"token_embd=cpu,0-{last}=cpu,output_norm=cpu,output=cpu"
+    for absent in ("quantum", "cuda:0", {"": 0}, {"": "cpu", "lm_head": "cuda:0"}):
+        with pytest.raises(NotImplementedError, match="is not present; present: cpu"):
+            AutoGLMEngine(model, device_map=absent)
+    with pytest.raises(openautoglm.InvalidArgumentError, match="have no device"):
+        AutoGLMEngine(model, device_map={"model.layers.0": "cpu"})
 
 
 def test_progress_is_told(model: str) -> None:

@@ -106,6 +106,8 @@ class EngineInfo:
     """False: an encoder, for embed() only."""
     pooling: str | None
     """How it embeds by itself; None: it was not made for that."""
+    device_map: str
+    """What runs where: "token_embd=cpu,0-23=cpu,..."."""
 
 
 @dataclasses.dataclass(frozen=True)

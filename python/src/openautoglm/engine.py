@@ -15,7 +15,7 @@ from ._native import ffi
 from .answer import Answer, EngineInfo, EngineStats, Token
 from .errors import InvalidArgumentError
 from .handle import Handle, Progress
-from .options import (Keep, RequestOptions, device_name, model_path, type_name, utf8, write_field,
+from .options import (Keep, RequestOptions, device_map_text, model_path, type_name, utf8, write_field,
                       write_request)
 from .request import Request, raise_error
 from .streams import AsyncStream, Stream
@@ -59,7 +59,9 @@ class AutoGLMEngine:
         """Load a model; blocks until it is ready. Ctrl-C stops loading.
 
         model_name: path of a GGUF file (of a split set, any part of it) or of a Hugging Face folder.
-        device_map: "auto" or "cpu", or a mapping of layers to one device.
+        device_map: "auto", "cpu", or a mapping of modules to devices, as of Hugging Face:
+            {"model.layers.0-11": "cpu", "": "cpu"}; docs/devices.md. A device that is absent is an
+            UnsupportedError.
         max_context_length: tokens of one sequence; None: the model's own, cut to what fits.
         torch_dtype: "auto" keeps the weights as in the file; "float32", "float16", "bfloat16" or the
             torch.dtype of that name re-encodes them.
@@ -82,7 +84,8 @@ class AutoGLMEngine:
         lib = library.load()
         keep = Keep()
         opts = keep.add(ffi.new("ag_engine_opts *", lib.ag_engine_default()))
-        texts = {"model": model_path(model_name), "device_map": utf8(device_name(device_map), "device_map"),
+        texts = {"model": model_path(model_name),
+                 "device_map": utf8(device_map_text(device_map), "device_map"),
                  "dtype": type_name(torch_dtype, "torch_dtype", ("auto", "f32", "f16", "bf16")).encode(),
                  "kv_type": type_name(kv_type, "kv_type", ("f32", "f16", "bf16", "q8_0")).encode()}
         for name, value in (("quantize", quantize), ("isa", isa), ("chat_template", chat_template)):

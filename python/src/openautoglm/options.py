@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Union
 
 from ._native import ffi
-from .errors import InvalidArgumentError, UnsupportedError
+from .errors import InvalidArgumentError
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -202,12 +202,9 @@ def write_request(request: Any, options: Mapping[str, Any], keep: Keep) -> None:
             write_field(request, name, value)
 
 
-def device_name(device_map: str | Mapping[str, str | int]) -> str:
-    """The library's device_map; a mapping of layers must name one device."""
+def device_map_text(device_map: str | Mapping[str, str | int]) -> str:
+    """A device_map as the library takes it: a mapping becomes JSON."""
     if isinstance(device_map, str):
         return device_map
-    devices = sorted({str(d) for d in device_map.values()})
-    if len(devices) != 1:
-        raise UnsupportedError(f"device_map spreads layers over {', '.join(devices) or 'no device'}; "
-                               "this version runs all layers of a model on one device")
-    return devices[0]
+    return json.dumps({str(name): device if isinstance(device, int) else str(device)
+                       for name, device in device_map.items()})

@@ -83,6 +83,7 @@ static ag_code check_range(const char *field, uint64_t value, uint64_t max, ag_e
 static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_opts *c,
                          ag_err *err) {
     *c = (ag_core_opts){.log = log,
+                        .device_map = o->device_map,
                         .n_threads = (int)o->n_threads,
                         .memory_fraction = o->memory_fraction > 0 ? o->memory_fraction : 0.7,
                         .max_context = (int)o->max_context_length,
@@ -94,10 +95,6 @@ static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_
     ag_code code;
     if (!o->model || !*o->model)
         return ag_fail(err, AG_E_ARG, "model: no path was given");
-    if (o->device_map && strcmp(o->device_map, "auto") != 0 && strcmp(o->device_map, "cpu") != 0)
-        return ag_fail(err, AG_E_UNSUPPORTED,
-                       "device_map \"%s\" is not available here; this build has: cpu (or auto)",
-                       o->device_map);
     if (isnan(o->memory_fraction) || o->memory_fraction < 0 || o->memory_fraction > 1)
         return ag_fail(err, AG_E_ARG, "memory_fraction is %g, expected above 0 and up to 1",
                        o->memory_fraction);
@@ -210,6 +207,7 @@ void ag_engine_get_info(const ag_engine *e, ag_engine_info *info) {
         .has_chat_template = e->chat != NULL,
         .generates = !m->config.arch->encoder,
         .pooling = m->config.pooling,
+        .device_map = e->core.device_map,
     };
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "core/budget.h"
+#include "core/devices.h"
 
 static ag_code open_buffers(ag_core *core, const ag_core_opts *o, const ag_budget *b, ag_err *err) {
     core->max_context = b->max_context;
@@ -46,6 +47,16 @@ static ag_core_opts settle(const ag_core_opts *wished, const ag_model_config *c)
     return o;
 }
 
+/* Which device holds what; see core/devices.h. */
+static ag_code place(ag_core *core, const ag_core_opts *o, ag_err *err) {
+    const ag_model_config *c = &core->model.config;
+    ag_code code = ag_device_map_resolve(o->device_map, c->n_layers, !c->arch->encoder,
+                                         &core->device_map, err);
+    if (!code)
+        ag_log(o->log, AG_LOG_INFO, "devices", "%s", core->device_map);
+    return code;
+}
+
 ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished, ag_err *err) {
     *core = (ag_core){.file = file};
     ag_model_opts mo = {.kernels = wished->kernels,
@@ -56,7 +67,10 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished,
     ag_binding *plan = NULL;
     ag_budget budget;
     ag_code code = ag_model_bind(file, &mo, &core->model, &plan, err);
+    if (!code)
+        code = place(core, wished, err);
     if (code) {
+        ag_binding_free(&plan);
         ag_core_close(core);
         return code;
     }
@@ -79,6 +93,7 @@ void ag_core_close(ag_core *core) {
     ag_kv_close(&core->kv);
     ag_free(core->runs);
     ag_free(core->logit_rows);
+    ag_free(core->device_map);
     ag_pool_free(&core->pool);
     ag_model_close(&core->model);
     ag_source_close(&core->file);

@@ -15,6 +15,7 @@
 
 typedef struct ag_core_opts {
     const ag_kernels *kernels;
+    const char *device_map; /* see ag_device_map_resolve() */
     int dtype;              /* AG_DTYPE_KEEP or the type to re-encode to */
     const ag_mix *quantize; /* or the mix; NULL: none */
     ag_kv_type kv_type;
@@ -43,6 +44,7 @@ typedef struct ag_core {
     int max_context;
     int batch_tokens;
     uint64_t kv_bytes;
+    char *device_map; /* owned: what runs where, as pairs */
 } ag_core;
 
 /* Takes ownership of `file` in every case. AG_E_BUDGET (the message shows the arithmetic), and what
