@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "cli/bench_run.h"
 #include "cli/engine.h"
+#include "cli/experts.h"
 #include "cli/facts.h"
 #include "cli/input.h"
 #include "cli/limits.h"
@@ -31,6 +32,7 @@ typedef struct row {
     double tok_s, prefill_tok_s, least, most;
     double limit_tok_s; /* NAN when unknown */
     const char *bound;  /* "memory" or "compute" */
+    ag_cli_expert_use use;
 } row;
 
 /* ---- what to measure ------------------------------------------------------------------------- */
@@ -149,7 +151,10 @@ static ag_code measure(bench *b, const ag_cli_bench_test *t, row *r, ag_err *err
     ag_cli_bench_value *v = ag_calloc(AG_ROOM_CLI, n, sizeof *v);
     if (!v)
         return ag_fail(err, AG_E_NOMEM, "out of memory for %u repetitions", n);
+    ag_cli_experts experts = {0};
     ag_code code = warm_up(b, t, err);
+    if (!code)
+        code = ag_cli_experts_begin(&experts, b->engine, err);
     for (uint32_t i = 0; i < n && !code; i++)
         code = ag_cli_bench_take(b->engine, t, &b->rng, &v[i], err);
     if (!code) {
@@ -158,10 +163,12 @@ static ag_code measure(bench *b, const ag_cli_bench_test *t, row *r, ag_err *err
                    .prefill_tok_s = v[n / 2].prefill_tok_s,
                    .least = v[0].tok_s,
                    .most = v[n - 1].tok_s,
-                   .bound = ""};
+                   .bound = "",
+                   .use = ag_cli_experts_end(&experts, b->engine)};
         name_test(t, r->name);
         find_limit(b, t, r);
     }
+    ag_cli_experts_deinit(&experts);
     ag_free(v);
     return code;
 }
@@ -206,6 +213,11 @@ static void show_row(const bench *b, const row *r) {
             json_object_set_new(o, "limit_tok_s", ag_cli_json_num(r->limit_tok_s));
             json_object_set_new(o, "share", ag_cli_json_num(share));
         }
+        if (o && r->use.expert >= 0)
+            json_object_set_new(o, "experts",
+                                json_pack("{s:i, s:i, s:o, s:i, s:i}", "n", r->use.n_all, "idle",
+                                          r->use.n_idle, "busiest", ag_cli_json_num(r->use.busiest),
+                                          "layer", r->use.layer, "expert", r->use.expert));
         ag_cli_out_json(o);
     } else {
         char range[40], prefill[24] = "";
@@ -216,6 +228,10 @@ static void show_row(const bench *b, const row *r) {
         if (isfinite(r->limit_tok_s))
             ag_cli_out("  %3.0f%% of %.1f (%s)", 100.0 * share, r->limit_tok_s, r->bound);
         ag_cli_out("\n");
+        if (b->a->verbose && r->use.expert >= 0)
+            ag_cli_note("experts: %d of %d had nothing to do; the busiest (layer %d, expert %d) "
+                        "had %.1f times an even share",
+                        r->use.n_idle, r->use.n_all, r->use.layer, r->use.expert, r->use.busiest);
     }
     ag_cli_out_flush();
 }

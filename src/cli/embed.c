@@ -126,8 +126,9 @@ int ag_cli_embed(const ag_cli_args *a) {
         status = ag_cli_fail(&err);
     double seconds = (double)(ag_clock_us() - began) * 1e-6;
     if (!status && !a->quiet)
-        ag_cli_note("%llu inputs, %llu tokens in %.2f s: %.1f inputs/s, %.0f tokens/s",
-                    (unsigned long long)e.n_done, (unsigned long long)e.n_tokens, seconds,
+        ag_cli_note("%llu input%s, %llu token%s in %.2f s: %.1f inputs/s, %.0f tokens/s",
+                    (unsigned long long)e.n_done, e.n_done == 1 ? "" : "s",
+                    (unsigned long long)e.n_tokens, e.n_tokens == 1 ? "" : "s", seconds,
                     (double)e.n_done / seconds, (double)e.n_tokens / seconds);
     ag_free(e.vectors);
     ag_engine_close(&e.engine);

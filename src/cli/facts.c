@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "model/arch.h"
 
 static const ag_value *find(const ag_source *g, ag_span arch, const char *key) {
     char full[192];
@@ -88,6 +89,10 @@ static void read_shape(const ag_source *g, ag_cli_facts *f) {
         f->key_len = clamp((uint64_t)latent + number_of(find(g, f->arch, "rope.dimension_count")));
         f->value_len = 0;
     }
+    const ag_arch *arch = ag_arch_find(f->arch);
+    f->encodes = arch && arch->encoder;
+    if (f->encodes)
+        f->kv_heads_all = f->kv_heads;
     f->experts = number_of(find(g, f->arch, "expert_count"));
     f->experts_used = number_of(find(g, f->arch, "expert_used_count"));
     const ag_value *tokens = ag_source_find(g, "tokenizer.ggml.tokens");

@@ -14,7 +14,7 @@ typedef struct ag_cli_type_sum {
 typedef struct ag_cli_facts {
     ag_span arch, name, license, tokenizer, pre, chat_template; /* in the mapping; maybe empty */
     uint32_t layers, embd, ff, heads, kv_heads, ctx, window;
-    uint32_t kv_heads_all;       /* summed over layers */
+    uint32_t kv_heads_all;       /* summed over the layers that keep keys */
     uint32_t key_len, value_len; /* size of a head */
     uint32_t experts, experts_used;
     uint64_t vocab;
@@ -28,6 +28,7 @@ typedef struct ag_cli_facts {
      * processing a prompt (the output matrix is needed for its last position only). */
     uint64_t decode_bytes, prefill_params;
     bool has_output; /* an output matrix of its own */
+    bool encodes;    /* an encoder: keys live for one layer, in float32 */
 } ag_cli_facts;
 
 void ag_cli_facts_read(const ag_source *g, ag_cli_facts *f);

@@ -86,21 +86,23 @@ static void print_types(const ag_cli_facts *f) {
 }
 
 static void print_memory(const ag_cli_facts *f) {
-    static const ag_kv_type shown[] = {AG_KV_F16, AG_KV_Q8_0, AG_KV_F32};
+    static const ag_kv_type all[] = {AG_KV_F16, AG_KV_Q8_0, AG_KV_F32};
+    const ag_kv_type *shown = f->encodes ? &all[2] : all;
+    size_t n_shown = f->encodes ? 1 : sizeof all / sizeof *all;
     char size[AG_CLI_SIZE_TEXT];
     uint32_t ctx[24];
     if (ag_cli_kv_bytes(f, AG_KV_F16, 1) == 0)
         return;
-    ag_cli_out("\n  Memory for one conversation: weights (%s) and KV; working space comes on top\n",
-               ag_cli_size(f->tensor_bytes, size));
+    ag_cli_out("\n  Memory for one %s: weights (%s) and KV; working space comes on top\n",
+               f->encodes ? "text" : "conversation", ag_cli_size(f->tensor_bytes, size));
     ag_cli_out("  %10s", "context");
-    for (size_t k = 0; k < sizeof shown / sizeof *shown; k++)
+    for (size_t k = 0; k < n_shown; k++)
         ag_cli_out("  %8s KV", kv_names[shown[k]]);
     ag_cli_out("\n");
     size_t n = contexts(f->ctx, ctx);
     for (size_t i = 0; i < n; i++) {
         ag_cli_out("  %10u", ctx[i]);
-        for (size_t k = 0; k < sizeof shown / sizeof *shown; k++)
+        for (size_t k = 0; k < n_shown; k++)
             ag_cli_out("  %11s",
                        ag_cli_size(f->tensor_bytes + ag_cli_kv_bytes(f, shown[k], ctx[i]), size));
         ag_cli_out("\n");
@@ -294,6 +296,8 @@ static json_t *json_memory(const ag_cli_facts *f) {
                                 json_u64(f->tensor_bytes));
         for (int k = 0; k < AG_KV_TYPES; k++) {
             char key[16];
+            if (f->encodes && k != AG_KV_F32)
+                continue;
             snprintf(key, sizeof key, "kv_%s", kv_names[k]);
             json_object_set_new(one, key, json_u64(ag_cli_kv_bytes(f, (ag_kv_type)k, ctx[i])));
         }

@@ -322,7 +322,9 @@ const ag_cli_command ag_cli_commands[] = {
             "--tg or --batch it runs a table of usual sizes.\n"
             "\n"
             "With --json each result is one object on a line with tok_s, its unit tokens per "
-            "second; the last line is always a result. With --batch, --pp and --tg mean the same "
+            "second; the last line is always a result. Of a mixture of experts it says, as "
+            "--verbose does, how many experts of its layers had nothing to do and how many times "
+            "an even share the busiest had. With --batch, --pp and --tg mean the same "
             "as --npp and --ntg.",
         .examples = "autoglm bench -m model.gguf\n"
                     "autoglm bench -m model.gguf -t 2 --tg 128 --depth 2048\n"

@@ -60,6 +60,19 @@ class Embed(Case):
         mean, = self.embed("hello", "--pooling", "mean", model="tiny-qwen3-f32")
         self.assertNotEqual(last["embedding"], mean["embedding"])
 
+    def test_one_text_is_one_input(self):
+        r = self.succeeds("embed", "-m", self.model("tiny-bert-f32"), "hello")
+        self.assertRegex(r.err, r"autoglm: 1 input, \d+ tokens in ")
+        r = self.succeeds("embed", "-m", self.model("tiny-bert-f32"), "hello", "world")
+        self.assertRegex(r.err, r"autoglm: 2 inputs, \d+ tokens in ")
+
+    def test_an_encoder_keeps_keys_of_one_layer(self):
+        o = self.succeeds("inspect", "--json", self.model("tiny-bert-f32")).json()
+        last = o["memory"][-1]
+        self.assertEqual(sorted(last), ["context", "kv_f32", "weights"])
+        self.assertEqual(last["kv_f32"], last["context"] * o["kv_heads"] * o["head_size"] * 2 * 4)
+        self.assertIn("Memory for one text", self.succeeds("inspect", self.model("tiny-bert-f32")).out)
+
     def test_long_texts_are_refused_or_cut(self):
         text = "a " * 300
         self.fails(1, "302 tokens, but the context holds 128", "embed", "-m", self.model("tiny-bert-f32"), text)

@@ -423,6 +423,14 @@ class Bench(Case):
         self.assertRegex(r.out, r"(?m)^machine +memory [\d.]+ GB/s")
         self.assertRegex(r.out, r"(?m)^tg4 +[\d.]+ .*% of ")
 
+    def test_the_use_of_experts_is_shown(self):
+        moe = ("bench", "-m", self.model("tiny-qwen3-moe-f32"), "--reps", "1", "--pp", "32")
+        experts = self.succeeds(*moe, "--json").json_lines()[-1]["experts"]
+        self.assertEqual(experts["n"] % self.succeeds("inspect", "--json", moe[2]).json()["experts"], 0)
+        self.assertTrue(0 <= experts["idle"] < experts["n"] and 1 <= experts["busiest"] <= experts["n"], experts)
+        self.assertRegex(self.succeeds(*moe, "-v").err, r"experts: \d+ of \d+ had nothing to do; the busiest \(layer ")
+        self.assertNotIn("experts", self.bench("--pp", "9")[1][0])
+
     def test_the_usual_table_keeps_to_the_context(self):
         lines = self.succeeds("bench", "-m", self.model("micro"), *self.ARGS).json_lines()
         self.assertEqual(len(lines), 1, "no usual test fits into a context of 64")
