@@ -41,12 +41,13 @@ typedef struct ag_engine_opts {
     uint64_t kv_tokens;          /* tokens of KV in all sequences; 0: as many as needed and fit */
     const char *kv_type;         /* "f16" (default), "f32", "bf16", "q8_0" */
     const char *dtype;           /* "auto": as in the file; "f32", "f16", "bf16": re-encode */
-    const char *quantize;      /* NULL or "none"; "int8", "q4_k_m", ...: before dtype, on loading */
-    double memory_fraction;    /* of the machine's or cgroup's memory; 0: 0.7 */
-    uint32_t n_threads;        /* 0: one per physical core available */
-    uint32_t batch_tokens;     /* most tokens of a step (a prefill chunk); 0: 512 */
-    const char *isa;           /* NULL or "auto": the best; "ref", "avx2", ... (autoglm version) */
-    const char *chat_template; /* Jinja source that replaces the model's own; NULL: the model's */
+    const char *quantize;   /* NULL or "none"; "int8", "q4_k_m", ...: before dtype, on loading */
+    double memory_fraction; /* of the machine's or cgroup's memory; 0: 0.7 */
+    uint32_t n_threads;     /* 0: one per physical core available */
+    const char *numa; /* NULL or "auto", "off", "interleave", a node's number: docs/devices.md */
+    uint32_t batch_tokens;      /* most tokens of a step (a prefill chunk); 0: 512 */
+    const char *isa;            /* NULL or "auto": the best; "ref", "avx2", ... (autoglm version) */
+    const char *chat_template;  /* Jinja source that replaces the model's own; NULL: the model's */
     ag_progress_fn on_progress; /* may be NULL */
     void *progress_ctx;
     /* One line of text a record, no newline; from any thread. level: 0 error .. 3 debug. */

@@ -48,14 +48,16 @@ static int leads_its_core(const cpu_set_t *set, int cpu) {
     return first >= CPU_SETSIZE || (int)first == cpu || !CPU_ISSET((size_t)first, set);
 }
 
-int ag_system_cores(void) {
-    cpu_set_t set;
+void ag_system_cpus(cpu_set_t *set) {
+    if (sched_getaffinity(0, sizeof *set, set) != 0)
+        CPU_ZERO(set);
+}
+
+int ag_system_cores(const cpu_set_t *set) {
     int n = 0;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-            if (CPU_ISSET((size_t)cpu, &set))
-                n += leads_its_core(&set, cpu);
-    }
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET((size_t)cpu, set))
+            n += leads_its_core(set, cpu);
     unsigned long long quota = 0, period = 0;
     if (read_numbers("/sys/fs/cgroup/cpu.max", &quota, &period) == 2 && period > 0) {
         int by_quota = (int)((quota + period - 1) / period);

@@ -2,13 +2,16 @@
 #ifndef AG_BASE_SYSTEM_H
 #define AG_BASE_SYSTEM_H
 
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Memory this process may use: the machine's, or its cgroup's limit (v2 and v1) when lower. */
 uint64_t ag_system_memory(void);
-/* Physical cores this process may run on (affinity and, where set, the cgroup's CPU quota), at
+/* CPUs that the calling thread may run on (affinity, and with it the cgroup's cpuset). */
+void ag_system_cpus(cpu_set_t *set);
+/* Physical cores among these CPUs, no more than the cgroup's CPU quota where one is set, at
  * least 1. Two hyper-threads of a core count once. */
-int ag_system_cores(void);
+int ag_system_cores(const cpu_set_t *set);
 
 #endif

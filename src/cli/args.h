@@ -71,7 +71,7 @@ struct ag_cli_args {
     bool help;
 
     /* model */
-    const char *model, *device_map, *kv_type, *dtype, *quantize, *isa, *chat_template;
+    const char *model, *device_map, *numa, *kv_type, *dtype, *quantize, *isa, *chat_template;
     uint32_t threads, ctx, batch_tokens;
     double memory_fraction;
     bool verbose;

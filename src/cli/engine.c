@@ -61,6 +61,7 @@ int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine 
     opts.quantize = a->quantize;
     opts.memory_fraction = a->memory_fraction;
     opts.n_threads = a->threads;
+    opts.numa = a->numa;
     opts.batch_tokens = a->batch_tokens;
     opts.isa = tier;
     opts.chat_template = source;

@@ -124,7 +124,12 @@ int ag_cli_quantize(const ag_cli_args *a) {
     int status = path ? read_mix(&w) : AG_CLI_USAGE;
     if (status)
         return status;
-    int threads = a->threads ? (int)a->threads : ag_system_cores();
+    int threads = (int)a->threads;
+    if (threads == 0) {
+        cpu_set_t cpus;
+        ag_system_cpus(&cpus);
+        threads = ag_system_cores(&cpus);
+    }
     ag_code code = ag_source_open(path, &w.src, &err);
     if (!code)
         code = ag_pool_new(threads < AG_POOL_MAX_THREADS ? threads : AG_POOL_MAX_THREADS, &w.pool,

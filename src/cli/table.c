@@ -27,6 +27,8 @@ static const ag_cli_opt model_opts[] = {
     OPT_MODEL,
     {'t', "threads", AG_CLI_U32, "N", "one per physical core", "compute threads", AT(threads),
      .min = 1, .max = 1024},
+    {0, "numa", AG_CLI_TEXT, "HOW", "auto",
+     "on machines with several memory nodes: auto off interleave or a node's number", AT(numa)},
     {0, "device-map", AG_CLI_TEXT, "MAP", "auto",
      "what runs where: a device, 0-11=cpu,12-23=cpu or JSON as of Hugging Face", AT(device_map)},
     {'c', "ctx", AG_CLI_U32, "N", "the model's own, cut to what fits",

@@ -365,13 +365,14 @@ class Run(Case):
 
     def test_every_way_of_loading_works(self):
         for options in (["--kv-type", "q8_0"], ["--kv-type", "f32"], ["--dtype", "f32"], ["--quantize", "int8"], ["--isa", "ref"], ["-t", "1"],
-                        ["--device-map", "*=cpu"], ["--batch-tokens", "4"], ["--memory-fraction", "0.5"]):
+                        ["--device-map", "*=cpu"], ["--numa", "off"], ["--batch-tokens", "4"], ["--memory-fraction", "0.5"]):
             self.succeeds("run", "-m", self.model(SMALL), *self.ARGS, "-q", *options, "Hello")
 
     def test_verbose_shows_the_memory_arithmetic(self):
         r = self.succeeds("run", "-m", self.model(SMALL), *self.ARGS, "-v", "-q", "Hello")
         self.assertRegex(r.err, r"autoglm: memory: weights .* KV .* budget ")
         self.assertRegex(r.err, r"autoglm: devices: token_embd=cpu,0-\d+=cpu,output_norm=cpu,output=cpu\n")
+        self.assertRegex(r.err, r"autoglm: numa: pages .*\n")
 
     def test_bad_input_is_told_with_its_reason(self):
         m = ["run", "-m", self.model(SMALL)]

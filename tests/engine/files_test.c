@@ -69,10 +69,12 @@ static void something_else_than_a_model_is_refused(void **state) {
 static void wrong_options_name_the_option(void **state) {
     (void)state;
     static const struct {
-        const char *device_map, *kv_type, *dtype, *quantize, *isa, *says;
+        const char *device_map, *numa, *kv_type, *dtype, *quantize, *isa, *says;
         double memory_fraction;
     } cases[] = {
         {.device_map = "cuda:0", .says = "device_map"},
+        {.numa = "63", .says = "numa: node 63 is not present; present: 0"},
+        {.numa = "no", .says = "expected auto, off, interleave or a node"},
         {.kv_type = "q3", .says = "kv_type"},
         {.dtype = "int3", .says = "dtype"},
         {.quantize = "int3", .says = "quantize"},
@@ -85,6 +87,7 @@ static void wrong_options_name_the_option(void **state) {
         ag_err err;
         ag_engine_opts o = test_opts(model_path("micro", NULL));
         o.device_map = cases[i].device_map;
+        o.numa = cases[i].numa;
         o.kv_type = cases[i].kv_type;
         o.dtype = cases[i].dtype;
         o.quantize = cases[i].quantize;

@@ -224,6 +224,12 @@ def test_devices(model: str) -> None:
         AutoGLMEngine(model, device_map={"model.layers.0": "cpu"})
 
 
+def test_memory_nodes(model: str) -> None:
+    AutoGLMEngine(model, numa="off", n_threads=1, max_context_length=64).close()
+    with pytest.raises(openautoglm.InvalidArgumentError, match="node 63 is not present"):
+        AutoGLMEngine(model, numa=63)
+
+
 def test_progress_is_told(model: str) -> None:
     seen: list[tuple[int, int]] = []
     AutoGLMEngine(model, n_threads=1, on_progress=lambda done, total: seen.append((done, total))).close()

@@ -52,7 +52,8 @@ class AutoGLMEngine:
     def __init__(self, model_name: str | os.PathLike[str], *,
                  device_map: str | Mapping[str, str | int] = "auto",
                  max_context_length: int | None = None, torch_dtype: object = "auto",
-                 quantize: str | None = None, memory_fraction: float = 0.7, n_threads: int = 0, max_sequences: int = 0,
+                 quantize: str | None = None, memory_fraction: float = 0.7, n_threads: int = 0,
+                 numa: str | int = "auto", max_sequences: int = 0,
                  kv_tokens: int = 0, kv_type: object = "float16", batch_tokens: int = 0,
                  isa: str | None = None, chat_template: str | None = None,
                  on_progress: Progress | None = None) -> None:
@@ -69,6 +70,7 @@ class AutoGLMEngine:
             torch_dtype has no say.
         memory_fraction: share of the machine's (or container's) memory to stay within.
         n_threads: 0: one for every physical core available.
+        numa: on machines with several memory nodes: "auto", "off", "interleave" or a node's number.
         max_sequences: requests that run at once, others wait; 0: 16.
         kv_tokens: tokens of keys and values in all sequences; 0: as many as needed and fit.
         kv_type: their precision: "float16", "float32", "bfloat16" or "q8_0".
@@ -86,6 +88,7 @@ class AutoGLMEngine:
         opts = keep.add(ffi.new("ag_engine_opts *", lib.ag_engine_default()))
         texts = {"model": model_path(model_name),
                  "device_map": utf8(device_map_text(device_map), "device_map"),
+                 "numa": utf8(str(numa), "numa"),
                  "dtype": type_name(torch_dtype, "torch_dtype", ("auto", "f32", "f16", "bf16")).encode(),
                  "kv_type": type_name(kv_type, "kv_type", ("f32", "f16", "bf16", "q8_0")).encode()}
         for name, value in (("quantize", quantize), ("isa", isa), ("chat_template", chat_template)):

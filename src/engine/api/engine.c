@@ -80,6 +80,21 @@ static ag_code check_range(const char *field, uint64_t value, uint64_t max, ag_e
                    (unsigned long long)value, (unsigned long long)max);
 }
 
+/* The machine's nodes and which of them are used; by default a thread for each core there. */
+static ag_code choose_threads(const ag_engine_opts *o, ag_core_opts *c, ag_err *err) {
+    cpu_set_t cpus;
+    ag_numa machine;
+    ag_system_cpus(&cpus);
+    ag_numa_read("", &cpus, &machine);
+    ag_code code = ag_numa_plan_make(&machine, o->numa, &c->numa, err);
+    if (c->numa.how == AG_NUMA_ONE)
+        cpus = c->numa.threads.nodes[0].cpus;
+    int cores = ag_system_cores(&cpus);
+    if (c->n_threads == 0)
+        c->n_threads = cores < AG_POOL_MAX_THREADS ? cores : AG_POOL_MAX_THREADS;
+    return code;
+}
+
 static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_opts *c,
                          ag_err *err) {
     *c = (ag_core_opts){.log = log,
@@ -102,12 +117,9 @@ static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_
         (code = check_range("max_sequences", o->max_sequences, MAX_SEQUENCES, err)) ||
         (code = check_range("batch_tokens", o->batch_tokens, MAX_BATCH_TOKENS, err)) ||
         (code = check_range("n_threads", o->n_threads, AG_POOL_MAX_THREADS, err)) ||
-        (code = choose_types(o, c, err)) || (code = choose_kernels(o, c, err)))
+        (code = choose_types(o, c, err)) || (code = choose_kernels(o, c, err)) ||
+        (code = choose_threads(o, c, err)))
         return code;
-    if (c->n_threads == 0) {
-        int cores = ag_system_cores();
-        c->n_threads = cores < AG_POOL_MAX_THREADS ? cores : AG_POOL_MAX_THREADS;
-    }
     c->memory_bytes = ag_system_memory();
     c->budget_bytes = (uint64_t)((double)c->memory_bytes * c->memory_fraction);
     return AG_OK;

@@ -19,6 +19,10 @@ static ag_code open_buffers(ag_core *core, const ag_core_opts *o, const ag_budge
     if (!core->runs || !core->logit_rows)
         return ag_fail(err, AG_E_NOMEM, "out of memory while opening the model");
     ag_code code = ag_kv_open(&core->kv, &b->kv_shape, b->kv_blocks, err);
+    if (!code && !ag_numa_place(&core->numa, core->kv.memory, b->kv_bytes))
+        ag_log(o->log, AG_LOG_WARN, "numa",
+               "the system refuses to place pages, so they come from where they are first used; "
+               "containers need CAP_SYS_NICE for it");
     if (!code)
         code = ag_scratch_init(&core->scratch, &core->model, b->kv_shape.ops, b->batch_tokens,
                                core->max_logits, o->n_threads, err);
@@ -50,18 +54,23 @@ static ag_core_opts settle(const ag_core_opts *wished, const ag_model_config *c)
 /* Which device holds what; see core/devices.h. */
 static ag_code place(ag_core *core, const ag_core_opts *o, ag_err *err) {
     const ag_model_config *c = &core->model.config;
+    char text[600];
     ag_code code = ag_device_map_resolve(o->device_map, c->n_layers, !c->arch->encoder,
                                          &core->device_map, err);
     if (!code)
         ag_log(o->log, AG_LOG_INFO, "devices", "%s", core->device_map);
+    ag_numa_describe(&core->numa, text, sizeof text);
+    if (!code)
+        ag_log(o->log, AG_LOG_INFO, "numa", "%s", text);
     return code;
 }
 
 ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished, ag_err *err) {
-    *core = (ag_core){.file = file};
+    *core = (ag_core){.file = file, .numa = wished->numa};
     ag_model_opts mo = {.kernels = wished->kernels,
                         .dtype = wished->dtype,
                         .quantize = wished->quantize,
+                        .numa = &core->numa,
                         .on_progress = wished->on_progress,
                         .progress_ctx = wished->progress_ctx};
     ag_binding *plan = NULL;
@@ -78,6 +87,8 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished,
     code = ag_budget_plan(&budget, &core->model, &o, err);
     if (!code)
         code = ag_pool_new(o.n_threads, &core->pool, err);
+    if (!code)
+        ag_pool_pin(core->pool, &core->numa);
     if (!code)
         code = ag_model_load(&core->model, &plan, file, &mo, core->pool, err);
     if (!code)

@@ -20,6 +20,7 @@ typedef struct ag_core_opts {
     const ag_mix *quantize; /* or the mix; NULL: none */
     ag_kv_type kv_type;
     int n_threads;          /* 1 or more */
+    ag_numa_plan numa;      /* where they run, and where pages come from */
     uint64_t budget_bytes;  /* for weights, KV and scratch */
     uint64_t memory_bytes;  /* that the machine has, for messages */
     double memory_fraction; /* likewise */
@@ -36,6 +37,7 @@ typedef struct ag_core {
     ag_source *file; /* owned: embeddings are read from its mapping */
     ag_model model;
     ag_pool *pool;
+    ag_numa_plan numa;
     ag_kv kv;
     ag_scratch scratch;
     ag_run *runs;    /* owned [max_runs]: scratch of a step */

@@ -171,10 +171,12 @@ ag_code ag_model_load(ag_model *m, ag_binding **plan_p, const ag_source *src,
     ag_code code;
     m->weights = ag_alloc_pages(AG_ROOM_WEIGHTS, m->weight_bytes);
     m->vectors = m->weights ? ag_alloc_pages(AG_ROOM_WEIGHTS, m->vector_bytes) : NULL;
-    if (!m->vectors)
+    if (!m->vectors) {
         code = ag_fail(err, AG_E_NOMEM, "out of memory for %zu bytes of weights", m->weight_bytes);
-    else
+    } else {
+        (void)ag_numa_place(opts->numa, m->weights, m->weight_bytes); /* core/ tells a refusal */
         code = widen_all(m, plan, err);
+    }
     if (!code)
         code = pack_all(m, plan, src, opts, pool, err);
     m->bound = plan->matrices;

@@ -110,8 +110,9 @@ typedef struct ag_model {
 
 typedef struct ag_model_opts {
     const ag_kernels *kernels;
-    int dtype;              /* AG_DTYPE_KEEP or an ag_type */
-    const ag_mix *quantize; /* re-encode as a mix chooses; NULL: as dtype says */
+    int dtype;                /* AG_DTYPE_KEEP or an ag_type */
+    const ag_mix *quantize;   /* re-encode as a mix chooses; NULL: as dtype says */
+    const ag_numa_plan *numa; /* where the weights' pages come from */
     /* Called between matrices with packed bytes done and in all; false gives up. May be NULL. */
     bool (*on_progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;

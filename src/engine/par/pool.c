@@ -164,6 +164,11 @@ void ag_pool_free(ag_pool **pp) {
 
 int ag_pool_threads(const ag_pool *p) { return p->n_workers + 1; }
 
+void ag_pool_pin(ag_pool *p, const ag_numa_plan *plan) {
+    for (int i = 0; i < p->n_workers; i++)
+        ag_numa_pin(plan, p->workers[i].thread, p->workers[i].index, p->n_workers + 1);
+}
+
 static void wait_for_done(ag_pool *p, uint32_t n) {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&p->n_done, memory_order_acquire) == n)

@@ -9,7 +9,7 @@
 #ifndef AG_PAR_POOL_H
 #define AG_PAR_POOL_H
 
-#include "base/error.h"
+#include "base/numa.h"
 
 typedef struct ag_pool ag_pool;
 
@@ -24,6 +24,9 @@ ag_code ag_pool_new(int n_threads, ag_pool **out, ag_err *err) AG_MUST_USE;
 /* Stop and join the workers. Accepts NULL. */
 void ag_pool_free(ag_pool **p);
 int ag_pool_threads(const ag_pool *p);
+/* Bind the workers to the plan's nodes; the thread that will call ag_pool_run() is thread 0 of the
+ * plan and binds itself. */
+void ag_pool_pin(ag_pool *p, const ag_numa_plan *plan);
 
 /* Run chunks 0 .. n_chunks-1 and return when all are done. Chunks are handed out in order. Only one
  * thread at a time may call this on a pool. */

@@ -423,6 +423,7 @@ ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_logger *log
         free_sched(s);
         return code;
     }
+    ag_numa_pin(&core->numa, s->thread, 0, ag_pool_threads(core->pool));
     *out = s;
     return AG_OK;
 }
