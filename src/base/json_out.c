@@ -8,7 +8,7 @@
 
 static void separate(ag_buf *b) {
     char last = b->n ? b->p[b->n - 1] : '[';
-    if (!strchr("{[:,", last))
+    if (!strchr("{[:, \n", last))
         ag_buf_addc(b, ',');
 }
 
@@ -99,9 +99,7 @@ static void integer(ag_buf *b, uint64_t v, bool negative) {
 
 void ag_json_u64(ag_buf *b, uint64_t v) { integer(b, v, false); }
 
-void ag_json_i64(ag_buf *b, int64_t v) {
-    integer(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
-}
+void ag_json_i64(ag_buf *b, int64_t v) { integer(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0); }
 
 /* Digits of v that strto reads back as the same value, with the fewest of `fewest` to `most`. */
 static void shortest(ag_buf *b, double v, int fewest, int most, bool single) {

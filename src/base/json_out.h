@@ -6,8 +6,8 @@
  *     ag_json_close(&b, '}');                          -> {"id":"...","n":3}
  *
  * There is no writer object: whether a comma is due is seen from the last byte written, since no
- * complete value ends in one of { [ : ,  So pieces made beforehand can be appended between. Failures
- * are the buffer's own, sticky: ag_buf_check() once at the end. Thread: the buffer's. */
+ * complete value ends in { [ : , or a blank. So pieces made beforehand can be appended between.
+ * Failures are the buffer's own, sticky: ag_buf_check() once at the end. Thread: the buffer's. */
 #ifndef AG_BASE_JSON_OUT_H
 #define AG_BASE_JSON_OUT_H
 

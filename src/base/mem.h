@@ -21,6 +21,7 @@
     X(API, "api")                                                                                  \
     X(NET, "net")                                                                                  \
     X(HUB, "hub")                                                                                  \
+    X(OPS, "ops")                                                                                  \
     X(CLI, "cli")                                                                                  \
     X(TEST, "test")
 

@@ -28,7 +28,7 @@ while IFS= read -r header; do
     n=$((n + 1))
     if ! printf '#include "%s"\nextern int after;\n' "${header#src/}" |
         "$cc" -std=gnu17 -D_GNU_SOURCE -DAG_BUILD -Wall -Wextra -Werror -Wno-unused-function \
-            -Iinclude -Isrc -Isrc/engine -fsyntax-only -x c -; then
+            -Iinclude -Isrc -Isrc/engine -Isrc/serve -Isrc/ops -fsyntax-only -x c -; then
         echo "$header: does not compile alone"
         failed=1
     fi

@@ -1,0 +1,242 @@
+#include "logs/logs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "logs/levels.h"
+#include "logs/line.h"
+
+/* Two buffers take turns: records are appended to one while the thread writes out the other. */
+struct ag_logs {
+    ag_log_format format;
+    char *service; /* owned */
+    char *path;    /* owned; NULL: standard error */
+    size_t ring_bytes;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* guards what follows, down to closing */
+    pthread_cond_t filled, emptied;
+    ag_log_levels levels;
+    ag_buf filling; /* whole lines */
+    bool writing;   /* the thread has lines in hand */
+    int fd;
+    bool closing;
+    uint64_t n_dropped; /* since the last record that got in */
+
+    _Atomic uint64_t n_dropped_ever;
+};
+
+static int open_file(const char *path, ag_err *err) {
+    if (!path)
+        return STDERR_FILENO;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0)
+        ag_fail(err, AG_E_IO, "log file %s: %s", path, strerror(errno));
+    return fd;
+}
+
+static void close_file(int fd) {
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
+/* A sink that fails loses lines, as a closed pipe must not end the server. */
+static void write_all(int fd, ag_span s) {
+    for (size_t at = 0; at < s.n;) {
+        ssize_t n = write(fd, s.p + at, s.n - at);
+        if (n < 0 && errno != EINTR)
+            return;
+        if (n > 0)
+            at += (size_t)n;
+    }
+}
+
+static void *log_main(void *arg) {
+    ag_logs *l = arg;
+    pthread_setname_np(pthread_self(), "ag-log");
+    ag_buf out;
+    ag_buf_init(&out, AG_ROOM_OPS, l->ring_bytes);
+    pthread_mutex_lock(&l->lock);
+    while (!l->closing || l->filling.n) {
+        if (!l->filling.n) {
+            pthread_cond_wait(&l->filled, &l->lock);
+            continue;
+        }
+        ag_buf full = l->filling;
+        l->filling = out;
+        l->writing = true;
+        int fd = l->fd;
+        pthread_mutex_unlock(&l->lock);
+        write_all(fd, ag_buf_span(&full));
+        full.n = 0;
+        full.failed = full.over = false;
+        out = full;
+        pthread_mutex_lock(&l->lock);
+        l->writing = false;
+        pthread_cond_broadcast(&l->emptied);
+    }
+    pthread_mutex_unlock(&l->lock);
+    ag_buf_deinit(&out);
+    return NULL;
+}
+
+bool ag_logs_wants(const ag_logs *l, ag_log_level level, const char *component) {
+    if (!l)
+        return false;
+    ag_logs *locked = (ag_logs *)l; /* the mutex is no part of what the caller sees */
+    pthread_mutex_lock(&locked->lock);
+    bool wants = level <= ag_log_levels_of(&l->levels, component);
+    pthread_mutex_unlock(&locked->lock);
+    return wants;
+}
+
+static uint64_t take_dropped(ag_logs *l) {
+    pthread_mutex_lock(&l->lock);
+    uint64_t n = l->n_dropped;
+    l->n_dropped = 0;
+    pthread_mutex_unlock(&l->lock);
+    return n;
+}
+
+/* All of the line or nothing. */
+static void append(ag_logs *l, const ag_buf *line, uint64_t n_dropped) {
+    pthread_mutex_lock(&l->lock);
+    bool fits = !line->failed && l->filling.n + line->n <= l->ring_bytes &&
+                ag_buf_add(&l->filling, line->p, line->n);
+    if (fits) {
+        pthread_cond_signal(&l->filled);
+    } else {
+        l->filling.failed = l->filling.over = false;
+        l->n_dropped += n_dropped + 1;
+        atomic_fetch_add_explicit(&l->n_dropped_ever, 1, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+void ag_logs_put(ag_logs *l, ag_log_level level, const char *component, const char *message,
+                 const ag_fact *facts, size_t n) {
+    if (!ag_logs_wants(l, level, component))
+        return;
+    ag_log_record r = {.level = level,
+                       .component = component,
+                       .message = message,
+                       .service = l->service,
+                       .facts = facts,
+                       .n = n,
+                       .n_dropped = take_dropped(l)};
+    clock_gettime(CLOCK_REALTIME, &r.at);
+    ag_buf line;
+    ag_buf_init(&line, AG_ROOM_OPS, 2 * AG_LOG_LINE_BYTES);
+    ag_buf_reserve(&line, 1024);
+    ag_log_line(&line, &r, l->format);
+    append(l, &line, r.n_dropped);
+    ag_buf_deinit(&line);
+}
+
+void ag_logs_flush(ag_logs *l) {
+    if (!l)
+        return;
+    pthread_mutex_lock(&l->lock);
+    while (l->filling.n || l->writing)
+        pthread_cond_wait(&l->emptied, &l->lock);
+    pthread_mutex_unlock(&l->lock);
+}
+
+uint64_t ag_logs_dropped(const ag_logs *l) {
+    return l ? atomic_load_explicit(&l->n_dropped_ever, memory_order_relaxed) : 0;
+}
+
+ag_code ag_logs_set_levels(ag_logs *l, const char *levels, ag_err *err) {
+    ag_log_levels parsed;
+    ag_code code = ag_log_levels_parse(levels, &parsed, err);
+    if (code)
+        return code;
+    pthread_mutex_lock(&l->lock);
+    l->levels = parsed;
+    pthread_mutex_unlock(&l->lock);
+    return AG_OK;
+}
+
+ag_code ag_logs_reopen(ag_logs *l, ag_err *err) {
+    int fd = open_file(l->path, err);
+    if (fd < 0)
+        return AG_E_IO;
+    pthread_mutex_lock(&l->lock);
+    while (l->writing) /* the thread still uses the old one */
+        pthread_cond_wait(&l->emptied, &l->lock);
+    int old = l->fd;
+    l->fd = fd;
+    pthread_mutex_unlock(&l->lock);
+    close_file(old);
+    return AG_OK;
+}
+
+static void free_logs(ag_logs *l) {
+    close_file(l->fd);
+    ag_buf_deinit(&l->filling);
+    pthread_mutex_destroy(&l->lock);
+    pthread_cond_destroy(&l->filled);
+    pthread_cond_destroy(&l->emptied);
+    ag_free(l->service);
+    ag_free(l->path);
+    ag_free(l);
+}
+
+ag_code ag_logs_open(const ag_logs_opts *o, ag_logs **out, ag_err *err) {
+    *out = NULL;
+    ag_log_levels levels;
+    ag_code code = ag_log_levels_parse(o->levels, &levels, err);
+    if (code)
+        return code;
+    ag_logs *l = ag_calloc(AG_ROOM_OPS, 1, sizeof *l);
+    if (!l)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for the log");
+    l->format = o->format;
+    l->levels = levels;
+    l->ring_bytes = o->ring_bytes ? o->ring_bytes : (size_t)1 << 20;
+    ag_buf_init(&l->filling, AG_ROOM_OPS, l->ring_bytes);
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->filled, NULL);
+    pthread_cond_init(&l->emptied, NULL);
+    ag_span service = ag_str(o->service ? o->service : "autoglm");
+    l->service = ag_strndup(AG_ROOM_OPS, service.p, service.n);
+    l->path = o->path ? ag_strndup(AG_ROOM_OPS, o->path, strlen(o->path)) : NULL;
+    l->fd = -1;
+    if (!l->service || (o->path && !l->path))
+        code = ag_fail(err, AG_E_NOMEM, "out of memory for the log");
+    else if ((l->fd = open_file(l->path, err)) < 0)
+        code = AG_E_IO;
+    else if (pthread_create(&l->thread, NULL, log_main, l) != 0)
+        code = ag_fail(err, AG_E_NOMEM, "cannot start the log's thread");
+    if (code) {
+        free_logs(l);
+        return code;
+    }
+    *out = l;
+    return AG_OK;
+}
+
+void ag_logs_close(ag_logs **lp) {
+    ag_logs *l = *lp;
+    if (!l)
+        return;
+    *lp = NULL;
+    pthread_mutex_lock(&l->lock);
+    l->closing = true;
+    pthread_cond_signal(&l->filled);
+    pthread_mutex_unlock(&l->lock);
+    pthread_join(l->thread, NULL);
+    free_logs(l);
+}
+
+static void write_line(void *ctx, ag_log_level level, const char *component, const char *line) {
+    ag_logs_put(ctx, level, component, line, NULL, 0);
+}
+
+ag_logger ag_logs_logger(ag_logs *l, ag_log_level level) {
+    return (ag_logger){.write = write_line, .ctx = l, .level = level};
+}
