@@ -1,7 +1,7 @@
 /* Tokenizer files of a Hugging Face folder. The first byte says which file the main bytes are;
- * behind a marker follows tokenizer_config.json, behind another generation_config.json. What is
- * accepted must build a tokenizer or give a reason, encode any text to ids that exist, and decode
- * them. */
+ * behind a marker follows (of vocab.json merges.txt, then) tokenizer_config.json, behind another
+ * generation_config.json. What is accepted must build a tokenizer or give a reason, encode any text
+ * to ids that exist, and decode them. */
 #include <stdint.h>
 
 #include "base/utf8.h"
@@ -48,12 +48,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
     ag_span all = ag_span_of(p + 1, n - 1);
     ag_hf_tokenizer_files files = {0};
     ag_span part = cut(&all);
-    if (p[0] == 'm')
+    if (p[0] == 'm') {
         files.tokenizer_model = part;
-    else if (p[0] == 'v')
+    } else if (p[0] == 'v') {
         files.vocab_txt = part;
-    else
+    } else if (p[0] == 'b') {
+        files.vocab_json = part;
+        files.merges_txt = cut(&all);
+    } else {
         files.tokenizer_json = part;
+    }
     files.tokenizer_config = cut(&all);
     files.generation_config = cut(&all);
     ag_source *s = NULL;

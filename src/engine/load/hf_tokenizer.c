@@ -122,8 +122,8 @@ static ag_code add_from_sides(ag_hf_vocab *v, json_t *config, json_t *added, ag_
         ag_span text;
         bool known = ag_hf_str(value, "content", &text) && ag_hf_find(v, text) >= 0;
         bool taken = id >= 0 && (size_t)id < v->n && v->tokens[id].type != AG_HF_HOLE;
-        bool restates = known && v->kind != AG_HF_BPE && ag_hf_find(v, text) == id &&
-                        v->tokens[id].type == AG_HF_NORMAL; /* in tokenizer.model, vocab.txt */
+        bool restates = known && (v->kind != AG_HF_BPE || v->bare) && ag_hf_find(v, text) == id &&
+                        v->tokens[id].type == AG_HF_NORMAL; /* in tokenizer.model, vocab.* */
         if (restates || (!known && !taken))
             code = ag_hf_add_added(v, value, id, err);
         if (code != AG_OK)
@@ -294,11 +294,13 @@ static ag_code read_vocab_txt(ag_hf_vocab *v, ag_span bytes, const json_t *confi
 }
 
 typedef struct trees {
-    json_t *tokenizer, *config, *map, *added, *generation;
+    json_t *tokenizer, *vocab, *config, *map, *added, *generation;
 } trees;
 
 static ag_code parse_trees(const ag_hf_tokenizer_files *f, trees *t, ag_err *err) {
     ag_code code = parse_json("tokenizer.json", f->tokenizer_json, &t->tokenizer, err);
+    if (code == AG_OK && f->vocab_json.p && f->merges_txt.p)
+        code = ag_hf_vocab_model(f->vocab_json, f->merges_txt, &t->vocab, err);
     if (code == AG_OK)
         code = parse_json("tokenizer_config.json", f->tokenizer_config, &t->config, err);
     if (code == AG_OK)
@@ -316,10 +318,13 @@ static ag_code read_vocab(ag_hf_vocab *v, const ag_hf_tokenizer_files *f, const 
         return ag_hf_read_json(v, t->tokenizer, err);
     if (f->tokenizer_model.p)
         return ag_hf_read_model(v, f->tokenizer_model, err);
+    if (t->vocab)
+        return ag_hf_read_vocab_model(v, t->vocab, t->config, err);
     if (f->vocab_txt.p)
         return read_vocab_txt(v, f->vocab_txt, t->config, err);
     return ag_fail(err, AG_E_NOT_FOUND,
-                   "the folder holds no tokenizer: tokenizer.json, tokenizer.model or vocab.txt");
+                   "the folder holds no tokenizer: tokenizer.json, tokenizer.model, vocab.json with"
+                   " merges.txt, or vocab.txt");
 }
 
 ag_code ag_hf_tokenizer_parse(ag_source *s, const ag_hf_tokenizer_files *f, ag_err *err) {
@@ -333,6 +338,8 @@ ag_code ag_hf_tokenizer_parse(ag_source *s, const ag_hf_tokenizer_files *f, ag_e
         code = read_vocab(&v, f, &t, err);
     if (code == AG_OK)
         code = add_from_sides(&v, t.config, t.added, err);
+    if (code == AG_OK && v.bare)
+        ag_hf_mark_specials(&v, t.config, t.map);
     if (code == AG_OK)
         read_specials(&v, t.config, t.map);
     if (code == AG_OK && v.n == 0)
@@ -344,6 +351,7 @@ ag_code ag_hf_tokenizer_parse(ag_source *s, const ag_hf_tokenizer_files *f, ag_e
     if (code == AG_OK)
         code = write_template(s, f, t.config, err);
     json_decref(t.tokenizer);
+    json_decref(t.vocab);
     json_decref(t.config);
     json_decref(t.map);
     json_decref(t.added);
@@ -363,6 +371,8 @@ static const struct {
     { name, cap, offsetof(ag_hf_tokenizer_files, field) }
     FILE_ROW("tokenizer.json", tokenizer_json, MAX_FILE_BYTES),
     FILE_ROW("tokenizer.model", tokenizer_model, MAX_FILE_BYTES),
+    FILE_ROW("vocab.json", vocab_json, MAX_FILE_BYTES),
+    FILE_ROW("merges.txt", merges_txt, MAX_FILE_BYTES),
     FILE_ROW("vocab.txt", vocab_txt, MAX_FILE_BYTES),
     FILE_ROW("tokenizer_config.json", tokenizer_config, MAX_SIDE_BYTES),
     FILE_ROW("special_tokens_map.json", special_tokens_map, MAX_SIDE_BYTES),
@@ -371,7 +381,13 @@ static const struct {
     FILE_ROW("chat_template.jinja", template_jinja, AG_MAX_TEMPLATE_BYTES),
     FILE_ROW("chat_template.json", template_json, MAX_SIDE_BYTES),
 };
-#define N_FILES (sizeof file_list / sizeof file_list[0])
+#define N_FILES  (sizeof file_list / sizeof file_list[0])
+#define N_VOCABS 5 /* leading files that hold a vocabulary */
+
+/* Is there a vocabulary among the first of them? vocab.json is half of one. */
+static bool has_vocab(const ag_buf *bytes) {
+    return bytes[0].n || bytes[1].n || (bytes[2].n && bytes[3].n);
+}
 
 static ag_code read_file(const char *folder, size_t i, ag_buf *b, ag_err *err) {
     ag_buf path;
@@ -394,9 +410,7 @@ ag_code ag_hf_tokenizer_read(ag_source *s, const char *folder, ag_err *err) {
         ag_buf_init(&bytes[i], AG_ROOM_LOAD, file_list[i].cap);
     ag_code code = AG_OK;
     for (size_t i = 0; i < N_FILES && code == AG_OK; i++) {
-        if (i == 2 && (bytes[0].n || bytes[1].n)) /* vocab.txt says nothing new */
-            continue;
-        if (i == 1 && bytes[0].n) /* nor does tokenizer.model */
+        if (i < N_VOCABS && has_vocab(bytes)) /* the other forms say nothing new */
             continue;
         ag_err why = {0};
         code = read_file(folder, i, &bytes[i], &why);

@@ -1,9 +1,9 @@
 /* Tokenizer files of a Hugging Face folder → the tokenizer keys of a GGUF file.
  *
- * Which files count: tokenizer.json, else tokenizer.model (SentencePiece), else vocab.txt
- * (WordPiece); the others only add to it. What GGUF cannot say goes into keys of our own, which
- * text/ reads and other programs ignore (docs/formats.md):
- *   autoglm.tokenizer.ignore_merges  bool    a word that is a token is taken whole
+ * Which files count: tokenizer.json, else tokenizer.model (SentencePiece), else vocab.json with
+ * merges.txt (byte-level BPE), else vocab.txt (WordPiece); the others only add to it. What GGUF
+ * cannot say goes into keys of our own, which text/ reads and other programs ignore
+ * (docs/formats.md): autoglm.tokenizer.ignore_merges  bool    a word that is a token is taken whole
  *   autoglm.tokenizer.nfc            bool    text is brought to NFC first
  *   autoglm.tokenizer.by_rules       bool    SentencePiece-like: merges count, not scores
  *   autoglm.tokenizer.metaspace      string  "first" or "always": ▁ is put before the text, or each
@@ -23,6 +23,8 @@
 typedef struct ag_hf_tokenizer_files {
     ag_span tokenizer_json;
     ag_span tokenizer_model;
+    ag_span vocab_json;
+    ag_span merges_txt;
     ag_span vocab_txt;
     ag_span tokenizer_config;   /* .json */
     ag_span special_tokens_map; /* .json */

@@ -143,7 +143,7 @@ static bool has_text(const json_t *model, const char *key) {
     return json_is_string(s) && json_string_length(s) > 0;
 }
 
-static ag_code read_bpe(ag_hf_vocab *v, const json_t *model, ag_err *err) {
+ag_code ag_hf_read_bpe(ag_hf_vocab *v, const json_t *model, ag_err *err) {
     const json_t *dropout = json_object_get(model, "dropout");
     if (json_is_number(dropout) && json_number_value(dropout) != 0.0)
         return ag_fail(err, AG_E_UNSUPPORTED, "BPE with dropout is not supported");
@@ -151,10 +151,12 @@ static ag_code read_bpe(ag_hf_vocab *v, const json_t *model, ag_err *err) {
         return ag_fail(err, AG_E_UNSUPPORTED,
                        "BPE with continuing_subword_prefix or end_of_word_suffix is not supported");
     v->ignore_merges = ag_hf_flag(model, "ignore_merges", false);
+    ag_code code = read_vocab(v, json_object_get(model, "vocab"), err);
     ag_span unk;
-    if (ag_hf_str(model, "unk_token", &unk))
+    if (code == AG_OK && ag_hf_str(model, "unk_token", &unk))
         v->unk = ag_hf_find(v, unk);
-    ag_code code = read_merges(v, model, err);
+    if (code == AG_OK)
+        code = read_merges(v, model, err);
     if (code == AG_OK && v->kind == AG_HF_SPM)
         code = mark_bytes(v, model, err);
     return code;
@@ -170,6 +172,9 @@ static ag_code read_wordpiece(ag_hf_vocab *v, const json_t *model, ag_err *err) 
         !ag_hf_is(model, "continuing_subword_prefix", "##"))
         return ag_fail(err, AG_E_UNSUPPORTED,
                        "WordPiece whose continuing_subword_prefix is not ## is not supported");
+    ag_code code = read_vocab(v, json_object_get(model, "vocab"), err);
+    if (code != AG_OK)
+        return code;
     ag_span unk = ag_str("[UNK]");
     ag_hf_str(model, "unk_token", &unk);
     v->unk = ag_hf_find(v, unk);
@@ -250,14 +255,12 @@ static ag_code read_parts(ag_hf_vocab *v, const json_t *root, ag_err *err) {
     if (!bpe && strcmp(type, "WordPiece") != 0)
         return ag_fail(err, AG_E_UNSUPPORTED,
                        "a tokenizer model of type %.40s is not supported; supported are BPE and"
-                       " WordPiece",
+                       " WordPiece (Unigram, as T5 and XLM-R have, is not)",
                        type);
     v->kind = bpe ? AG_HF_BPE : AG_HF_WPM;
     ag_code code = ag_hf_read_pre(v, root, err);
     if (code == AG_OK)
-        code = read_vocab(v, json_object_get(model, "vocab"), err);
-    if (code == AG_OK)
-        code = bpe ? read_bpe(v, model, err) : read_wordpiece(v, model, err);
+        code = bpe ? ag_hf_read_bpe(v, model, err) : read_wordpiece(v, model, err);
     if (code == AG_OK)
         code = read_added(v, json_object_get(root, "added_tokens"), err);
     if (code == AG_OK && v->kind == AG_HF_BPE && !v->pre)

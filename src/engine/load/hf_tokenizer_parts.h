@@ -40,6 +40,7 @@ typedef struct ag_hf_vocab {
     bool space_prefix;                         /* SPM */
     const char *metaspace;                     /* NULL, "first", "always" */
     bool lowercase, strip_accents, cjk_spaces; /* WPM */
+    bool bare; /* vocab.json: which of its tokens are added ones only the files beside it say */
     bool adds_bos, adds_eos;
     int64_t bos, eos, unk, pad, sep, cls, mask; /* -1: none */
 } ag_hf_vocab;
@@ -63,6 +64,18 @@ ag_code ag_hf_add_added(ag_hf_vocab *v, const json_t *token, int64_t id, ag_err 
 
 /* hf_tokenizer_json.c: the root of tokenizer.json, which must outlive v. */
 ag_code ag_hf_read_json(ag_hf_vocab *v, const json_t *root, ag_err *err) AG_MUST_USE;
+/* The same for the model alone, {"vocab": {...}, "merges": [...]}, which must outlive v too. */
+ag_code ag_hf_read_bpe(ag_hf_vocab *v, const json_t *model, ag_err *err) AG_MUST_USE;
+/* hf_tokenizer_vocab.c: vocab.json and merges.txt as such a model, for json_decref(). AG_E_FORMAT,
+ * AG_E_LIMIT, AG_E_NOMEM. */
+ag_code ag_hf_vocab_model(ag_span vocab, ag_span merges, json_t **model, ag_err *err) AG_MUST_USE;
+/* Read it; tokenizer_config.json (may be NULL) names the class, which says how text is cut.
+ * AG_E_UNSUPPORTED lists the classes. */
+ag_code ag_hf_read_vocab_model(ag_hf_vocab *v, const json_t *model, const json_t *config,
+                               ag_err *err) AG_MUST_USE;
+/* And afterwards: the special tokens that tokenizer_config.json and special_tokens_map.json (each
+ * may be NULL) name are control tokens. */
+void ag_hf_mark_specials(ag_hf_vocab *v, const json_t *config, const json_t *map);
 /* hf_tokenizer_pre.c: kind, pre and normalisation from the same. */
 ag_code ag_hf_read_pre(ag_hf_vocab *v, const json_t *root, ag_err *err) AG_MUST_USE;
 /* hf_tokenizer_model.c: the bytes of tokenizer.model, which must outlive v. */

@@ -239,6 +239,58 @@ static void broken_models_are_refused(void **state) {
 /* ---- the files beside it ---------------------------------------------------------------------
  */
 
+/* vocab.json and merges.txt with a configuration that has `config` in it. */
+static ag_hf_tokenizer_files old_folder(const char *merges, const char *config) {
+    return (ag_hf_tokenizer_files){
+        .vocab_json = ag_str("{\"a\":0,\"b\":1,\"ab\":2,\"<|endoftext|>\":3,\"<u>\":4}"),
+        .merges_txt = ag_str(merges),
+        .tokenizer_config = ag_str(config),
+    };
+}
+
+static void vocab_json_needs_a_class_that_is_known(void **state) {
+    (void)state;
+    static const char *const gpt2 =
+        "{\"tokenizer_class\":\"GPT2Tokenizer\",\"add_bos_token\":true}";
+    ag_hf_tokenizer_files f = old_folder("#version: 0.2\na b\n", gpt2);
+    f.special_tokens_map = ag_str("{\"additional_special_tokens\":[\"<u>\",\"absent\"]}");
+    ag_source *s = parsed(&f);
+    assert_str(s, "tokenizer.ggml.pre", "gpt-2");
+    assert_u32(s, "tokenizer.ggml.eos_token_id", 3);
+    assert_bool(s, "tokenizer.ggml.add_bos_token", true);
+    const ag_value *types = ag_source_find(s, "tokenizer.ggml.token_type");
+    static const int64_t want[] = {1, 1, 1, 3, 3}; /* the class's own and a named one are control */
+    for (uint64_t i = 0; i < 5; i++)
+        assert_int_equal(ag_value_int(types, i), want[i]);
+    ag_source_close(&s);
+    s = parsed((f = old_folder("a b", "{\"tokenizer_class\":\"Qwen2TokenizerFast\"}"), &f));
+    assert_str(s, "tokenizer.ggml.pre", "qwen2");
+    assert_null(ag_source_find(s, "tokenizer.ggml.bos_token_id"));
+    ag_source_close(&s);
+    static const struct {
+        const char *merges, *config, *why;
+        ag_code code;
+    } cases[] = {
+        {"a b", "{}", "not named in tokenizer_config.json", AG_E_UNSUPPORTED},
+        {"a b", "{\"tokenizer_class\":\"CLIPTokenizer\"}", "is CLIPTokenizer; supported are",
+         AG_E_UNSUPPORTED},
+        {"a b", "{\"tokenizer_class\":\"GPT2TokenizerFaster\"}", "is GPT2TokenizerFaster",
+         AG_E_UNSUPPORTED},
+        {"a b", "{\"tokenizer_class\":\"GPT2Tokenizer\",\"add_prefix_space\":true}",
+         "add_prefix_space", AG_E_UNSUPPORTED},
+        {"a b\nab\n", gpt2, "merges.txt: merge rule 1 is not a pair", AG_E_FORMAT},
+        {"a c", gpt2, "not in the vocabulary", AG_E_FORMAT},
+        {"#version: 0.2\n\n\xff b", gpt2, "line 3 is not valid UTF-8", AG_E_FORMAT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        f = old_folder(cases[i].merges, cases[i].config);
+        refuse(&f, cases[i].code, cases[i].why);
+    }
+    f = old_folder("a b", gpt2);
+    f.merges_txt = (ag_span){0};
+    refuse(&f, AG_E_NOT_FOUND, "vocab.json with merges.txt");
+}
+
 static void special_tokens_come_from_the_side_files(void **state) {
     (void)state;
     ag_source *s = parsed(&(ag_hf_tokenizer_files){
@@ -356,6 +408,7 @@ int main(void) {
         cmocka_unit_test(broken_merges_are_refused_with_their_number),
         cmocka_unit_test(unknown_kinds_are_refused_with_what_was_found),
         cmocka_unit_test(broken_models_are_refused),
+        cmocka_unit_test(vocab_json_needs_a_class_that_is_known),
         cmocka_unit_test(special_tokens_come_from_the_side_files),
         cmocka_unit_test(the_template_processor_says_what_goes_around_a_text),
         cmocka_unit_test(the_chat_template_is_found_where_it_may_be),

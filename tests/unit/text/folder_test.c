@@ -131,6 +131,124 @@ static void vocab_txt_agrees_with_the_reference(void **state) {
     ag_buf_deinit(&b);
 }
 
+/* ---- vocab.json and merges.txt ------------------------------------------------------------- */
+
+/* The tokenizer.json of Qwen's as an older folder has it, in vocab.json, merges.txt and
+ * tokenizer_config.json. */
+typedef struct old_folder {
+    json_t *root;
+    char *vocab, *config; /* of jansson */
+    ag_buf merges, json;  /* json: the same as tokenizer.json */
+} old_folder;
+
+static const char *const pre_of_gpt2 =
+    "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": true}";
+
+static old_folder make_old_folder(const char *class, bool gpt2) {
+    old_folder f = {.root = json_load_file(GOLDENS "qwen2/tokenizer.json", 0, NULL)};
+    json_t *model = json_object_get(f.root, "model"), *rule, *token, *decoder = json_object();
+    size_t i;
+    assert_non_null(model);
+    ag_buf_init(&f.merges, AG_ROOM_TEST, 1 << 20);
+    ag_buf_init(&f.json, AG_ROOM_TEST, 1 << 24);
+    if (gpt2) {
+        json_object_set_new(f.root, "pre_tokenizer", json_loads(pre_of_gpt2, 0, NULL));
+        json_object_set_new(f.root, "normalizer", json_null());
+    }
+    char *whole = json_dumps(f.root, 0);
+    ag_buf_adds(&f.json, whole);
+    free(whole);
+    f.vocab = json_dumps(json_object_get(model, "vocab"), 0);
+    ag_buf_adds(&f.merges, "#version: 0.2\n");
+    json_array_foreach(json_object_get(model, "merges"), i, rule)
+        ag_buf_addf(&f.merges, "%s %s%s", json_string_value(json_array_get(rule, 0)),
+                    json_string_value(json_array_get(rule, 1)), i % 2 ? "\r\n" : "\n");
+    json_array_foreach(json_object_get(f.root, "added_tokens"), i, token) {
+        char id[32];
+        snprintf(id, sizeof id, "%lld",
+                 (long long)json_integer_value(json_object_get(token, "id")));
+        json_object_set(decoder, id, token);
+    }
+    json_t *config =
+        json_pack("{s:s, s:o}", "tokenizer_class", class, "added_tokens_decoder", decoder);
+    f.config = json_dumps(config, 0);
+    json_decref(config);
+    return f;
+}
+
+static void drop_old_folder(old_folder *f) {
+    json_decref(f->root);
+    free(f->vocab);
+    free(f->config);
+    ag_buf_deinit(&f->merges);
+    ag_buf_deinit(&f->json);
+}
+
+/* A piece of text: a token, a character of any kind, or a space. */
+static void put_random(ag_rng *rng, const ag_tokenizer *t, ag_buf *b) {
+    uint64_t r = ag_rng_u64(rng);
+    if (r % 3 == 0) {
+        ag_span s = ag_tokenizer_bytes(t, (int32_t)(r / 8 % (uint64_t)ag_tokenizer_n(t)));
+        ag_buf_add(b, s.p, s.n);
+    } else if (r % 3 == 1) {
+        static const uint32_t tops[] = {0x80, 0x250, 0x3000, 0xD800, 0x20000};
+        uint32_t cp = 1 + (uint32_t)(r / 64 % (tops[r / 8 % 5] - 1));
+        char utf8[4];
+        int n = 0;
+        if (cp < 0x80) {
+            utf8[n++] = (char)cp;
+        } else {
+            int more = cp < 0x800 ? 1 : cp < 0x10000 ? 2 : 3;
+            utf8[n++] = (char)((0xF00 >> more & 0xFF) | cp >> 6 * more);
+            for (int k = more - 1; k >= 0; k--)
+                utf8[n++] = (char)(0x80 | (cp >> 6 * k & 0x3F));
+        }
+        ag_buf_add(b, utf8, (size_t)n);
+    } else {
+        static const char *const plain[] = {" ",   "  ",   "\n", "'s", "12",
+                                            "the", " The", ".",  "\t", "e\xCC\x81"};
+        ag_buf_adds(b, plain[r / 8 % (sizeof plain / sizeof *plain)]);
+    }
+}
+
+static void assert_equal_on_random_text(const vocab *a, const vocab *b, int n) {
+    ag_rng rng;
+    ag_buf text;
+    ag_rng_init(&rng, 7);
+    ag_buf_init(&text, AG_ROOM_TEST, 1 << 16);
+    for (int i = 0; i < n; i++) {
+        text.n = 0;
+        for (uint64_t k = ag_rng_u64(&rng) % 24; k > 0; k--)
+            put_random(&rng, a->t, &text);
+        for (unsigned flags = 0; flags < 4; flags++) {
+            ag_ids want = encode(a->t, ag_buf_span(&text), flags);
+            assert_ids(b->t, ag_buf_span(&text), flags, want.v, want.n);
+            ag_ids_deinit(&want);
+        }
+    }
+    ag_buf_deinit(&text);
+}
+
+static void vocab_json_with_merges_is_the_same_tokenizer(void **state) {
+    (void)state;
+    for (int gpt2 = 0; gpt2 < 2; gpt2++) {
+        old_folder f = make_old_folder(gpt2 ? "GPT2TokenizerFast" : "Qwen2Tokenizer", gpt2);
+        vocab a = open_files(&(ag_hf_tokenizer_files){.tokenizer_json = ag_buf_span(&f.json)});
+        vocab b = open_files(&(ag_hf_tokenizer_files){.vocab_json = ag_str(f.vocab),
+                                                      .merges_txt = ag_buf_span(&f.merges),
+                                                      .tokenizer_config = ag_str(f.config)});
+        if (!gpt2)
+            assert_true(check_golden(b.t, "qwen2.txt") > 100);
+        assert_int_equal(ag_tokenizer_n(a.t), ag_tokenizer_n(b.t));
+        for (int32_t id = 0; id < ag_tokenizer_n(a.t); id++)
+            assert_int_equal(ag_tokenizer_type(a.t, id), ag_tokenizer_type(b.t, id));
+        assert_equal_on_random_text(&a, &b, 2000);
+        close_vocab(&a);
+        close_vocab(&b);
+        drop_old_folder(&f);
+    }
+}
+
 static void put_varint(ag_buf *b, uint64_t v) {
     for (; v >= 0x80; v >>= 7)
         ag_buf_addc(b, (char)(v | 0x80));
@@ -219,6 +337,7 @@ int main(void) {
         cmocka_unit_test(keys_are_those_of_the_gguf_file),
         cmocka_unit_test(wordpiece_from_a_gguf_file_agrees_with_the_reference),
         cmocka_unit_test(vocab_txt_agrees_with_the_reference),
+        cmocka_unit_test(vocab_json_with_merges_is_the_same_tokenizer),
         cmocka_unit_test(tokenizer_model_agrees_with_the_reference),
         cmocka_unit_test(all_ends_of_generation_are_stops),
     };
