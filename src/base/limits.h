@@ -30,4 +30,10 @@
 #define AG_MAX_TOOL_NAME    256  /* bytes; OpenAI takes 64 */
 #define AG_MAX_ANSWER_SPACE 1024 /* white space held back: it may stand before a call */
 
+/* HTTP. The limits that an operator sets are in serve/http/http.h. */
+#define AG_MAX_QUERY_PARAMS 64                 /* of one request; ours have at most three */
+#define AG_MAX_STREAM_QUEUE ((size_t)64 << 20) /* producers stop at the high mark: never near */
+#define AG_MAX_PEM_BYTES    ((size_t)1 << 20)  /* a certificate chain or key; real ones: 10 KiB */
+#define AG_MAX_CERT_CHAIN   16                 /* certificates; real chains have up to 5 */
+
 #endif

@@ -22,6 +22,7 @@
     X(NET, "net")                                                                                  \
     X(HUB, "hub")                                                                                  \
     X(OPS, "ops")                                                                                  \
+    X(HTTP, "http")                                                                                \
     X(CLI, "cli")                                                                                  \
     X(TEST, "test")
 

@@ -13,8 +13,13 @@
  * left is dropped.
  *
  * Every limit of ag_http_opts is set before anything about the client is known. A request that
- * breaks one is answered by `on_refuse`'s body (400, 408, 411, 413, 414, 417, 431, 501, 505) and
- * the connection closed. */
+ * breaks one is answered by `on_refuse`'s body (400, 408, 413, 414, 417, 431, 501, 503, 505) and
+ * the connection closed. A head that libmicrohttpd cannot read at all (no version, a line without
+ * colon, broken chunks) gets its own short HTML answer with the right status: README.md.
+ *
+ * A client that has shut down its sending side counts as gone once its request waits for an answer:
+ * nobody who wants one does that, and nothing else tells a closed tab from a patient reader. An
+ * answer given before on_request returns still reaches it. */
 #ifndef AG_HTTP_HTTP_H
 #define AG_HTTP_HTTP_H
 
@@ -47,16 +52,19 @@ typedef struct ag_http_handler {
     bool (*on_head)(void *ctx, ag_http_req *req, size_t *body_limit);
     /* The request is complete. Answer now, or later from any thread. */
     void (*on_request)(void *ctx, ag_http_req *req);
-    /* The client left before its answer was complete; an answer is no longer needed. At most once.
-     */
+    /* The client left before its answer was complete (or the server cut it: a time limit, close);
+     * an answer is no longer needed. At most once. */
     void (*on_gone)(void *ctx, ag_http_req *req);
     /* What was queued of a stream fell below the low mark again (see ag_http_stream_push). */
     void (*on_drained)(void *ctx, ag_http_req *req);
     /* Once for every request that on_head saw, last. */
     void (*on_end)(void *ctx, ag_http_req *req, const ag_http_outcome *how);
     /* The body (appended to `body`) and its content type for a request that the server itself
-     * refuses, and for a head so bad that no handler saw it. */
+     * refuses. `reason` is a sentence for people. */
     const char *(*on_refuse)(void *ctx, int status, const char *reason, ag_buf *body);
+    /* One line about something that an operator should know: a certificate that could not be read
+     * again. May be NULL. */
+    void (*on_warn)(void *ctx, const char *line);
 } ag_http_handler;
 
 typedef struct ag_http_tls {
@@ -71,6 +79,7 @@ typedef struct ag_http_opts {
     ag_http_handler handler;
     size_t head_bytes;              /* request line and headers; 32 KiB */
     size_t body_bytes;              /* 32 MiB */
+    size_t bodies_bytes;            /* of all requests being read or handled; 1 GiB, then 503 */
     uint32_t max_headers;           /* 100 */
     uint32_t max_connections;       /* 4096 */
     uint32_t max_per_address;       /* 0: no limit of its own */
@@ -101,7 +110,7 @@ const char *ag_http_query(const ag_http_req *r, const char *name);
 /* Value of a header, NULL when it is absent; names in any case. One sent twice: the first. */
 const char *ag_http_get(const ag_http_req *r, const char *name);
 ag_span ag_http_body(const ag_http_req *r);
-const char *ag_http_peer(const ag_http_req *r); /* "192.0.2.1", "2001:db8::1" */
+const char *ag_http_peer(const ag_http_req *r); /* "192.0.2.1", "2001:db8::1", "unix" */
 /* One pointer of the handler's, NULL at first. */
 void ag_http_set_user(ag_http_req *r, void *user);
 void *ag_http_user(const ag_http_req *r);
@@ -124,7 +133,8 @@ typedef enum ag_http_flow {
     AG_HTTP_FULL, /* taken, but the queue is over the high mark: wait for on_drained */
     AG_HTTP_GONE, /* dropped: the client left */
 } ag_http_flow;
-/* Append to the body. Nothing is ever dropped of a client that is still there. */
+/* Append to the body. Nothing is ever dropped of a client that is still there, but one whose queue
+ * passes AG_MAX_STREAM_QUEUE, or for which there is no memory, is cut. */
 ag_http_flow ag_http_stream_push(ag_http_req *r, ag_span bytes);
 /* The body is complete once what was pushed is out. */
 void ag_http_stream_end(ag_http_req *r);
