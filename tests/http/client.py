@@ -88,13 +88,14 @@ def parse(data):
 
 def chunks(body):
     """The bytes of a chunked body; ValueError when it is not whole."""
-    out = b""
+    out, at = [], 0
     while True:
-        size, _, rest = body.partition(b"\r\n")
-        n = int(size, 16)
+        end = body.find(b"\r\n", at)
+        n = int(body[at:max(end, at)], 16)
         if n == 0:
-            return out
-        if len(rest) < n + 2 or rest[n:n + 2] != b"\r\n":
+            return b"".join(out)
+        at = end + 2 + n
+        if body[at:at + 2] != b"\r\n":
             raise ValueError("broken chunk")
-        out += rest[:n]
-        body = rest[n + 2:]
+        out.append(body[end + 2:at])
+        at += 2

@@ -12,6 +12,7 @@
 enum {
     ACCEPT_BATCH = 64,        /* then others get their turn */
     ACCEPT_PAUSE_US = 100000, /* out of descriptors or memory */
+    FRESH_US = 200000,        /* a connection this young may be about to ask */
 };
 
 /* ---- phases ------------------------------------------------------------------------------------
@@ -103,8 +104,11 @@ void ag_http_conn_listen(ag_http *h, bool on) {
 static bool have_room(ag_http *h) {
     if (atomic_load(&h->n_connections) < h->o.max_connections)
         return true;
-    if (h->lists[AG_PHASE_IDLE].first)
-        ag_http_conn_cut(h->lists[AG_PHASE_IDLE].first);
+    ag_http_conn *idle = h->lists[AG_PHASE_IDLE].first;
+    if (idle && idle->since_us + FRESH_US <= ag_clock_us())
+        ag_http_conn_cut(idle);
+    else if (idle)
+        h->accept_at_us = idle->since_us + FRESH_US;
     ag_http_conn_listen(h, false);
     return false;
 }

@@ -77,7 +77,7 @@ typedef struct ag_http_opts {
     size_t n_fds;
     const ag_http_tls *tls; /* NULL: plain */
     ag_http_handler handler;
-    size_t head_bytes;              /* request line and headers; 32 KiB */
+    size_t head_bytes;              /* request line and headers; 16 KiB */
     size_t body_bytes;              /* 32 MiB */
     size_t bodies_bytes;            /* of all requests being read or handled; 1 GiB, then 503 */
     uint32_t max_headers;           /* 100 */

@@ -28,7 +28,7 @@ static ag_code take_options(ag_http *h, const ag_http_opts *o, ag_err *err) {
         return ag_fail(err, AG_E_ARG, "HTTP server: TLS needs a certificate file and a key file");
     h->o = *o;
 #define DEFAULT(field, value) h->o.field = o->field ? o->field : (value)
-    DEFAULT(head_bytes, 32u << 10);
+    DEFAULT(head_bytes, 16u << 10);
     DEFAULT(body_bytes, 32u << 20);
     DEFAULT(bodies_bytes, 1u << 30);
     DEFAULT(max_headers, 100);
@@ -128,7 +128,8 @@ static void *run(void *ctx) {
  */
 
 /* libmicrohttpd's own memory of a connection holds the head, its parsed fields and what is being
- * written; it is mapped as it is used. */
+ * written, and is all touched once a request was answered: a thousand idle clients cost a thousand
+ * of them. It is asked not to be strict where check.c is, whose refusals have our body. */
 static ag_code start_mhd(ag_http *h, ag_err *err) {
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME;
     struct MHD_OptionItem tls[] = {
@@ -143,8 +144,8 @@ static ag_code start_mhd(ag_http *h, ag_err *err) {
                          ag_http_req_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
                          ag_http_conn_notify, h, MHD_OPTION_URI_LOG_CALLBACK, ag_http_req_begin, h,
                          MHD_OPTION_CONNECTION_LIMIT, h->o.max_connections + 1u,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, 2 * h->o.head_bytes + (32u << 10),
-                         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, h->o.head_bytes + (16u << 10),
+                         MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
                          MHD_OPTION_ARRAY, h->tls ? tls : &tls[2], MHD_OPTION_END);
     if (!h->mhd)
         return ag_fail(err, AG_E_IO, "HTTP server: libmicrohttpd does not start");

@@ -135,7 +135,7 @@ struct ag_http {
     uint64_t limit_us[AG_PHASE_COUNT]; /* UINT64_MAX: none */
     size_t bodies_bytes;
     bool listening;        /* the listening sockets are watched */
-    uint64_t accept_at_us; /* out of descriptors: no earlier than this */
+    uint64_t accept_at_us; /* full, or out of descriptors: no earlier than this; 0: now */
 };
 
 /* ---- conn.c: connections and their time limits (io thread) -------------------------------------
