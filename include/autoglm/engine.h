@@ -112,6 +112,14 @@ AG_API ag_code ag_engine_render(ag_engine *engine, const char *json, size_t json
 AG_API ag_code ag_engine_render_ids(ag_engine *engine, const char *json, size_t json_len,
                                     int32_t **ids, size_t *n, ag_err *err) AG_MUST_USE;
 
+/* The chat template that conversations with tools go through, as the model's file has it (Jinja
+ * source); NULL when the model has none that works. It lives as long as the engine. */
+AG_API const char *ag_engine_chat_template(const ag_engine *engine);
+/* Id of the token whose text is exactly this, or -1. *control (may be NULL) tells whether it is a
+ * control token: hidden in answers unless ag_request_opts.show_ids names it. */
+AG_API int32_t ag_engine_find_token(const ag_engine *engine, const char *text, size_t len,
+                                    bool *control);
+
 /* Text → ids (freed with ag_ids_free) and back (ag_string_free). Ids outside the vocabulary, which
  * a padded output layer can give, decode to nothing. */
 AG_API ag_code ag_engine_tokenize(ag_engine *engine, const char *text, size_t len, bool add_bos,

@@ -124,6 +124,9 @@ typedef struct ag_request_opts {
     size_t n_stop;
     const int32_t *stop_ids;
     size_t n_stop_ids;
+    const int32_t
+        *show_ids; /* control tokens whose text is part of the answer; others are hidden */
+    size_t n_show_ids;
     int32_t top_logprobs; /* -1: none; 0: the chosen token's; 1..20: that many candidates */
     ag_sampling sampling;
     ag_structure structure; /* zero: free text */

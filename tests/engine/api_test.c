@@ -132,6 +132,47 @@ static void the_models_stop_token_ends_an_answer_silently(void **state) {
     assert_int_equal(a.n_text, 0);
 }
 
+static void control_tokens_are_shown_where_asked_for(void **state) {
+    (void)state;
+    bool control = false;
+    const char text[] = "<|eot_id|>";
+    const int32_t id = ag_engine_find_token(engine, text, strlen(text), &control);
+    const ag_logit_bias bias = {id, 1000.0f};
+    assert_int_equal(id, special(text));
+    assert_true(control);
+    ag_request_opts o = ask_text("Hello", 3, &a);
+    o.sampling.logit_bias = &bias;
+    o.sampling.n_logit_bias = 1;
+    must_answer(engine, &o);
+    assert_string_equal(a.text, "");
+    o = ask_text("Hello", 3, &a);
+    o.sampling.logit_bias = &bias;
+    o.sampling.n_logit_bias = 1;
+    o.show_ids = &id;
+    o.n_show_ids = 1;
+    must_answer(engine, &o);
+    assert_string_equal(a.text, "<|eot_id|><|eot_id|><|eot_id|>");
+    o.ignore_eos = false; /* what ends the answer is never part of it */
+    memset(&a, 0, sizeof a);
+    must_answer(engine, &o);
+    assert_int_equal(a.finish, AG_FINISH_STOP);
+    assert_int_equal(a.n_text, 0);
+    o.n_show_ids = 65;
+    ag_request *r = NULL;
+    ag_err err = {0};
+    assert_int_equal(ag_engine_submit(engine, &o, &r, &err), AG_E_ARG);
+    assert_non_null(strstr(err.msg, "show_ids"));
+}
+
+static void tokens_are_found_by_their_text(void **state) {
+    (void)state;
+    bool control = true;
+    assert_int_equal(ag_engine_find_token(engine, "<|never|>", 9, &control), -1);
+    assert_false(control);
+    assert_int_equal(ag_engine_find_token(engine, "", 0, NULL), -1);
+    assert_non_null(strstr(ag_engine_chat_template(engine), "messages"));
+}
+
 static void a_forbidden_token_never_comes(void **state) {
     (void)state;
     ag_request_opts o = ask_text("Hello", 12, &a);
@@ -529,6 +570,8 @@ int main(void) {
         cmocka_unit_test(text_held_back_for_a_stop_string_comes_out_at_the_end),
         cmocka_unit_test(a_stop_id_ends_an_answer),
         cmocka_unit_test(the_models_stop_token_ends_an_answer_silently),
+        cmocka_unit_test(control_tokens_are_shown_where_asked_for),
+        cmocka_unit_test(tokens_are_found_by_their_text),
         cmocka_unit_test(a_forbidden_token_never_comes),
         cmocka_unit_test(a_seed_repeats_an_answer),
         cmocka_unit_test(without_a_seed_answers_differ),

@@ -139,8 +139,8 @@ def test_logit_bias_forbids_a_token(engine: AutoGLMEngine) -> None:
 
 def test_every_option_reaches_the_library(engine: AutoGLMEngine) -> None:
     answer = engine.generate(
-        "Open", max_tokens=4, min_tokens=2, ignore_eos=True, stop=["zzz"], stop_ids=[3], top_logprobs=0,
-        parse_special=True, add_bos=False, temperature=0.9, top_k=10, top_p=0.9, min_p=0.01, typical_p=0.95,
+        "Open", max_tokens=4, min_tokens=2, ignore_eos=True, stop=["zzz"], stop_ids=[3], show_ids=[4],
+        top_logprobs=0, parse_special=True, add_bos=False, temperature=0.9, top_k=10, top_p=0.9, min_p=0.01, typical_p=0.95,
         repetition_penalty=1.1, frequency_penalty=0.1, presence_penalty=0.1, penalty_last_n=-1, seed=1,
         mirostat=0, mirostat_tau=5.0, mirostat_eta=0.1, dry_multiplier=0.8, dry_base=1.75,
         dry_allowed_length=2, dry_penalty_last_n=-1, dry_breakers=["\n"], xtc_probability=0.1,

@@ -55,6 +55,8 @@ class RequestOptions(SamplingOptions, total=False):
     stop: Union[str, Sequence[str]]
     """Text that ends the answer and is not part of it."""
     stop_ids: Sequence[int]
+    show_ids: Sequence[int]
+    """Control tokens whose text is part of the answer; others are hidden."""
     top_logprobs: int
     """-1: none; 0: of the chosen token; 1 to 20: of that many candidates."""
     parse_special: bool
@@ -198,6 +200,8 @@ def write_request(request: Any, options: Mapping[str, Any], keep: Keep) -> None:
             request.stop, request.n_stop = keep.texts(texts, name)
         elif name == "stop_ids":
             request.stop_ids, request.n_stop_ids = keep.ids(value, name)
+        elif name == "show_ids":
+            request.show_ids, request.n_show_ids = keep.ids(value, name)
         else:
             write_field(request, name, value)
 

@@ -28,6 +28,10 @@ static ag_code need_chat(const ag_engine *e, ag_err *err) {
     return e->no_chat.code;
 }
 
+const char *ag_engine_chat_template(const ag_engine *e) {
+    return e->chat ? ag_chat_template_text(e->chat) : NULL;
+}
+
 /* NULL and the reason when a text is missing or no UTF-8. */
 static json_t *text_json(const char *what, size_t i, const char *text, ag_code *code, ag_err *err) {
     if (!text) {

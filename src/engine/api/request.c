@@ -88,6 +88,14 @@ ag_code ag_engine_logits(ag_engine *e, const int32_t *ids, size_t n, float *out,
                                           : ag_fail(err, AG_E_CLOSED, "the engine was closed");
 }
 
+int32_t ag_engine_find_token(const ag_engine *e, const char *text, size_t len, bool *control) {
+    int32_t id = ag_tokenizer_find(e->tokenizer, ag_span_of(text, len));
+    ag_token_type type = id >= 0 ? ag_tokenizer_type(e->tokenizer, id) : AG_TOKEN_NORMAL;
+    if (control)
+        *control = type == AG_TOKEN_CONTROL || type == AG_TOKEN_UNKNOWN;
+    return id;
+}
+
 ag_code ag_engine_tokenize(ag_engine *e, const char *text, size_t len, bool add_bos,
                            bool parse_special, int32_t **ids, size_t *n, ag_err *err) {
     *ids = NULL;

@@ -139,7 +139,8 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
     j->on_done = o->on_done;
     j->ctx = o->ctx;
     if ((code = collect_stops(j, o, env, err)) || (code = open_sampler(j, o, env, err)) ||
-        (code = ag_stream_init(&j->stream, env->tokenizer, false, o->stop, o->n_stop, err))) {
+        (code = ag_stream_init(&j->stream, env->tokenizer, false, o->stop, o->n_stop, err)) ||
+        (code = ag_stream_show(&j->stream, o->show_ids, o->n_show_ids, err))) {
         ag_job_unref(j);
         return code;
     }

@@ -33,8 +33,28 @@ void ag_stream_deinit(ag_stream *s) {
         ag_free(s->stops[i]);
     ag_free(s->stops);
     ag_free(s->stop_len);
+    ag_free(s->show);
     ag_buf_deinit(&s->held);
     *s = (ag_stream){0};
+}
+
+ag_code ag_stream_show(ag_stream *s, const int32_t *ids, size_t n, ag_err *err) {
+    if (n > AG_MAX_SHOWN)
+        return ag_fail(err, AG_E_ARG, "show_ids: %zu ids; at most %d are supported", n,
+                       AG_MAX_SHOWN);
+    s->show = ag_calloc(AG_ROOM_SCHED, n, sizeof *s->show);
+    if (!s->show)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for a request");
+    for (; s->n_show < n; s->n_show++)
+        s->show[s->n_show] = ids[s->n_show];
+    return AG_OK;
+}
+
+static bool is_shown(const ag_stream *s, int32_t id) {
+    for (size_t i = 0; i < s->n_show; i++)
+        if (s->show[i] == id)
+            return true;
+    return false;
 }
 
 static void drop_given(ag_stream *s) {
@@ -73,6 +93,7 @@ static size_t hold_back(const ag_stream *s) {
 ag_code ag_stream_push(ag_stream *s, int32_t id, ag_span *text, bool *stopped, ag_err *err) {
     drop_given(s);
     *stopped = false;
+    s->detok.show_special = is_shown(s, id);
     ag_detok_push(&s->detok, id, &s->held);
     ag_code code = ag_buf_check(&s->held, "the text of an answer", err);
     if (code)

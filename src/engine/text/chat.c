@@ -13,6 +13,7 @@ typedef struct variant {
 
 struct ag_chat {
     variant plain, tools;
+    char *text;     /* owned source of the one that serves when tools are given */
     char *token[4]; /* owned texts of bos, eos, unk, pad; NULL: there is none */
     size_t token_n[4];
 };
@@ -80,7 +81,9 @@ ag_code ag_chat_new(const ag_chat_source *source, ag_chat **out, ag_err *err) {
     if (!c)
         return no_memory(err);
     ag_code code = keep_tokens(c, source, err);
-    json_t *trusted = code == AG_OK ? trusted_context(c) : NULL;
+    ag_span text = source->tool_text.p ? source->tool_text : source->text;
+    c->text = code == AG_OK ? ag_strndup(AG_ROOM_TEXT, text.p, text.n) : NULL;
+    json_t *trusted = c->text ? trusted_context(c) : NULL;
     if (code == AG_OK && !trusted)
         code = no_memory(err);
     if (code == AG_OK)
@@ -101,9 +104,12 @@ void ag_chat_free(ag_chat **c) {
     ag_template_free(&(*c)->tools.t);
     for (size_t i = 0; i < 4; i++)
         ag_free((*c)->token[i]);
+    ag_free((*c)->text);
     ag_free(*c);
     *c = NULL;
 }
+
+const char *ag_chat_template_text(const ag_chat *c) { return c->text; }
 
 /* ---- from a file ----------------------------------------------------------------------------- */
 

@@ -26,6 +26,8 @@ typedef struct ag_chat_source {
 /* AG_E_TEMPLATE, AG_E_LIMIT (see ag_template_parse), AG_E_ARG (no template at all), AG_E_NOMEM. */
 ag_code ag_chat_new(const ag_chat_source *source, ag_chat **out, ag_err *err) AG_MUST_USE;
 void ag_chat_free(ag_chat **c);
+/* Source of the template that serves when tools are given; as long as `c` lives. */
+const char *ag_chat_template_text(const ag_chat *c);
 
 struct ag_source;
 /* From a model's file: tokenizer.chat_template and its named variants "default" and "tool_use".
