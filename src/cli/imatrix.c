@@ -9,20 +9,23 @@
 #include "cli/windows.h"
 #include "load/imatrix.h"
 
+/* Logits are wanted for their matrix's sake only; so many rows of them are held at a time. */
+#define ROWS 64
+
 typedef struct measure {
     const ag_cli_args *a;
     ag_cli_side model;
     ag_cli_windows windows;
     ag_imatrix *im;
     ag_watch *watches; /* owned: one for each matrix of the model */
+    float *logits;     /* owned [ROWS, n_vocab] */
 } measure;
 
-/* Is this matrix the first of its slice of a tensor inside the layers? Others of one slice (q, k
+/* Is this matrix the first of its slice of a tensor? Others of one slice (q, k
  * and v in one tensor) meet the same numbers. A matrix that was turned on its side has other
  * columns. */
 static bool counts(const ag_matrix *w, const ag_tensor *t, uint64_t row0) {
-    return ag_span_starts(t->name, ag_str("blk.")) && row0 % t->dim[1] == 0 &&
-           (uint64_t)w->cols == t->dim[0];
+    return row0 % t->dim[1] == 0 && (uint64_t)w->cols == t->dim[0];
 }
 
 static ag_code add_entry(ag_imatrix *im, const ag_tensor *t, ag_err *err) {
@@ -39,7 +42,8 @@ static ag_code watch_all(measure *m, ag_err *err) {
     uint64_t row0;
     ag_code code = ag_imatrix_new(&m->im, err);
     m->watches = ag_calloc(AG_ROOM_CLI, model->n_bound, sizeof *m->watches);
-    if (!code && !m->watches)
+    m->logits = ag_calloc(AG_ROOM_CLI, ROWS * (size_t)model->config.n_vocab, sizeof *m->logits);
+    if (!code && (!m->watches || !m->logits))
         code = ag_fail(err, AG_E_NOMEM, "out of memory for %zu matrices", model->n_bound);
     for (size_t i = 0; i < model->n_bound && !code; i++) {
         const ag_matrix *w = ag_model_matrix(model, i, &t, &row0);
@@ -79,7 +83,10 @@ static ag_code run_windows(measure *m, ag_err *err) {
         code = ag_cli_side_begin(&m->model, w->size, err);
         if (code)
             break;
-        ag_cli_side_step(&m->model, w->window, w->size, NULL);
+        for (uint32_t at = 0, n; at < w->size; at += n) {
+            n = w->size - at < ROWS ? w->size - at : ROWS;
+            ag_cli_side_step(&m->model, w->window + at, n, m->logits);
+        }
         uint64_t now = ag_clock_us();
         if (!m->a->quiet && now - told_at > 5000000u && i + 1 < w->n) {
             told_at = now;
@@ -127,7 +134,7 @@ int ag_cli_imatrix(const ag_cli_args *a) {
     int status = a->out ? ag_cli_text(a, "text", &text)
                         : ag_cli_usage("imatrix: where to? --out FILE is missing");
     if (!status)
-        status = ag_cli_side_open(a, m.windows.size, 1, &m.model);
+        status = ag_cli_side_open(a, m.windows.size, ROWS, &m.model);
     if (status)
         goto out;
     ag_code code =
@@ -149,6 +156,7 @@ out:
     ag_cli_windows_deinit(&m.windows);
     ag_imatrix_free(&m.im);
     ag_free(m.watches);
+    ag_free(m.logits);
     ag_buf_deinit(&text);
     return status;
 }

@@ -176,7 +176,7 @@ static const ag_cli_opt quantize_opts[] = {
     {'o', "out", AG_CLI_PATH, "FILE", NULL, "the GGUF file to write; whole or not at all", AT(out)},
     {0, "type", AG_CLI_TEXT, "TYPE", NULL,
      "a type or mix: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k_s q3_k_m q3_k_l q4_k_s q4_k_m "
-     "q5_k_s q5_k_m q6_k iq4_nl iq4_xs; copy: matrices as they are",
+     "q5_k_s q5_k_m q6_k iq4_nl iq4_xs mxfp4; copy: matrices as they are",
      AT(mix)},
     {0, "imatrix", AG_CLI_PATH, "FILE", NULL,
      "importances of columns from 'autoglm imatrix', which errors are weighed with", AT(imatrix)},
@@ -360,7 +360,8 @@ const ag_cli_command ag_cli_commands[] = {
         .usage = "-m MODEL -o FILE [OPTION]... [TEXT | -f FILE]",
         .about =
             "Runs a text through the model in windows of --ctx tokens (512 unless given) and sums "
-            "the squares of what each column of each matrix is multiplied with. Quantising with "
+            "the squares of what each column of each matrix, the output's too, is multiplied with. "
+            "Quantising with "
             "these importances spends its precision where it matters; the text should resemble "
             "what the model is for. The file is GGUF, as other tools write and read it.",
         .examples = "autoglm imatrix -m model-f16.gguf -f calibration.txt -o model.imatrix\n",

@@ -205,8 +205,13 @@ class Imatrix(Case):
                          ("imatrix", 16, o["windows"]))
         names = [t["name"] for t in file["tensors"]]
         self.assertEqual(len(names), 2 * o["matrices"])
-        for name in ("blk.0.attn_q.weight.in_sum2", "blk.1.ffn_down_exps.weight.counts"):
+        for name in ("blk.0.attn_q.weight.in_sum2", "blk.1.ffn_down_exps.weight.counts", "output.weight.in_sum2"):
             self.assertIn(name, names)
+        tied = self.path("tied.imatrix")
+        self.succeeds("imatrix", "-m", self.model("tiny-gemma3-f32"), "-c", "16", "-o", tied, Eval.TEXT)
+        names = [t["name"] for t in self.succeeds("inspect", "--json", "--tensors", tied).json()["tensors"]]
+        self.assertIn("token_embd.weight.in_sum2", names)
+        self.assertNotIn("output.weight.in_sum2", names)
 
     def test_quantising_uses_them(self):
         file, model = self.path("i.gguf"), self.model("tiny-llama3-f32")

@@ -14,7 +14,7 @@ static const ag_mix mixes[] = {
     {"q3_k_s", 11, AG_T_Q3_K},   {"q3_k_m", 12, AG_T_Q3_K}, {"q3_k_l", 13, AG_T_Q3_K},
     {"q4_k_s", 14, AG_T_Q4_K},   {"q4_k_m", 15, AG_T_Q4_K}, {"q5_k_s", 16, AG_T_Q5_K},
     {"q5_k_m", 17, AG_T_Q5_K},   {"q6_k", 18, AG_T_Q6_K},   {"iq4_nl", 25, AG_T_IQ4_NL},
-    {"iq4_xs", 30, AG_T_IQ4_XS},
+    {"iq4_xs", 30, AG_T_IQ4_XS}, {"mxfp4", 38, AG_T_MXFP4},
 };
 
 enum { /* file types that the rules name */
@@ -29,11 +29,12 @@ enum { /* file types that the rules name */
        Q5_K_M = 17,
        IQ4_NL = 25,
        IQ4_XS = 30,
+       MXFP4 = 38,
 };
 
 static const char *const aliases[][2] = {
-    {"int8", "q8_0"},   {"int4", "q4_k_m"}, {"fp16", "f16"},
-    {"q3_k", "q3_k_m"}, {"q4_k", "q4_k_m"}, {"q5_k", "q5_k_m"},
+    {"int8", "q8_0"},   {"int4", "q4_k_m"}, {"fp16", "f16"},        {"q3_k", "q3_k_m"},
+    {"q4_k", "q4_k_m"}, {"q5_k", "q5_k_m"}, {"mxfp4_moe", "mxfp4"},
 };
 
 const ag_mix *ag_mix_find(const char *name) {
@@ -237,9 +238,18 @@ static ag_type choose_attn_out(const facts *f) {
                           : f->mix->base;
 }
 
+/* Experts are what this type is for; the rest is small beside them. Without any, all layers are. */
+static ag_type choose_mxfp4(const facts *f, kind k, const ag_tensor *t) {
+    bool is_expert = t->dim[2] > 1;
+    bool is_end = k == KIND_OUTPUT || k == KIND_EMBD;
+    return is_end || (f->n_experts > 1 && !is_expert) ? AG_T_Q8_0 : AG_T_MXFP4;
+}
+
 /* `i` counts tensors of the kind, layer by layer. */
 static ag_type choose(const facts *f, kind k, uint32_t i, const ag_tensor *t) {
     const ag_type base = f->mix->base;
+    if (f->mix->file_type == MXFP4)
+        return choose_mxfp4(f, k, t);
     switch (k) {
     case KIND_OUTPUT:
     case KIND_EMBD:

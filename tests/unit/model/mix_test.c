@@ -160,6 +160,31 @@ static void some_layers_get_better_types(void **state) {
     ag_source_close(&s);
 }
 
+static void mxfp4_is_for_experts_where_there_are_some(void **state) {
+    (void)state;
+    ag_source *s = make(256, 0, false);
+    assert_int_equal(choose(s, "mxfp4", false, NULL), AG_OK);
+    assert_int_equal(type_of(s, "blk.3.attn_v.weight"), AG_T_MXFP4);
+    assert_int_equal(type_of(s, "blk.3.ffn_down.weight"), AG_T_MXFP4);
+    assert_int_equal(type_of(s, "token_embd.weight"), AG_T_Q8_0);
+    assert_int_equal(type_of(s, "output.weight"), AG_T_Q8_0);
+    ag_source_close(&s);
+    s = make(256, 32, true);
+    ag_tensor experts = {.name = ag_str("blk.3.ffn_down_exps.weight"),
+                         .type = AG_T_Q2_K,
+                         .keep = AG_T_Q2_K,
+                         .n_dims = 3,
+                         .dim = {256, 256, 32, 1}};
+    assert_int_equal(ag_source_add_tensor(s, &experts, NULL), AG_OK);
+    assert_int_equal(choose(s, "MXFP4_MOE", false, NULL), AG_OK);
+    assert_int_equal(type_of(s, "blk.3.ffn_down_exps.weight"), AG_T_MXFP4);
+    assert_int_equal(type_of(s, "blk.3.attn_v.weight"), AG_T_Q8_0);
+    assert_int_equal(type_of(s, "blk.3.attn_norm.weight"), AG_T_F32);
+    assert_int_equal(choose(s, "mxfp4", true, NULL), AG_OK);
+    assert_int_equal(type_of(s, "blk.3.attn_v.weight"), AG_T_MXFP4);
+    ag_source_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_found_in_any_case_and_in_short),
@@ -167,6 +192,7 @@ int main(void) {
         cmocka_unit_test(types_without_an_encoder_are_named),
         cmocka_unit_test(rows_that_no_block_fits_fall_back),
         cmocka_unit_test(some_layers_get_better_types),
+        cmocka_unit_test(mxfp4_is_for_experts_where_there_are_some),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
