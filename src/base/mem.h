@@ -50,6 +50,9 @@ void ag_free(void *p);
 void *ag_alloc_pages(ag_room room, size_t n) __attribute__((malloc, warn_unused_result));
 void ag_free_pages(ag_room room, void *p, size_t n);
 
+/* The next multiple of `to` from n on. */
+static inline size_t ag_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
 /* Bytes now held by a room. */
 size_t ag_mem_bytes(ag_room room);
 const char *ag_room_name(ag_room room);

@@ -57,6 +57,12 @@ bool ag_buf_add(ag_buf *b, const void *p, size_t n) {
     return true;
 }
 
+bool ag_buf_add_le(ag_buf *b, uint64_t v, size_t n) {
+    uint8_t bytes[sizeof v];
+    ag_put_le(bytes, v, n);
+    return ag_buf_add(b, bytes, n);
+}
+
 bool ag_buf_adds(ag_buf *b, const char *s) { return ag_buf_add(b, s, strlen(s)); }
 bool ag_buf_addc(ag_buf *b, char c) { return ag_buf_add(b, &c, 1); }
 

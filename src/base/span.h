@@ -43,6 +43,12 @@ static inline ag_span ag_span_sub(ag_span a, size_t from, size_t to) {
 /* Offset of the first `needle` at or after `from`, or SIZE_MAX. */
 size_t ag_span_find(ag_span hay, ag_span needle, size_t from);
 
+/* v as n little-endian bytes; ag_cursor reads them. */
+static inline void ag_put_le(void *to, uint64_t v, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)to)[i] = (uint8_t)(v >> 8 * i);
+}
+
 typedef struct ag_buf {
     char *p;     /* owned; NULL until the first append */
     size_t n;    /* bytes used */
@@ -63,6 +69,8 @@ void ag_buf_deinit(ag_buf *b);
 bool ag_buf_add(ag_buf *b, const void *p, size_t n);
 bool ag_buf_adds(ag_buf *b, const char *s);
 bool ag_buf_addc(ag_buf *b, char c);
+/* v as n (up to 8) little-endian bytes. */
+bool ag_buf_add_le(ag_buf *b, uint64_t v, size_t n);
 bool ag_buf_addf(ag_buf *b, const char *fmt, ...) AG_PRINTF(2, 3);
 /* Make room for n more bytes; they are written at b->p + b->n and claimed with b->n += n. */
 bool ag_buf_reserve(ag_buf *b, size_t n);

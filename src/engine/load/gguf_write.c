@@ -133,15 +133,8 @@ static ag_code plan(writer *w, ag_err *err) {
 
 /* ---- the head -------------------------------------------------------------------------------- */
 
-static void put32(ag_buf *b, uint32_t v) {
-    ag_buf_add(
-        b, (const uint8_t[]){(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)},
-        4);
-}
-static void put64(ag_buf *b, uint64_t v) {
-    put32(b, (uint32_t)v);
-    put32(b, (uint32_t)(v >> 32));
-}
+static void put32(ag_buf *b, uint32_t v) { ag_buf_add_le(b, v, 4); }
+static void put64(ag_buf *b, uint64_t v) { ag_buf_add_le(b, v, 8); }
 static void put_str(ag_buf *b, ag_span s) {
     put64(b, s.n);
     ag_buf_add(b, s.p, s.n);
@@ -166,8 +159,7 @@ static void put_value(ag_buf *b, const ag_value *v) {
         memcpy(&bits, &f, sizeof bits);
         u = bits;
     }
-    for (size_t i = 0; i < ag_value_bytes(v->kind); i++)
-        ag_buf_addc(b, (char)(u >> 8 * i));
+    ag_buf_add_le(b, u, ag_value_bytes(v->kind));
 }
 
 /* Keys that speak of the source's files, not of the model. */
@@ -240,13 +232,12 @@ static size_t chunk_rows(const place *e) {
 
 /* Working memory of a thread: rows as float32, then as the source gives them. */
 static size_t wide_bytes(const place *e) {
-    return changes(e) ? (chunk_rows(e) * (size_t)e->t->dim[0] * sizeof(float) + 63) & ~(size_t)63
-                      : 0;
+    return changes(e) ? ag_round_up(chunk_rows(e) * (size_t)e->t->dim[0] * sizeof(float), 64) : 0;
 }
 
 static size_t room_of(const place *e) {
     size_t n = chunk_rows(e) * (size_t)e->t->dim[0];
-    return changes(e) ? wide_bytes(e) + ((ag_type_bytes(e->t->type, n) + 63) & ~(size_t)63) : 0;
+    return changes(e) ? wide_bytes(e) + ag_round_up(ag_type_bytes(e->t->type, n), 64) : 0;
 }
 
 static ag_code make_rooms(writer *w, ag_err *err) {

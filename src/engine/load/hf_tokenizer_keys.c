@@ -62,10 +62,9 @@ static void add_bytes(array *a, const void *p, size_t n) {
 }
 
 static void add_int(array *a, uint64_t v, size_t n) {
-    for (char c; n > 0; n--, v >>= 8) {
-        c = (char)(v & 0xFF);
-        add_bytes(a, &c, 1);
-    }
+    uint8_t bytes[sizeof v];
+    ag_put_le(bytes, v, n);
+    add_bytes(a, bytes, n);
 }
 
 /* A string of up to two parts. */

@@ -179,8 +179,7 @@ static ag_code add_keys(ag_source *s, const ag_imatrix *im, ag_span text, ag_err
     uint8_t *one = ag_arena_get(&s->made, 8 + text.n);
     if (!one)
         return ag_fail(err, AG_E_NOMEM, "out of memory for importances");
-    for (int i = 0; i < 8; i++)
-        one[i] = (uint8_t)((uint64_t)text.n >> 8 * i);
+    ag_put_le(one, text.n, 8);
     if (text.n)
         memcpy(one + 8, text.p, text.n);
     const ag_source_key keys[] = {

@@ -65,11 +65,6 @@ static bool read_all(int fd, uint64_t at, void *to, size_t n) {
     return true;
 }
 
-static void put64(uint8_t *to, uint64_t v) {
-    for (int i = 0; i < 8; i++)
-        to[i] = (uint8_t)(v >> 8 * i);
-}
-
 /* Ties a record to its place and to what is being written. */
 static uint64_t check_of(const ag_partial *p, size_t piece, uint64_t hash) {
     return ag_mix64(hash ^ 0x9e3779b97f4a7c15u, p->identity ^ (uint64_t)piece);
@@ -116,7 +111,7 @@ static size_t count_records(const ag_partial *p) {
 
 static ag_code start_over(ag_partial *p, ag_err *err) {
     uint8_t head[HEAD_BYTES] = MAGIC;
-    put64(head + 8, p->identity);
+    ag_put_le(head + 8, p->identity, 8);
     if (ftruncate(p->fd, 0) != 0)
         return fail(p, p->name, "empty", err);
     if (ftruncate(p->journal_fd, 0) != 0)
@@ -198,8 +193,8 @@ ag_code ag_partial_write(ag_partial *p, uint64_t at, ag_span bytes, ag_err *err)
 
 ag_code ag_partial_note(ag_partial *p, uint64_t hash, ag_err *err) {
     uint8_t record[RECORD_BYTES];
-    put64(record, hash);
-    put64(record + 8, check_of(p, p->n_pieces, hash));
+    ag_put_le(record, hash, 8);
+    ag_put_le(record + 8, check_of(p, p->n_pieces, hash), 8);
     ag_code code =
         write_all(p, p->journal_fd, p->journal, HEAD_BYTES + (uint64_t)p->n_pieces * RECORD_BYTES,
                   ag_span_of(record, sizeof record), err);

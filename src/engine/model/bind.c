@@ -17,7 +17,7 @@ void ag_binding_free(ag_binding **pp) {
     *pp = NULL;
 }
 
-static void bind_attention(ag_binder *b, int i, ag_layer *l) {
+void ag_bind_attention(ag_binder *b, int i, ag_layer *l) {
     const ag_model_config *c = &b->m->config;
     int qd = c->n_heads * c->d_head, kd = c->n_kv_heads * c->d_head, e = c->n_embd;
     if (ag_bind_find(b, i, "attn_qkv", "weight")) { /* Phi, old chatglm: all in one */
@@ -28,10 +28,15 @@ static void bind_attention(ag_binder *b, int i, ag_layer *l) {
         ag_bind_matrix(b, i, "attn_k", kd, e, &l->k);
         ag_bind_matrix(b, i, "attn_v", kd, e, &l->v);
     }
-    bool wide = c->arch->wide_qk_norm;
-    ag_bind_opt_norm(b, i, "attn_q_norm", wide ? qd : c->d_head, &l->q_norm);
-    ag_bind_opt_norm(b, i, "attn_k_norm", wide ? kd : c->d_head, &l->k_norm);
     ag_bind_matrix(b, i, "attn_output", e, qd, &l->o);
+}
+
+static void bind_attention(ag_binder *b, int i, ag_layer *l) {
+    const ag_model_config *c = &b->m->config;
+    bool wide = c->arch->wide_qk_norm;
+    ag_bind_attention(b, i, l);
+    ag_bind_opt_norm(b, i, "attn_q_norm", c->d_head * (wide ? c->n_heads : 1), &l->q_norm);
+    ag_bind_opt_norm(b, i, "attn_k_norm", c->d_head * (wide ? c->n_kv_heads : 1), &l->k_norm);
 }
 
 static void bind_mlp(ag_binder *b, int i, ag_layer *l) {

@@ -82,6 +82,9 @@ void ag_bind_bert(ag_binder *b);
 void ag_bind_stack(ag_binder *b, int layer, const char *what, int cols, int n,
                    ag_matrix *const fields[], const int rows[]);
 
+/* q, k, v (in one tensor or three) and the output of plain attention. */
+void ag_bind_attention(ag_binder *b, int layer, ag_layer *l);
+
 /* The parts of a layer that have files of their own: experts (bind_moe.c), latent attention
  * (bind_mla.c). */
 void ag_bind_moe(ag_binder *b, int layer, ag_layer *l);

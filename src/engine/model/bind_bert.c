@@ -16,16 +16,8 @@ static void bind_layer_norm(ag_binder *b, int layer, const char *what, const flo
 static void bind_layer(ag_binder *b, int i) {
     const ag_model_config *c = &b->m->config;
     ag_layer *l = &b->m->layers[i];
-    int qd = c->n_heads * c->d_head, kd = c->n_kv_heads * c->d_head, e = c->n_embd;
-    if (ag_bind_find(b, i, "attn_qkv", "weight")) {
-        ag_bind_stack(b, i, "attn_qkv", e, 3, (ag_matrix *const[]){&l->q, &l->k, &l->v},
-                      (const int[]){qd, kd, kd});
-    } else {
-        ag_bind_matrix(b, i, "attn_q", qd, e, &l->q);
-        ag_bind_matrix(b, i, "attn_k", kd, e, &l->k);
-        ag_bind_matrix(b, i, "attn_v", kd, e, &l->v);
-    }
-    ag_bind_matrix(b, i, "attn_output", e, qd, &l->o);
+    int e = c->n_embd;
+    ag_bind_attention(b, i, l);
     bind_layer_norm(b, i, "attn_output_norm", &l->post_attn, &l->post_attn_bias);
     ag_bind_matrix(b, i, "ffn_up", c->n_ff, e, &l->up);
     ag_bind_matrix(b, i, "ffn_down", e, c->n_ff, &l->down);

@@ -23,8 +23,6 @@ typedef struct panel_room {
     size_t wide, narrow, end; /* offsets; the rows themselves are at 0 */
 } panel_room;
 
-static size_t round64(size_t n) { return (n + 63) & ~(size_t)63; }
-
 static bool changes_type(const ag_plan_matrix *e) {
     return e->turned || (e->as != e->t->type && e->as != e->t->keep);
 }
@@ -34,11 +32,11 @@ static panel_room room_of(const ag_plan_matrix *e) {
     size_t read = e->turned ? (size_t)e->t->dim[0] : n; /* elements read at a time */
     panel_room r = {0};
     if (e->t->view)
-        r.wide = round64(ag_type_bytes(changes_type(e) ? e->t->type : e->as, read));
+        r.wide = ag_round_up(ag_type_bytes(changes_type(e) ? e->t->type : e->as, read), 64);
     r.narrow = r.end = r.wide;
     if (changes_type(e)) {
-        r.narrow = r.wide + round64((e->turned ? n + read : n) * sizeof(float));
-        r.end = r.narrow + round64(ag_type_bytes(e->as, n));
+        r.narrow = r.wide + ag_round_up((e->turned ? n + read : n) * sizeof(float), 64);
+        r.end = r.narrow + ag_round_up(ag_type_bytes(e->as, n), 64);
     }
     return r;
 }

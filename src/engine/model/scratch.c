@@ -13,11 +13,9 @@ static size_t max_size(size_t a, size_t b) { return a > b ? a : b; }
 /* Hands out 64-byte aligned pieces; with memory NULL it only adds up. */
 static void *carve(uint8_t *memory, size_t *at, size_t bytes) {
     size_t from = *at;
-    *at += (bytes + 63) / 64 * 64;
+    *at += ag_round_up(bytes, 64);
     return memory ? memory + from : NULL;
 }
-
-static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 static void plan_moe(ag_moe_scratch *s, uint8_t *memory, size_t *at, const ag_model_config *c,
                      size_t t) {
@@ -27,9 +25,9 @@ static void plan_moe(ag_moe_scratch *s, uint8_t *memory, size_t *at, const ag_mo
     if (pairs > max_size(t, LEAST_WAVE))
         pairs = max_size(t, LEAST_WAVE);
     s->max_pairs = (int)pairs;
-    s->in_stride = round_up(max_size(e, f), 16);
-    s->in8_stride = ag_act_q8_bytes((int)round_up(max_size(e, f), 32));
-    s->out_stride = round_up(max_size(e, 2 * f), 16);
+    s->in_stride = ag_round_up(max_size(e, f), 16);
+    s->in8_stride = ag_act_q8_bytes((int)ag_round_up(max_size(e, f), 32));
+    s->out_stride = ag_round_up(max_size(e, 2 * f), 16);
     s->scores = carve(memory, at, t * n * sizeof(float));
     s->expert = carve(memory, at, t * k * sizeof(int));
     s->weight = carve(memory, at, t * k * sizeof(float));
@@ -46,7 +44,7 @@ static void plan_moe(ag_moe_scratch *s, uint8_t *memory, size_t *at, const ag_mo
 static size_t plan_mla(ag_scratch *s, uint8_t *memory, size_t at, const ag_model_config *c) {
     size_t t = (size_t)s->max_rows, heads = (size_t)c->n_heads;
     int widest = c->mla.rank > c->mla.nope ? c->mla.rank : c->mla.nope;
-    s->latent_stride = round_up(heads * (size_t)c->d_head, 16);
+    s->latent_stride = ag_round_up(heads * (size_t)c->d_head, 16);
     s->head8_stride = heads * ag_act_q8_bytes(widest);
     s->latent = carve(memory, &at, t * s->latent_stride * sizeof(float));
     s->head8 = carve(memory, &at, t * s->head8_stride);

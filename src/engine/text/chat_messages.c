@@ -1,6 +1,7 @@
 /* Checks messages and brings them into the form that a template understands. Copies are shallow:
  * only what changes is made anew. */
 #include "base/limits.h"
+#include "load/json.h"
 #include "text/chat_form.h"
 
 typedef struct worker {
@@ -13,25 +14,7 @@ static ag_code no_memory(ag_err *err) {
     return ag_fail(err, AG_E_NOMEM, "out of memory for the messages of a chat");
 }
 
-static const char *kind_of(const json_t *v) {
-    if (!v)
-        return "absent";
-    switch (json_typeof(v)) {
-    case JSON_OBJECT:
-        return "an object";
-    case JSON_ARRAY:
-        return "an array";
-    case JSON_STRING:
-        return "a string";
-    case JSON_NULL:
-        return "null";
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return "a boolean";
-    default:
-        return "a number";
-    }
-}
+static const char *kind_of(const json_t *v) { return v ? ag_json_kind(v) : "absent"; }
 
 /* Set a member to a new reference, which is taken in any case. */
 static ag_code set(const worker *w, json_t *object, const char *key, json_t *value) {

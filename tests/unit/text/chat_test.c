@@ -164,10 +164,10 @@ static void errors_name_the_place(void **state) {
     (void)state;
 #define REFUSED(messages, words) assert_refused(CHATML, messages, NULL, NULL, AG_E_ARG, words)
     REFUSED("{}", "messages must be an array, it is an object");
-    REFUSED("[1]", "messages[0] must be an object, it is a number");
+    REFUSED("[1]", "messages[0] must be an object, it is an integer");
     REFUSED("[{}]", "messages[0].role must be a string, it is absent");
     REFUSED("[{\"role\": \"user\", \"content\": \"\"}, {\"role\": \"user\", \"content\": 3}]",
-            "messages[1].content must be a string, null or an array of parts, it is a number");
+            "messages[1].content must be a string, null or an array of parts, it is an integer");
     REFUSED("[{\"role\": \"user\", \"content\": [1]}]", "messages[0].content[0] must be an object");
     REFUSED("[{\"role\": \"user\", \"content\": [{\"type\": \"text\"}]}]",
             "messages[0].content[0].text must be a string, it is absent");
