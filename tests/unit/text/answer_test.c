@@ -526,6 +526,70 @@ static void ids_follow_from_the_seed(void **state) {
     log_deinit(&a);
 }
 
+/* ---- templates ------------------------------------------------------------------------------- */
+
+static void templates_tell_their_format(void **state) {
+    (void)state;
+    static const char *const want[][3] = {{"chatml", "hermes", "<think>"},
+                                          {"glm", "glm-4.5", "<think>"},
+                                          {"headers", "json", ""},
+                                          {"inst", "mistral", ""},
+                                          {"turns", "none", ""}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        char path[100];
+        static char text[1 << 16];
+        snprintf(path, sizeof path, "tests/golden/templates/own/%s.jinja", want[i][0]);
+        FILE *file = fopen(path, "rb");
+        assert_non_null(file);
+        size_t n = fread(text, 1, sizeof text, file);
+        fclose(file);
+        ag_answer_format f = ag_answer_format_detect(ag_span_of(text, n), NULL, NULL);
+        assert_string_equal(ag_answer_format_name(&f), want[i][1]);
+        char open[32];
+        snprintf(open, sizeof open, "...%s", want[i][2]);
+        assert_int_equal(ag_answer_begins_in_reasoning(&f, ag_str(open)), want[i][2][0] != 0);
+    }
+    static const char *const others[][2] = {{GLM4, "glm-4"},
+                                            {CODER, "qwen3-coder"},
+                                            {SEED, "seed-oss"},
+                                            {MINIMAX, "minimax-m2"},
+                                            {LLAMA, "llama-3"},
+                                            {MINISTRAL, "mistral-args"},
+                                            {DEEPSEEK, "deepseek-v3"},
+                                            {DEEPSEEK31, "deepseek-v3.1"},
+                                            {KIMI, "kimi-k2"},
+                                            {PHI, "phi-4"},
+                                            {GRANITE, "granite"},
+                                            {COMMAND, "command-r7b"},
+                                            {NEMOTRON, "nemotron"},
+                                            {FUNCTIONARY, "functionary"},
+                                            {"functools[", "functools"},
+                                            {"", "none"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        ag_answer_format f = ag_answer_format_detect(ag_str(others[i][0]), NULL, NULL);
+        assert_string_equal(ag_answer_format_name(&f), others[i][1]);
+    }
+}
+
+/* Only what an engine would hide has to be asked for. */
+static int32_t some_are_control(const void *ctx, ag_span text, bool *control) {
+    (void)ctx;
+    *control = ag_span_is(text, "[TOOL_CALLS]") || ag_span_is(text, "[THINK]");
+    return ag_span_is(text, "[ARGS]") ? -1 : (int32_t)text.n;
+}
+
+static void control_tokens_of_a_format_are_listed(void **state) {
+    (void)state;
+    int32_t ids[AG_ANSWER_MAX_TOKENS];
+    ag_answer_format f = ag_answer_format_detect(ag_str(MINISTRAL), some_are_control, NULL);
+    assert_int_equal(ag_answer_format_shown(&f, true, ids), 2);
+    assert_int_equal(ids[0], strlen("[THINK]"));
+    assert_int_equal(ids[1], strlen("[TOOL_CALLS]"));
+    assert_int_equal(ag_answer_format_shown(&f, false, ids), 1);
+    f = ag_answer_format_detect(ag_str(MINISTRAL), NULL, NULL);
+    assert_int_equal(ag_answer_format_shown(&f, true, ids), 0);
+}
+
 /* ---- laws over noise ------------------------------------------------------------------------- */
 
 static const char *const templates[] = {
@@ -688,6 +752,8 @@ int main(void) {
         cmocka_unit_test(arguments_grow_as_they_are_written),
         cmocka_unit_test(without_tools_nothing_is_a_call),
         cmocka_unit_test(ids_follow_from_the_seed),
+        cmocka_unit_test(templates_tell_their_format),
+        cmocka_unit_test(control_tokens_of_a_format_are_listed),
         cmocka_unit_test(any_cut_gives_the_same),
         cmocka_unit_test(many_half_markers_come_out_as_they_went_in),
         cmocka_unit_test(a_call_past_the_cap_is_content),

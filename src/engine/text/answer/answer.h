@@ -120,4 +120,30 @@ ag_code ag_answer_parser_end(ag_answer_parser *p, ag_err *err) AG_MUST_USE;
 /* Calls that ended, or were cut, so far. */
 int ag_answer_parser_n_calls(const ag_answer_parser *p);
 
+/* ---- forcing calls --------------------------------------------------------------------------- */
+
+typedef enum ag_tool_choice {
+    AG_TOOL_AUTO,     /* text, or calls, which are then well-formed (strict functions) */
+    AG_TOOL_REQUIRED, /* at least one call */
+    AG_TOOL_NAMED,    /* exactly one call, of the function named */
+} ag_tool_choice;
+
+typedef struct ag_tool_force {
+    const json_t *tools; /* not empty; borrowed for the call */
+    ag_tool_choice choice;
+    ag_span name;      /* for AG_TOOL_NAMED */
+    bool parallel;     /* more than one call may come */
+    bool in_reasoning; /* ag_answer_begins_in_reasoning() */
+} ag_tool_force;
+
+/* Append a grammar (GBNF with %json {schema} and <[id]> for control tokens) whose texts the parser
+ * takes for calls. Where the model reasons, it may do so first. A format without calls of its own
+ * is forced into Hermes' form, which the parser then has to be given: see
+ * ag_answer_format_forced(). AG_E_ARG (no tools, a tool without a name, the named one missing),
+ * AG_E_NOMEM. */
+ag_code ag_answer_tool_grammar(const ag_answer_format *f, const ag_tool_force *force, ag_buf *out,
+                               ag_err *err) AG_MUST_USE;
+/* The format of answers under such a grammar: f itself, or with Hermes' calls when it has none. */
+ag_answer_format ag_answer_format_forced(const ag_answer_format *f);
+
 #endif

@@ -80,6 +80,11 @@ extern const ag_answer_calls ag_answer_hermes;
 
 /* The function object ("name", "parameters") of tools[i], or NULL. */
 const json_t *ag_tool_function(const json_t *tools, size_t i);
+/* Its name; empty when it has none. */
+ag_span ag_tool_name(const json_t *function);
+/* Names as calls may have them: no blanks, quotes, brackets or control characters. */
+bool ag_tool_name_ok(ag_span name);
+bool ag_tool_name_byte_ok(char b);
 const json_t *ag_tool_find(const json_t *tools, ag_span name);
 /* Does some tool's name begin with this? */
 bool ag_tool_has_prefix(const json_t *tools, ag_span prefix);
@@ -97,15 +102,15 @@ unsigned ag_tool_kinds(const json_t *function, ag_span key);
 
 /* ---- matching markers ------------------------------------------------------------------------ */
 
-typedef struct ag_match {
+typedef struct ag_held {
     char held[AG_MAX_MARKER]; /* the beginning of some marker */
     size_t n;
-} ag_match;
+} ag_held;
 
 /* Add a byte. Bytes that can belong to no marker any more go to `loose` (room for AG_MAX_MARKER),
  * *n_loose counts them. Returns the index of the marker that is complete now, or -1. */
-int ag_match_byte(ag_match *m, char b, const ag_span *markers, size_t n_markers, char *loose,
-                  size_t *n_loose);
+int ag_held_byte(ag_held *m, char b, const ag_span *markers, size_t n_markers, char *loose,
+                 size_t *n_loose);
 
 /* ---- the parser ------------------------------------------------------------------------------ */
 
@@ -135,7 +140,7 @@ typedef struct ag_call {
     ag_buf word;            /* the key; a value that may be no string */
     const json_t *function; /* NULL: unknown */
     unsigned kinds;
-    ag_match match;
+    ag_held match;
     size_t n_pairs;
     bool value_begun;
 } ag_call;
@@ -157,7 +162,7 @@ struct ag_answer_parser {
     bool trim;       /* white space is dropped here: the beginning of content or reasoning */
     bool line_start; /* nothing but white space since the line began */
     bool after_call; /* nothing but white space since the last call */
-    ag_match match;
+    ag_held match;
     ag_buf space; /* white space that may stand before a call or the end */
     ag_call call;
     int n_calls;

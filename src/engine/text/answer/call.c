@@ -34,10 +34,6 @@ static const ag_step *step_of(const ag_answer_parser *p) {
 
 /* ---- announcing ------------------------------------------------------------------------------ */
 
-static bool name_byte_ok(char b) {
-    return (uint8_t)b > 0x20 && b != 0x7F && !strchr("\"'<>{}[]()\\`,;", b);
-}
-
 /* functions.NAME:0 → NAME */
 static void strip_number(ag_buf *name) {
     const char prefix[] = "functions.";
@@ -54,11 +50,8 @@ static void strip_number(ag_buf *name) {
 
 bool ag_call_check_name(const ag_answer_parser *p) {
     ag_span name = ag_buf_span(&p->call.name);
-    if (name.n == 0 || name.n > AG_MAX_TOOL_NAME)
+    if (!ag_tool_name_ok(name))
         return false;
-    for (size_t i = 0; i < name.n; i++)
-        if (!name_byte_ok(name.p[i]))
-            return false;
     bool known_only = p->format.calls->bare != AG_BARE_NONE;
     return !known_only || ag_tool_find(p->tools, name);
 }
@@ -235,7 +228,7 @@ static void name_byte(ag_answer_parser *p, char b) {
     if (!blank && ag_is_space(b)) {
         c->ended_name = true;
     } else if (!blank) {
-        if (c->ended_name || !name_byte_ok(b) || c->name.n >= AG_MAX_TOOL_NAME) {
+        if (c->ended_name || !ag_tool_name_byte_ok(b) || c->name.n >= AG_MAX_TOOL_NAME) {
             break_off(p, b);
             return;
         }
@@ -254,7 +247,7 @@ static void id_byte(ag_answer_parser *p, char b) {
     if (strchr(step->text, b)) {
         move(p, step->to);
         ag_answer_byte(p, b);
-    } else if (name_byte_ok(b)) {
+    } else if (ag_tool_name_byte_ok(b)) {
         ag_buf_addc(&p->call.raw, b);
     } else {
         break_off(p, b);

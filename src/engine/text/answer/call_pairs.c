@@ -115,7 +115,7 @@ ag_read ag_call_read_value(ag_answer_parser *p, const ag_step *step, char b) {
         if (newlines && b == '\n')
             return AG_READ_MORE;
     }
-    int found = ag_match_byte(&c->match, b, ends, newlines ? 2 : 1, loose, &n_loose);
+    int found = ag_held_byte(&c->match, b, ends, newlines ? 2 : 1, loose, &n_loose);
     take_text(p, loose, n_loose);
     if (found < 0)
         return AG_READ_MORE;

@@ -15,7 +15,7 @@
 
 const ag_answer_calls ag_answer_hermes = {
     .name = "hermes",
-    .all_of = {"<tool_call>"},
+    .all_of = {"<tool_call>", "\"arguments"},
     .open = {{"<tool_call>", 0, false}},
     .script = {OBJECTS("</tool_call>")},
     .written = {.begin = "",
@@ -215,7 +215,7 @@ static const ag_answer_calls kimi = {
 static const ag_answer_calls phi = {
     .name = "phi-4",
     .all_of = {"<|tool|>"},
-    .open = {{"<|tool_call|>", 0, false}, {"functools[", 1, false}},
+    .open = {{"functools[", 1, false}, {"<|tool_call|>", 0, false}},
     .script = {OBJECTS("<|/tool_call|>")},
     .written = {.begin = "functools[",
                 .head = "{\"name\": \"",
@@ -306,7 +306,7 @@ static const ag_answer_calls llama3 = {
     .name = "llama-3", .all_of = {"<|python_tag|>"}, LLAMA_SCRIPT};
 /* Llama 3.2, and templates of other models (Gemma 3's with tools) that ask for the same object. */
 static const ag_answer_calls bare_json = {
-    .name = "json", .all_of = {"{\"name\": ", "\"parameters\": "}, LLAMA_SCRIPT};
+    .name = "json", .all_of = {"{\"name\": \"", "\"parameters\": "}, LLAMA_SCRIPT};
 
 static const ag_answer_calls glm4 = {
     .name = "glm-4",
@@ -395,6 +395,13 @@ ag_answer_format ag_answer_format_detect(ag_span text, ag_answer_find_fn find, c
 
 const char *ag_answer_format_name(const ag_answer_format *f) {
     return f->calls ? f->calls->name : "none";
+}
+
+ag_answer_format ag_answer_format_forced(const ag_answer_format *f) {
+    ag_answer_format forced = *f;
+    if (!forced.calls)
+        forced.calls = &ag_answer_hermes;
+    return forced;
 }
 
 bool ag_answer_begins_in_reasoning(const ag_answer_format *f, ag_span prompt) {

@@ -3,8 +3,8 @@
 
 /* ---- matching markers ------------------------------------------------------------------------ */
 
-int ag_match_byte(ag_match *m, char b, const ag_span *markers, size_t n_markers, char *loose,
-                  size_t *n_loose) {
+int ag_held_byte(ag_held *m, char b, const ag_span *markers, size_t n_markers, char *loose,
+                 size_t *n_loose) {
     *n_loose = 0;
     m->held[m->n++] = b;
     while (m->n > 0) {
@@ -212,7 +212,7 @@ void ag_answer_byte(ag_answer_parser *p, char b) {
         return;
     }
     size_t n = active_markers(p, marker, what);
-    int found = ag_match_byte(&p->match, b, marker, n, loose, &n_loose);
+    int found = ag_held_byte(&p->match, b, marker, n, loose, &n_loose);
     for (size_t i = 0; i < n_loose; i++)
         ag_answer_text_byte(p, loose[i]);
     if (found >= 0)

@@ -7,7 +7,18 @@ const json_t *ag_tool_function(const json_t *tools, size_t i) {
     return json_is_object(function) ? function : json_is_object(tool) ? tool : NULL;
 }
 
-static ag_span name_of(const json_t *function) {
+bool ag_tool_name_byte_ok(char b) {
+    return (uint8_t)b > 0x20 && b != 0x7F && !strchr("\"'<>{}[]()\\`,;", b);
+}
+
+bool ag_tool_name_ok(ag_span name) {
+    for (size_t i = 0; i < name.n; i++)
+        if (!ag_tool_name_byte_ok(name.p[i]))
+            return false;
+    return name.n > 0 && name.n <= AG_MAX_TOOL_NAME;
+}
+
+ag_span ag_tool_name(const json_t *function) {
     const json_t *name = json_object_get(function, "name");
     return ag_span_of(json_string_value(name), json_string_length(name));
 }
@@ -15,7 +26,7 @@ static ag_span name_of(const json_t *function) {
 const json_t *ag_tool_find(const json_t *tools, ag_span name) {
     for (size_t i = 0; i < json_array_size(tools); i++) {
         const json_t *function = ag_tool_function(tools, i);
-        if (name.n > 0 && ag_span_eq(name_of(function), name))
+        if (name.n > 0 && ag_span_eq(ag_tool_name(function), name))
             return function;
     }
     return NULL;
@@ -24,7 +35,7 @@ const json_t *ag_tool_find(const json_t *tools, ag_span name) {
 bool ag_tool_has_prefix(const json_t *tools, ag_span prefix) {
     for (size_t i = 0; i < json_array_size(tools); i++) {
         const json_t *function = ag_tool_function(tools, i);
-        if (ag_span_starts(name_of(function), prefix))
+        if (ag_span_starts(ag_tool_name(function), prefix))
             return true;
     }
     return false;
