@@ -168,7 +168,7 @@ class Hostile(unittest.TestCase):
                 self.assertEqual(parse(answer)[0], 408)
             with self.subTest("nothing at all"):
                 seconds, answer = lasted(b"")
-                self.assertTrue(0.85 < seconds < 3, seconds)
+                self.assertTrue(0.55 < seconds < 3, seconds)
                 self.assertEqual(answer, b"")
             with self.subTest("nothing after an answer"):
                 seconds, answer = lasted(b"GET /ping HTTP/1.1\r\n" + HOST + b"\r\n")

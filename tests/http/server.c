@@ -24,6 +24,12 @@
 #include "base/mem.h"
 #include "http/http.h"
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 /* An answer that another thread gives. */
 typedef struct job {
     struct job *next;
@@ -155,9 +161,9 @@ static void stats(ag_http_req *r) {
     ag_buf_addf(&b,
                 "{\"heads\":%ld,\"ends\":%ld,\"gone\":%ld,\"complete\":%ld,\"refused\":%ld,"
                 "\"drained\":%ld,\"sent\":%" PRIu64 ",\"active\":%zu,\"connections\":%zu,"
-                "\"http_bytes\":%zu,\"rss_kib\":%ld,\"cpu_ms\":%ld}",
+                "\"sanitized\":%d,\"http_bytes\":%zu,\"rss_kib\":%ld,\"cpu_ms\":%ld}",
                 count.heads, count.ends, count.gone, count.complete, count.refused, count.drained,
-                count.sent, ag_http_n_active(server), ag_http_n_connections(server),
+                count.sent, ag_http_n_active(server), ag_http_n_connections(server), SANITIZED,
                 ag_mem_bytes(AG_ROOM_HTTP), rss * (sysconf(_SC_PAGESIZE) / 1024),
                 (long)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
                     (long)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000);

@@ -209,6 +209,7 @@ ssize_t ag_http_answer_read(void *req, uint64_t pos, char *out, size_t room) {
     bool drained = false;
     size_t n = 0;
     (void)pos;
+    r->h->n_calls++;
     pthread_mutex_lock(&r->mail->mu);
     bool cut = r->cut, end = false;
     if (!cut) {

@@ -105,6 +105,8 @@ static bool have_room(ag_http *h) {
     if (atomic_load(&h->n_connections) < h->o.max_connections)
         return true;
     ag_http_conn *idle = h->lists[AG_PHASE_IDLE].first;
+    if (!idle)
+        idle = h->lists[AG_PHASE_NEW].first;
     if (idle && idle->since_us + FRESH_US <= ag_clock_us())
         ag_http_conn_cut(idle);
     else if (idle)
@@ -132,6 +134,8 @@ void ag_http_conn_accept(ag_http *h, int listen_fd) {
     }
 }
 
+/* It starts as NEW, not IDLE: libmicrohttpd may take the first bytes before our epoll tells of
+ * them. */
 static void opened(ag_http *h, struct MHD_Connection *mhd, void **out) {
     const union MHD_ConnectionInfo *fd =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -146,7 +150,7 @@ static void opened(ag_http *h, struct MHD_Connection *mhd, void **out) {
     c->h = h;
     c->mhd = mhd;
     take_address(c, sa ? sa->client_addr : NULL);
-    link_conn(c, AG_PHASE_IDLE);
+    link_conn(c, AG_PHASE_NEW);
     struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = c};
     if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, c->watch.fd, &ev) != 0)
         shutdown(c->watch.fd, SHUT_RDWR);
@@ -164,6 +168,7 @@ static void closed(ag_http *h, ag_http_conn *c) {
 
 void ag_http_conn_notify(void *h, struct MHD_Connection *mhd, void **conn,
                          enum MHD_ConnectionNotificationCode what) {
+    ((ag_http *)h)->n_calls++;
     if (what == MHD_CONNECTION_NOTIFY_STARTED)
         opened(h, mhd, conn);
     else if (*conn)
@@ -179,7 +184,7 @@ void ag_http_conn_cut(ag_http_conn *c) {
 }
 
 void ag_http_conn_event(ag_http_conn *c, uint32_t events) {
-    if (c->phase == AG_PHASE_IDLE && (events & EPOLLIN))
+    if (c->phase <= AG_PHASE_IDLE && (events & EPOLLIN))
         ag_http_conn_phase(c, AG_PHASE_HEAD);
     if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
         return;
@@ -247,6 +252,7 @@ int ag_http_conn_next_ms(const ag_http *h) {
 }
 
 void ag_http_conn_sweep_idle(ag_http *h) {
-    while (h->lists[AG_PHASE_IDLE].first)
-        ag_http_conn_cut(h->lists[AG_PHASE_IDLE].first);
+    for (int p = AG_PHASE_NEW; p <= AG_PHASE_IDLE; p++)
+        while (h->lists[p].first)
+            ag_http_conn_cut(h->lists[p].first);
 }

@@ -21,6 +21,7 @@ void ag_http_req_unref(ag_http_req *r) {
 /* The request line is there. libmicrohttpd hands out the target as it was sent only here. */
 void *ag_http_req_begin(void *ctx, const char *uri, struct MHD_Connection *mhd) {
     ag_http *h = ctx;
+    h->n_calls++;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     ag_http_conn *c = info ? info->socket_context : NULL;
@@ -212,7 +213,8 @@ enum MHD_Result ag_http_req_access(void *ctx, struct MHD_Connection *mhd, const 
                                    const char *method, const char *version, const char *data,
                                    size_t *data_bytes, void **req) {
     ag_http_req *r = *req;
-    (void)ctx, (void)mhd, (void)url;
+    (void)mhd, (void)url;
+    ((ag_http *)ctx)->n_calls++;
     if (!r)
         return MHD_NO; /* out of memory */
     if (!r->started)
@@ -233,6 +235,7 @@ void ag_http_req_completed(void *ctx, struct MHD_Connection *mhd, void **req,
     ag_http *h = ctx;
     ag_http_req *r = *req;
     (void)mhd;
+    h->n_calls++;
     *req = NULL;
     if (!r)
         return;

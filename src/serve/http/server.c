@@ -11,7 +11,8 @@
 
 enum {
     EVENTS = 64,
-    LEFT_MS = 50, /* to take what a client has sent before it shut down its side */
+    FREE_RUNS = 4, /* of MHD_run() that may come to nothing before we wait in between */
+    LEFT_MS = 50,  /* to take what a client has sent before it shut down its side */
 };
 
 /* ---- options -----------------------------------------------------------------------------------
@@ -42,6 +43,7 @@ static ag_code take_options(ag_http *h, const ag_http_opts *o, ag_err *err) {
 #undef DEFAULT
     if (h->o.stream_low >= h->o.stream_high)
         return ag_fail(err, AG_E_ARG, "HTTP server: stream_low must be below stream_high");
+    h->limit_us[AG_PHASE_NEW] = limit_us(h->o.head_timeout_ms);
     h->limit_us[AG_PHASE_IDLE] = limit_us(h->o.idle_timeout_ms);
     h->limit_us[AG_PHASE_HEAD] = limit_us(h->o.head_timeout_ms);
     h->limit_us[AG_PHASE_BODY] = limit_us(h->o.body_timeout_ms);
@@ -75,6 +77,7 @@ static void dispatch(ag_http *h, const struct epoll_event *ev) {
         (void)!read(w->fd, &count, sizeof count);
         break;
     case AG_WATCH_MHD: /* MHD_run() follows in any case */
+        h->n_idle_runs = 0;
         break;
     case AG_WATCH_CONN:
         ag_http_conn_event((ag_http_conn *)w, ev->events);
@@ -82,14 +85,31 @@ static void dispatch(ag_http *h, const struct epoll_event *ev) {
     }
 }
 
+/* libmicrohttpd wants to be run again at once for as long as a TLS handshake is half done, whether
+ * bytes come or not. After some runs without any effect we wait for a few milliseconds in between:
+ * what does come wakes us. */
+static int patience_ms(const ag_http *h) {
+    uint32_t n = h->n_idle_runs;
+    if (n < FREE_RUNS)
+        return 0;
+    return n < FREE_RUNS + 5 ? 1 << (n - FREE_RUNS) : 32;
+}
+
 static int wait_ms(ag_http *h) {
     MHD_UNSIGNED_LONG_LONG mhd_ms;
     int ms = ag_http_conn_next_ms(h);
     if (ag_http_mail_any(h->mail))
         return 0;
-    if (MHD_get_timeout(h->mhd, &mhd_ms) == MHD_YES && (ms < 0 || mhd_ms < (uint64_t)ms))
-        ms = mhd_ms < 60000 ? (int)mhd_ms : 60000;
-    return ms;
+    if (MHD_get_timeout(h->mhd, &mhd_ms) != MHD_YES)
+        return ms;
+    int wish = mhd_ms == 0 ? patience_ms(h) : mhd_ms < 60000 ? (int)mhd_ms : 60000;
+    return ms < 0 || wish < ms ? wish : ms;
+}
+
+static void run_mhd(ag_http *h) {
+    uint64_t before = h->n_calls;
+    (void)MHD_run(h->mhd);
+    h->n_idle_runs = h->n_calls == before ? h->n_idle_runs + (h->n_idle_runs < UINT32_MAX) : 0;
 }
 
 /* Cut every request; what is suspended must be resumed before libmicrohttpd may stop. */
@@ -116,7 +136,7 @@ static void *run(void *ctx) {
         }
         ag_http_conn_expire(h);
         ag_http_mail_deliver(h->mail);
-        (void)MHD_run(h->mhd);
+        run_mhd(h);
     }
     end_all(h);
     MHD_stop_daemon(h->mhd);
@@ -139,14 +159,14 @@ static ag_code start_mhd(ag_http *h, ag_err *err) {
     };
     if (h->tls)
         flags |= MHD_USE_TLS;
-    h->mhd =
-        MHD_start_daemon(flags, 0, NULL, NULL, ag_http_req_access, h, MHD_OPTION_NOTIFY_COMPLETED,
-                         ag_http_req_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
-                         ag_http_conn_notify, h, MHD_OPTION_URI_LOG_CALLBACK, ag_http_req_begin, h,
-                         MHD_OPTION_CONNECTION_LIMIT, h->o.max_connections + 1u,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, h->o.head_bytes + (16u << 10),
-                         MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-                         MHD_OPTION_ARRAY, h->tls ? tls : &tls[2], MHD_OPTION_END);
+    h->mhd = MHD_start_daemon(
+        flags, 0, NULL, NULL, ag_http_req_access, h, MHD_OPTION_NOTIFY_COMPLETED,
+        ag_http_req_completed, h, MHD_OPTION_NOTIFY_CONNECTION, ag_http_conn_notify, h,
+        MHD_OPTION_URI_LOG_CALLBACK, ag_http_req_begin, h, MHD_OPTION_CONNECTION_LIMIT,
+        h->o.max_connections + 1u, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        h->o.head_bytes + (16u << 10), MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)8192,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
+        h->tls ? tls : &tls[2], MHD_OPTION_END);
     if (!h->mhd)
         return ag_fail(err, AG_E_IO, "HTTP server: libmicrohttpd does not start");
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD);

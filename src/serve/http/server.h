@@ -5,9 +5,9 @@
  * A connection's phase decides which time limit runs; each phase has its list, oldest first, so the
  * next deadline is at a head:
  *
- *   IDLE ─byte─▶ HEAD ─on_access─▶ BODY ─all there─▶ WAIT ─answer─▶ SEND ─on_completed─▶ IDLE
- *                                                     ▲  nothing queued │ bytes
- *                                                     └─────────────────┘  (a stream)
+ *   NEW, IDLE ─byte─▶ HEAD ─on_access─▶ BODY ─all there─▶ WAIT ─answer─▶ SEND ─on_completed─▶ IDLE
+ *                                                          ▲  nothing queued │ bytes
+ *                                                          └─────────────────┘  (a stream)
  *
  * Of a client that has shut down its side only what lies in the socket can come: LEFT, for a
  * moment, stands in for IDLE, HEAD and BODY, since libmicrohttpd does not always notice. In WAIT
@@ -45,11 +45,12 @@ typedef struct ag_http_watch {
 } ag_http_watch;
 
 typedef enum ag_http_phase {
+    AG_PHASE_NEW, /* nothing came yet; the head's limit runs */
     AG_PHASE_IDLE,
     AG_PHASE_HEAD,
     AG_PHASE_BODY,
     AG_PHASE_SEND,
-    AG_PHASE_LEFT, /* IDLE, HEAD or BODY of a client that has shut down its side */
+    AG_PHASE_LEFT, /* NEW, IDLE, HEAD or BODY of a client that has shut down its side */
     AG_PHASE_WAIT, /* no time limit: whoever answers has one */
     AG_PHASE_COUNT
 } ag_http_phase;
@@ -134,6 +135,8 @@ struct ag_http {
     } lists[AG_PHASE_COUNT];
     uint64_t limit_us[AG_PHASE_COUNT]; /* UINT64_MAX: none */
     size_t bodies_bytes;
+    uint64_t n_calls;      /* from libmicrohttpd */
+    uint32_t n_idle_runs;  /* MHD_run() in a row that called nothing */
     bool listening;        /* the listening sockets are watched */
     uint64_t accept_at_us; /* full, or out of descriptors: no earlier than this; 0: now */
 };
