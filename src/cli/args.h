@@ -113,6 +113,10 @@ struct ag_cli_args {
     const char *pooling;
     uint32_t dimensions;
     bool no_normalize, truncate;
+
+    /* check and serve */
+    ag_cli_list set;
+    bool print;
 };
 
 /* The table; ended by a row without a name. */
@@ -147,6 +151,7 @@ int ag_cli_imatrix(const ag_cli_args *a);
 int ag_cli_embed(const ag_cli_args *a);
 int ag_cli_tokenize(const ag_cli_args *a);
 int ag_cli_logits(const ag_cli_args *a);
+int ag_cli_check(const ag_cli_args *a);
 int ag_cli_version(const ag_cli_args *a);
 int ag_cli_help_command(const ag_cli_args *a);
 int ag_cli_gen(const ag_cli_args *a);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cli/args.h"
 #include "cli/complete.h"
+#include "cli/gen_pages.h"
 #include "cli/out.h"
 
 #define STR_(x) #x
@@ -223,7 +224,16 @@ int ag_cli_gen(const ag_cli_args *a) {
         ag_cli_complete_fish();
     else if (strcmp(what, "markdown") == 0)
         gen_markdown();
+    else if (strcmp(what, "config") == 0)
+        ag_cli_gen_config();
+    else if (strcmp(what, "metrics") == 0)
+        ag_cli_gen_metrics();
+    else if (strcmp(what, "schema") == 0)
+        ag_cli_gen_schema();
     else
-        return ag_cli_usage("gen: expected one of man bash zsh fish markdown, found \"%s\"", what);
+        return ag_cli_usage(
+            "gen: expected one of man bash zsh fish markdown config metrics schema, "
+            "found \"%s\"",
+            what);
     return AG_CLI_DONE;
 }

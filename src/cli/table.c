@@ -243,6 +243,13 @@ static const ag_cli_opt logits_opts[] = {
     {0},
 };
 
+static const ag_cli_opt check_opts[] = {
+    {0, "set", AG_CLI_LIST, "KEY=VALUE", NULL, "set a key; may be given several times", AT(set)},
+    {0, "print", AG_CLI_FLAG, NULL, NULL, "print the whole configuration as YAML", AT(print)},
+    {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "say nothing when all is well", AT(quiet)},
+    {0},
+};
+
 static const ag_cli_opt version_opts[] = {OPT_ISA, OPT_JSON, {0}};
 
 #define GROUP_MODEL                                                                                \
@@ -434,6 +441,21 @@ const ag_cli_command ag_cli_commands[] = {
         .run = ag_cli_logits,
     },
     {
+        .name = "check",
+        .summary = "check a configuration of the server",
+        .usage = "[OPTION]... [FILE]",
+        .about = "Reads a YAML file as the server would, with what the environment "
+                 "(AUTOGLM_SERVER_LISTEN for server.listen) and --set change, and tells every "
+                 "mistake with its line and column. Nothing is started and no model is opened. "
+                 "Without a file it checks the defaults. docs/config.md describes all keys.",
+        .examples = "autoglm check config.yml\n"
+                    "autoglm check --print --set engine.threads=4 config.yml\n",
+        .max_pos = 1,
+        .completes_files = true,
+        .groups = {{"Options", check_opts}},
+        .run = ag_cli_check,
+    },
+    {
         .name = "version",
         .summary = "show version, CPU and the kernels in use",
         .usage = "[OPTION]...",
@@ -455,7 +477,7 @@ const ag_cli_command ag_cli_commands[] = {
     {
         .name = "gen",
         .summary = "write man pages, completions or the command's documentation",
-        .usage = "man DIR | bash | zsh | fish | markdown",
+        .usage = "man DIR | bash | zsh | fish | markdown | config | metrics | schema",
         .about = "For packaging: man pages go into the directory, everything else to standard "
                  "output.",
         .examples = "autoglm gen bash > /etc/bash_completion.d/autoglm\n",

@@ -28,10 +28,12 @@ class Help(Case):
     def test_help_wins_over_other_mistakes_that_follow_it(self):
         self.succeeds("run", "--help", "-m", "/nonexistent")
 
-    def test_docs_are_what_the_table_says(self):
-        with open(os.path.join(SOURCE, "docs/cli.md"), encoding="utf-8") as f:
-            self.assertEqual(self.succeeds("gen", "markdown").out, f.read(),
-                             "renew it with: autoglm gen markdown > docs/cli.md")
+    def test_docs_are_what_the_tables_say(self):
+        for what, page in (("markdown", "docs/cli.md"), ("config", "docs/config.md"),
+                           ("metrics", "docs/metrics.md"), ("schema", "deploy/config.schema.json")):
+            with open(os.path.join(SOURCE, page), encoding="utf-8") as f:
+                self.assertEqual(self.succeeds("gen", what).out, f.read(),
+                                 f"renew it with: autoglm gen {what} > {page}")
 
 
 class Mistakes(Case):
