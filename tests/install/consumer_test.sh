@@ -60,7 +60,7 @@ foreach(file ${examples})
   target_link_libraries(${name}_static PRIVATE autoglm::autoglm_static Threads::Threads)
 endforeach()
 CMAKE
-"$cmake" -S "$tmp/project" -B "$tmp/project/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_BUILD_TYPE=Release \
+"$cmake" -G Ninja -S "$tmp/project" -B "$tmp/project/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_PREFIX_PATH="$prefix" -DEXAMPLES="$source/examples" >"$tmp/cmake.log" 2>&1 &&
     "$cmake" --build "$tmp/project/build" >>"$tmp/cmake.log" 2>&1 || { cat "$tmp/cmake.log"; exit 1; }
 echo "built the examples through find_package(autoglm), shared and static"
