@@ -109,6 +109,12 @@ struct ag_cli_args {
     const char *against;
     uint32_t windows;
 
+    /* loadtest */
+    const char *served_model, *api_key_file, *endpoint, *plot;
+    bool whole, stop_early;
+    uint32_t clients, requests, warmup, prompt_words, shared_words;
+    double rate, duration, timeout, slo_ttft, slo_itl;
+
     /* embed */
     const char *pooling;
     uint32_t dimensions;
@@ -152,6 +158,7 @@ int ag_cli_embed(const ag_cli_args *a);
 int ag_cli_tokenize(const ag_cli_args *a);
 int ag_cli_logits(const ag_cli_args *a);
 int ag_cli_check(const ag_cli_args *a);
+int ag_cli_loadtest(const ag_cli_args *a);
 int ag_cli_version(const ag_cli_args *a);
 int ag_cli_help_command(const ag_cli_args *a);
 int ag_cli_gen(const ag_cli_args *a);

@@ -250,6 +250,41 @@ static const ag_cli_opt check_opts[] = {
     {0},
 };
 
+static const ag_cli_opt loadtest_opts[] = {
+    {0, "model", AG_CLI_TEXT, "NAME", "the first listed", "model to ask", AT(served_model)},
+    {0, "api-key-file", AG_CLI_PATH, "FILE", NULL, "key to send, the first line of a file",
+     AT(api_key_file)},
+    {0, "endpoint", AG_CLI_CHOICE, "WHICH", "chat", "what to ask for", AT(endpoint),
+     .choices = "chat completions embeddings"},
+    {'c', "clients", AG_CLI_U32, "N", "8", "requests at once, at most", AT(clients), 1, 10000},
+    {0, "rate", AG_CLI_F64, "R", NULL,
+     "requests a second at random times, whether or not the server keeps up (open loop)", AT(rate),
+     0, 1e6},
+    {'n', "requests", AG_CLI_U32, "N", "64", "requests to send", AT(requests), 1, 1e9},
+    {0, "duration", AG_CLI_F64, "S", NULL, "stop sending after S seconds", AT(duration), 0, 1e6},
+    {0, "warmup", AG_CLI_U32, "N", "0", "first requests that do not count", AT(warmup), 0, 1e6},
+    {0, "prompt-words", AG_CLI_U32, "N", "128", "words of a prompt, about a token each",
+     AT(prompt_words), 1, 1e6},
+    {0, "shared-words", AG_CLI_U32, "N", "0", "of these, the same in every prompt",
+     AT(shared_words), 0, 1e6},
+    {'f', "file", AG_CLI_PATH, "FILE", NULL, "prompts, one a line, in place of made ones",
+     AT(file)},
+    {0, "max-tokens", AG_CLI_U32, "N", "64", "tokens of an answer", AT(max_tokens), 1, 1e6},
+    {0, "stop-early", AG_CLI_FLAG, NULL, NULL,
+     "let the model end its answer; otherwise ignore_eos is sent", AT(stop_early)},
+    {0, "no-stream", AG_CLI_FLAG, NULL, NULL, "answers in one piece", AT(whole)},
+    {0, "temp", AG_CLI_F32, "X", "0", "temperature", AT(temp), 0, 100},
+    {'s', "seed", AG_CLI_U64, "N", "0", "of words and arrival times", AT(seed)},
+    {0, "timeout", AG_CLI_F64, "S", "600", "of a request", AT(timeout), 0, 1e6},
+    {0, "slo-ttft", AG_CLI_F64, "MS", NULL, "objective for goodput: time to first token",
+     AT(slo_ttft), 0, 1e9},
+    {0, "slo-itl", AG_CLI_F64, "MS", NULL, "objective for goodput: every gap between tokens",
+     AT(slo_itl), 0, 1e9},
+    {0, "plot", AG_CLI_PATH, "FILE", NULL, "write a drawing of the times (SVG)", AT(plot)},
+    OPT_JSON,
+    {0},
+};
+
 static const ag_cli_opt version_opts[] = {OPT_ISA, OPT_JSON, {0}};
 
 #define GROUP_MODEL                                                                                \
@@ -454,6 +489,29 @@ const ag_cli_command ag_cli_commands[] = {
         .completes_files = true,
         .groups = {{"Options", check_opts}},
         .run = ag_cli_check,
+    },
+    {
+        .name = "loadtest",
+        .summary = "put load on a server and measure what its clients see",
+        .usage = "[OPTION]... URL",
+        .about = "Sends requests to a server with an OpenAI-compatible API (URL ends in /v1) and "
+                 "shows throughput, time to first token, time between tokens and failures. By "
+                 "default each client sends its next request when the last one is answered; with "
+                 "--rate requests come at random times whatever the server does, and their times "
+                 "count from when they were due. Prompts are made of common words and differ in "
+                 "each request. Run it only against servers that you may put load on.\n"
+                 "\n"
+                 "The exit status is 1 when a request failed; refusals (429, 503) are counted "
+                 "apart.",
+        .examples = "autoglm loadtest http://127.0.0.1:8000/v1 -c 32 -n 256\n"
+                    "autoglm loadtest http://127.0.0.1:8000/v1 --rate 5 --duration 60 --slo-ttft "
+                    "500 --plot load.svg\n"
+                    "autoglm loadtest http://127.0.0.1:8000/v1 --shared-words 1500 --prompt-words "
+                    "1600 --json | jq .ttft_ms.p99\n",
+        .min_pos = 1,
+        .max_pos = 1,
+        .groups = {{"Options", loadtest_opts}},
+        .run = ag_cli_loadtest,
     },
     {
         .name = "version",
