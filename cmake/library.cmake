@@ -8,6 +8,6 @@ if(AG_ROOM_OBJECTS)
     target_include_directories(${lib} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>
       $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
     target_link_libraries(${lib} PRIVATE $<BUILD_INTERFACE:ag_flags> PkgConfig::UTF8PROC PkgConfig::JANSSON
-      Threads::Threads m)
+      PkgConfig::NETTLE PkgConfig::SQLITE Threads::Threads m)
   endforeach()
 endif()

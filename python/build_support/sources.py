@@ -15,9 +15,10 @@ import subprocess
 PYTHON_DIR = pathlib.Path(__file__).resolve().parents[1]
 # What a source distribution takes along from the repository to compile the library.
 PARTS = ("CMakeLists.txt", "LICENSE", "cmake", "include", "src", "bench/CMakeLists.txt")
-HINT = ("To build it one needs gcc 12 or later, CMake, Ninja or make, pkg-config, utf8proc and Jansson; "
-        "on Debian: apt-get install gcc libc6-dev cmake ninja-build pkg-config libutf8proc-dev "
-        "libjansson-dev. A library built before can be given with AUTOGLM_LIBRARY=/path/libautoglm.so.")
+HINT = ("To build it one needs gcc 12 or later, CMake, Ninja or make, pkg-config, utf8proc, Jansson, "
+        "SQLite and nettle; on Debian: apt-get install gcc libc6-dev cmake ninja-build pkg-config "
+        "libutf8proc-dev libjansson-dev libsqlite3-dev nettle-dev. A library built before can be given "
+        "with AUTOGLM_LIBRARY=/path/libautoglm.so.")
 
 
 class BuildError(Exception):

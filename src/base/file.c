@@ -9,7 +9,7 @@
 
 #include "base/fault.h"
 
-static ag_code fail_errno(ag_err *err, const char *path, const char *verb) {
+ag_code ag_fail_errno(ag_err *err, const char *path, const char *verb) {
     int e = errno;
     char room[128];
     const char *text = strerror_r(e, room, sizeof room); /* GNU's: the text, maybe not in room */
@@ -21,11 +21,11 @@ ag_code ag_file_map_open(ag_file_map *m, const char *path, ag_err *err) {
     *m = (ag_file_map){.fd = -1};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail_errno(err, path, "open");
+        return ag_fail_errno(err, path, "open");
     struct stat st;
     ag_code code = AG_OK;
     if (fstat(fd, &st) != 0)
-        code = fail_errno(err, path, "read its size");
+        code = ag_fail_errno(err, path, "read its size");
     else if (S_ISDIR(st.st_mode))
         code = ag_fail(err, AG_E_IO, "%s: is a directory, not a file", path);
     else if (!S_ISREG(st.st_mode))
@@ -38,7 +38,7 @@ ag_code ag_file_map_open(ag_file_map *m, const char *path, ag_err *err) {
                   ? (errno = ENOMEM, MAP_FAILED)
                   : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED) {
-        code = fail_errno(err, path, "map");
+        code = ag_fail_errno(err, path, "map");
         goto out;
     }
     *m = (ag_file_map){.p = p, .n = (size_t)st.st_size, .fd = fd};
@@ -79,7 +79,7 @@ ag_code ag_file_read(const char *path, ag_buf *out, ag_err *err) {
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? 0 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail_errno(err, path, "open");
+        return ag_fail_errno(err, path, "open");
     ag_code code = AG_OK;
     for (;;) {
         size_t chunk = out->cap - out->n < 65536 ? out->cap - out->n + 1 : 65536;
@@ -99,7 +99,7 @@ ag_code ag_file_read(const char *path, ag_buf *out, ag_err *err) {
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
-            code = fail_errno(err, is_stdin ? "standard input" : path, "read");
+            code = ag_fail_errno(err, is_stdin ? "standard input" : path, "read");
             break;
         }
         if (got == 0)
@@ -128,7 +128,7 @@ ag_code ag_file_write(const char *path, ag_span bytes, ag_err *err) {
     }
     int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0) {
-        code = fail_errno(err, path, "create");
+        code = ag_fail_errno(err, path, "create");
         ag_buf_deinit(&tmp);
         return code;
     }
@@ -137,18 +137,35 @@ ag_code ag_file_write(const char *path, ag_span bytes, ag_err *err) {
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
-            code = fail_errno(err, path, "write");
+            code = ag_fail_errno(err, path, "write");
         else
             bytes = ag_span_sub(bytes, (size_t)put, bytes.n);
     }
     if (!code && fsync(fd) != 0)
-        code = fail_errno(err, path, "write");
+        code = ag_fail_errno(err, path, "write");
     if (close(fd) != 0 && !code)
-        code = fail_errno(err, path, "write");
+        code = ag_fail_errno(err, path, "write");
     if (!code && rename(name, path) != 0)
-        code = fail_errno(err, path, "rename into place");
+        code = ag_fail_errno(err, path, "rename into place");
     if (code)
         unlink(name);
     ag_buf_deinit(&tmp);
     return code;
+}
+
+ag_code ag_file_make_parents(const char *path, ag_err *err) {
+    char part[4096];
+    size_t n = strlen(path);
+    if (n >= sizeof part)
+        return ag_fail(err, AG_E_LIMIT, "a path of %zu bytes is too long", n);
+    memcpy(part, path, n + 1);
+    for (size_t i = 1; i < n; i++) {
+        if (part[i] != '/')
+            continue;
+        part[i] = '\0';
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            return ag_fail_errno(err, part, "make the folder");
+        part[i] = '/';
+    }
+    return AG_OK;
 }

@@ -4,6 +4,9 @@
 
 #include "base/span.h"
 
+/* "PATH: cannot VERB: why", from errno. AG_E_NOT_FOUND when there is no such file, else AG_E_IO. */
+ag_code ag_fail_errno(ag_err *err, const char *path, const char *verb);
+
 typedef struct ag_file_map {
     const uint8_t *p; /* mapped read-only; NULL when closed */
     size_t n;         /* bytes */
@@ -23,5 +26,7 @@ void ag_file_map_drop(const ag_file_map *m, size_t at, size_t n);
 ag_code ag_file_read(const char *path, ag_buf *out, ag_err *err) AG_MUST_USE;
 /* Write a file whole: a temporary beside it, fsync, rename. Nothing half-written is left behind. */
 ag_code ag_file_write(const char *path, ag_span bytes, ag_err *err) AG_MUST_USE;
+/* Make the folders that a file at `path` lies in, where they are missing. AG_E_IO, AG_E_LIMIT. */
+ag_code ag_file_make_parents(const char *path, ag_err *err) AG_MUST_USE;
 
 #endif

@@ -21,6 +21,11 @@
 #define AG_MAX_HEADS        4096u
 #define AG_MAX_CONTEXT      (1u << 27)
 
+/* The registry of names. */
+#define AG_MAX_NAMES             100000u            /* in one registry; a machine has some dozens */
+#define AG_MAX_MODEL_FILES       65536u             /* of one model; the largest folders have 500 */
+#define AG_MAX_MODEL_NAMES_BYTES ((size_t)64 << 20) /* names of all its files */
+
 /* Text. */
 #define AG_MAX_TEXT_BYTES     ((size_t)64 << 20) /* one text to tokenise */
 #define AG_MAX_TEMPLATE_BYTES ((size_t)1 << 20)  /* a chat template; real ones reach 20 KiB */

@@ -23,6 +23,7 @@
     X(HUB, "hub")                                                                                  \
     X(OPS, "ops")                                                                                  \
     X(HTTP, "http")                                                                                \
+    X(NAMES, "names")                                                                              \
     X(CLI, "cli")                                                                                  \
     X(TEST, "test")
 

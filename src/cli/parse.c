@@ -6,50 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/near.h"
 #include "cli/args.h"
 #include "cli/out.h"
 
 /* ---- suggestions ----------------------------------------------------------------------------- */
 
-/* Edits (insert, delete, replace, swap neighbours) between two short words. */
-static size_t distance(const char *a, size_t na, const char *b, size_t nb) {
-    size_t rows[3][64] = {{0}};
-    size_t *older = rows[0], *old = rows[1], *now = rows[2];
-    if (na > 62 || nb > 62)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= nb; j++)
-        old[j] = j;
-    for (size_t i = 1; i <= na; i++) {
-        now[0] = i;
-        for (size_t j = 1; j <= nb; j++) {
-            size_t best = old[j - 1] + (a[i - 1] != b[j - 1]);
-            if (old[j] + 1 < best)
-                best = old[j] + 1;
-            if (now[j - 1] + 1 < best)
-                best = now[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                older[j - 2] + 1 < best)
-                best = older[j - 2] + 1;
-            now[j] = best;
-        }
-        size_t *spare = older;
-        older = old;
-        old = now;
-        now = spare;
-    }
-    return old[nb];
-}
-
 const char *ag_cli_nearest(const char *word, const char *list, char near[64]) {
-    size_t n = strlen(word), best = SIZE_MAX;
+    size_t best = SIZE_MAX;
     const char *found = NULL;
     while (*list) {
         size_t len = strcspn(list, " ");
-        size_t d = distance(word, n, list, len);
-        bool begins = n >= 3 && len > n && memcmp(word, list, n) == 0; /* an abbreviation */
-        if (begins && d > 1)
-            d = 1;
-        if (d < best && len < 64 && (d <= 2 || d * 3 <= len) && d < len) {
+        size_t d = ag_near(ag_str(word), ag_span_of(list, len));
+        if (d < best && len < 64) {
             best = d;
             memcpy(near, list, len);
             near[len] = '\0';

@@ -21,10 +21,11 @@ for file in usr/include/autoglm/engine.h usr/lib/libautoglm.so usr/share/man/man
     [ -e "$tmp/deb/$file" ] || fail "not in the .deb: $file"
 done
 
-# libjansson.so.4 is in libjansson4, libutf8proc.so.2 in libutf8proc2.
+# libjansson.so.4 is in libjansson4, libsqlite3.so.0 in libsqlite3-0.
 readelf -d "$tmp/deb/usr/bin/autoglm" "$tmp"/deb/usr/lib/libautoglm.so.*.*.* |
     sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sed -E '/^(ld-linux.*|libm\.so.*)$/d
         s/^libc\.so.*/libc6/
+        s/^(lib[^.]*[0-9])\.so\.([0-9]+)$/\1-\2/
         s/^(lib[^.]*)\.so\.([0-9]+)$/\1\2/' | sort -u >"$tmp/needed"
 dpkg-deb -f "$deb" Depends | tr ',' '\n' | sed 's/(.*//; s/ //g' | sort -u >"$tmp/declared"
 diff "$tmp/needed" "$tmp/declared" || fail "libraries loaded (<) differ from those declared (>)"

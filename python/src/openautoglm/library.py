@@ -29,9 +29,9 @@ def load() -> Any:
         lib = ffi.dlopen(path)
     except OSError as error:
         raise LibraryNotFoundError(
-            f"cannot load {path}: {error}. It is libautoglm with its dependencies utf8proc and "
-            "Jansson (Debian: libutf8proc2 libjansson4); install openautoglm so that it builds its own, "
-            "or set AUTOGLM_LIBRARY to the file") from error
+            f"cannot load {path}: {error}. It is libautoglm with its dependencies utf8proc, "
+            "Jansson, SQLite and nettle (Debian: libutf8proc2 libjansson4 libsqlite3-0 libnettle8); install "
+            "openautoglm so that it builds its own, or set AUTOGLM_LIBRARY to the file") from error
     check_version(path, lib)
     return lib
 

@@ -8,8 +8,7 @@
 
 #define SPLIT_TAIL_BYTES 20 /* "-00001-of-00003.gguf" */
 
-/* Does `path` name a part of a split set? Sets the prefix length and the set's size. */
-static bool is_split_name(const char *path, size_t *prefix, uint32_t *no, uint32_t *count) {
+bool ag_gguf_split_name(const char *path, size_t *prefix, uint32_t *no, uint32_t *count) {
     size_t n = strlen(path);
     if (n <= SPLIT_TAIL_BYTES)
         return false;
@@ -77,7 +76,7 @@ ag_code ag_gguf_open(const char *path, ag_source **out, ag_err *err) {
         return code;
     size_t prefix;
     uint32_t no, count;
-    if (is_split_name(path, &prefix, &no, &count))
+    if (ag_gguf_split_name(path, &prefix, &no, &count))
         code = open_split(g, path, prefix, count, err);
     else
         code = open_single(g, path, err);
