@@ -19,6 +19,7 @@
 
 #include "autoglm/embed.h"
 #include "autoglm/error.h"
+#include "autoglm/models.h"
 #include "autoglm/request.h"
 #include "autoglm/version.h"
 
@@ -34,8 +35,10 @@ typedef struct ag_request ag_request;
 typedef bool (*ag_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 
 typedef struct ag_engine_opts {
-    const char *model;           /* path of a GGUF file (of a split set, any part) or of a folder */
-    const char *device_map;      /* NULL or "auto"; "cpu"; layers to devices: docs/devices.md */
+    const char
+        *model; /* path of a GGUF file (of a split set, any part) or of a folder, or a name */
+    const char *registry;   /* the file that names are looked up in (models.h); NULL: none are */
+    const char *device_map; /* NULL or "auto"; "cpu"; layers to devices: docs/devices.md */
     uint32_t max_context_length; /* tokens of one sequence; 0: the model's own, cut to what fits */
     uint32_t max_sequences;      /* sequences that run at once; 0: 16, of an encoder 64 */
     uint64_t kv_tokens;          /* tokens of KV in all sequences; 0: as many as needed and fit */

@@ -51,6 +51,7 @@ typedef struct ag_cli_command {
     const char *examples; /* lines; "# ..." are comments */
     int min_pos, max_pos; /* positional arguments */
     bool completes_files; /* positional arguments are file names */
+    const char *words;    /* "add list rm": the first one is one of these; NULL: anything */
     bool hidden;          /* not listed, not in docs */
     ag_cli_group groups[AG_CLI_MAX_GROUPS];
     int (*run)(const ag_cli_args *args);
@@ -75,6 +76,10 @@ struct ag_cli_args {
     uint32_t threads, ctx, batch_tokens;
     double memory_fraction;
     bool verbose;
+
+    /* names */
+    const char *registry;
+    bool force;
 
     /* sampling and limits */
     float temp, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty;
@@ -155,6 +160,7 @@ int ag_cli_quantize(const ag_cli_args *a);
 int ag_cli_eval(const ag_cli_args *a);
 int ag_cli_imatrix(const ag_cli_args *a);
 int ag_cli_embed(const ag_cli_args *a);
+int ag_cli_models(const ag_cli_args *a);
 int ag_cli_tokenize(const ag_cli_args *a);
 int ag_cli_logits(const ag_cli_args *a);
 int ag_cli_check(const ag_cli_args *a);

@@ -243,9 +243,10 @@ static int read_facts(bench *b) {
         [AG_KV_F32] = "f32", [AG_KV_F16] = "f16", [AG_KV_BF16] = "bf16", [AG_KV_Q8_0] = "q8_0"};
     ag_source *g = NULL;
     ag_err err = {0};
-    const char *path = ag_cli_model_path(b->a);
-    if (!path)
-        return AG_CLI_USAGE;
+    char path[PATH_MAX];
+    int status = ag_cli_model_path(b->a, path);
+    if (status)
+        return status;
     if (ag_source_open(path, &g, &err))
         return ag_cli_fail(&err);
     ag_cli_facts_read(g, &b->facts);

@@ -70,6 +70,11 @@ void ag_cli_complete_bash(void) {
             ag_cli_out("    %s:*) COMPREPLY=($(compgen -W \"", c->name);
             command_names();
             ag_cli_out("\" -- \"$cur\")) ;;\n");
+        } else if (c->words) {
+            ag_cli_out(
+                "    %s:*) if [ \"$COMP_CWORD\" -eq 2 ]; then COMPREPLY=($(compgen -W \"%s\" "
+                "-- \"$cur\"))\n      else COMPREPLY=($(compgen -f -- \"$cur\")); fi ;;\n",
+                c->name, c->words);
         } else if (c->completes_files) {
             ag_cli_out("    %s:*) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n", c->name);
         }
@@ -136,6 +141,8 @@ void ag_cli_complete_zsh(void) {
         for_opts(c, zsh_opt);
         if (takes_words(c))
             ag_cli_out(" \\\n        '1:command:(($commands))'");
+        else if (c->words)
+            ag_cli_out(" \\\n        '1:action:(%s)' '*:file:_files'", c->words);
         else if (c->completes_files)
             ag_cli_out(" \\\n        '1:file:_files'");
         else if (c->max_pos > 0)
@@ -184,8 +191,11 @@ void ag_cli_complete_fish(void) {
             ag_cli_out("complete -c autoglm -n '__fish_seen_subcommand_from help' -a '");
             command_names();
             ag_cli_out("'\n");
-        } else if (c->completes_files) {
-            ag_cli_out("complete -c autoglm -n '__fish_seen_subcommand_from %s' -F\n", c->name);
         }
+        if (c->words)
+            ag_cli_out("complete -c autoglm -n '__fish_seen_subcommand_from %s' -a '%s'\n", c->name,
+                       c->words);
+        if (c->completes_files)
+            ag_cli_out("complete -c autoglm -n '__fish_seen_subcommand_from %s' -F\n", c->name);
     }
 }

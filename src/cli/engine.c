@@ -13,6 +13,7 @@
 #include "cli/input.h"
 #include "cli/out.h"
 #include "cli/progress.h"
+#include "cli/registry.h"
 
 static void on_log(void *ctx, int level, const char *component, const char *line) {
     (void)ctx;
@@ -38,10 +39,10 @@ static int read_template(const ag_cli_args *a, ag_buf *text, const char **source
 
 int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine **out,
                        uint64_t *load_us) {
-    const char *tier = NULL, *path = ag_cli_model_path(a), *source = NULL;
+    const char *tier = NULL, *model = ag_cli_model(a), *source = NULL;
     ag_err err = {0};
     ag_buf text;
-    int status = path ? ag_cli_tier(a, &tier) : AG_CLI_USAGE;
+    int status = model ? ag_cli_tier(a, &tier) : AG_CLI_USAGE;
     if (status)
         return status;
     ag_buf_init(&text, AG_ROOM_CLI, AG_MAX_TEMPLATE_BYTES);
@@ -51,7 +52,8 @@ int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine 
     ag_cli_progress bar;
     ag_cli_progress_begin(&bar, "loading", a->verbose);
     ag_engine_opts opts = ag_engine_default();
-    opts.model = path;
+    opts.model = model;
+    opts.registry = ag_cli_registry(a, NULL);
     opts.device_map = a->device_map;
     opts.max_context_length = a->ctx ? a->ctx : need->ctx;
     opts.max_sequences = need->sequences;

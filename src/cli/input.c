@@ -9,15 +9,21 @@
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "cli/out.h"
+#include "cli/registry.h"
 #include "kernels/cpu.h"
 
-const char *ag_cli_model_path(const ag_cli_args *a) {
-    const char *path = a->model ? a->model : ag_cli_env("AUTOGLM_MODEL");
-    if (path && *path)
-        return path;
-    ag_cli_note("%s: which model? -m FILE is missing", a->command->name);
+const char *ag_cli_model(const ag_cli_args *a) {
+    const char *model = a->model ? a->model : ag_cli_env("AUTOGLM_MODEL");
+    if (model && *model)
+        return model;
+    ag_cli_note("%s: which model? -m MODEL is missing", a->command->name);
     ag_cli_hint("usage: autoglm %s %s (or set AUTOGLM_MODEL)", a->command->name, a->command->usage);
     return NULL;
+}
+
+int ag_cli_model_path(const ag_cli_args *a, char path[PATH_MAX]) {
+    const char *model = ag_cli_model(a);
+    return model ? ag_cli_resolve(a, model, path) : AG_CLI_USAGE;
 }
 
 int ag_cli_tier(const ag_cli_args *a, const char **tier) {

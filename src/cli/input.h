@@ -2,11 +2,16 @@
 #ifndef AG_CLI_INPUT_H
 #define AG_CLI_INPUT_H
 
+#include <limits.h>
+
 #include "cli/args.h"
 #include "text/tokenizer.h"
 
-/* The model: --model, else $AUTOGLM_MODEL; NULL after telling that it is missing (AG_CLI_USAGE). */
-const char *ag_cli_model_path(const ag_cli_args *a);
+/* The model's path or name: --model, else $AUTOGLM_MODEL; NULL after telling that it is missing
+ * (AG_CLI_USAGE). */
+const char *ag_cli_model(const ag_cli_args *a);
+/* The same as a path, by the registry. AG_CLI_DONE, or the exit status after telling. */
+int ag_cli_model_path(const ag_cli_args *a, char path[PATH_MAX]);
 /* The cap on CPU instructions: --isa, else $AUTOGLM_ISA, as the best tier at or below it that this
  * CPU runs; *tier is NULL for "no cap". AG_CLI_DONE, or AG_CLI_USAGE after telling that the name
  * is unknown. */

@@ -5,6 +5,7 @@
 #include "cli/args.h"
 #include "cli/facts.h"
 #include "cli/out.h"
+#include "cli/registry.h"
 #include "model/config.h"
 #include "text/tokenizer.h"
 
@@ -422,9 +423,12 @@ static json_t *json_all(const ag_cli_args *a, const ag_source *g, const ag_cli_f
 int ag_cli_inspect(const ag_cli_args *a) {
     ag_source *g = NULL;
     ag_err err = {0};
-    int status = AG_CLI_DONE;
+    char path[PATH_MAX];
     ag_cli_facts f;
-    if (ag_source_open(a->pos[0], &g, &err))
+    int status = ag_cli_resolve(a, a->pos[0], path);
+    if (status)
+        return status;
+    if (ag_source_open(path, &g, &err))
         return ag_cli_fail(&err);
     ag_cli_facts_read(g, &f);
     if (a->json) {

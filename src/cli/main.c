@@ -41,7 +41,7 @@ static int unknown_command(const char *word) {
 static int dispatch(int argc, char **argv) {
     if (argc < 2) {
         ag_cli_note("a command is missing");
-        ag_cli_hint("'autoglm help' lists the commands; 'autoglm chat -m FILE' talks to a model");
+        ag_cli_hint("'autoglm help' lists the commands; 'autoglm chat -m MODEL' talks to a model");
         return AG_CLI_USAGE;
     }
     const char *word = argv[1];

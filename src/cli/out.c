@@ -216,7 +216,8 @@ int ag_cli_usage(const char *fmt, ...) {
 static const char *hint_of(ag_code code) {
     switch (code) {
     case AG_E_NOT_FOUND:
-        return "check the path and that it can be read from here";
+        return "check the path and that it can be read from here; 'autoglm models list' shows "
+               "names";
     case AG_E_FORMAT:
         return "the file may be cut off or not a GGUF model: compare its size with its source's";
     case AG_E_UNSUPPORTED:

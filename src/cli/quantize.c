@@ -120,8 +120,10 @@ static void report(const work *w) {
 int ag_cli_quantize(const ag_cli_args *a) {
     work w = {.a = a};
     ag_err err = {0};
-    const char *path = ag_cli_model_path(a);
-    int status = path ? read_mix(&w) : AG_CLI_USAGE;
+    char path[PATH_MAX];
+    int status = ag_cli_model(a) ? read_mix(&w) : AG_CLI_USAGE;
+    if (!status)
+        status = ag_cli_model_path(a, path);
     if (status)
         return status;
     int threads = (int)a->threads;

@@ -119,7 +119,7 @@ int ag_cli_run(const ag_cli_args *a) {
     ag_err err = {0};
     ag_buf_init(&r.prompt, AG_ROOM_CLI, AG_MAX_TEXT_BYTES);
     ag_buf_init(&r.answer.text, AG_ROOM_CLI, AG_MAX_RENDERED_BYTES);
-    if (!ag_cli_model_path(a))
+    if (!ag_cli_model(a))
         return AG_CLI_USAGE;
     if (a->system && ag_cli_check_utf8(ag_str(a->system), "--system", &err))
         return ag_cli_fail(&err);

@@ -10,9 +10,16 @@
 
 #define OPT_MODEL                                                                                  \
     {                                                                                              \
-        'm', "model", AG_CLI_PATH, "FILE", "$AUTOGLM_MODEL",                                       \
-            "the model: a GGUF file (of a split set, any part) or a Hugging Face folder",          \
+        'm', "model", AG_CLI_PATH, "MODEL", "$AUTOGLM_MODEL",                                      \
+            "a GGUF file (of a split set, any part), a Hugging Face folder, or a name that "       \
+            "'autoglm models' knows",                                                              \
             AT(model)                                                                              \
+    }
+#define OPT_REGISTRY                                                                               \
+    {                                                                                              \
+        0, "registry", AG_CLI_PATH, "FILE",                                                        \
+            "$AUTOGLM_REGISTRY, else models.db in the data folder",                                \
+            "where the names of models are kept", AT(registry)                                     \
     }
 #define OPT_ISA                                                                                    \
     {                                                                                              \
@@ -25,6 +32,7 @@
 
 static const ag_cli_opt model_opts[] = {
     OPT_MODEL,
+    OPT_REGISTRY,
     {'t', "threads", AG_CLI_U32, "N", "one per physical core", "compute threads", AT(threads),
      .min = 1, .max = 1024},
     {0, "numa", AG_CLI_TEXT, "HOW", "auto",
@@ -134,6 +142,16 @@ static const ag_cli_opt inspect_opts[] = {
     {0, "keys", AG_CLI_FLAG, NULL, NULL, "list every key with its value", AT(list_keys)},
     {0, "template", AG_CLI_FLAG, NULL, NULL, "print the chat template and nothing else",
      AT(show_template)},
+    OPT_REGISTRY,
+    OPT_JSON,
+    {0},
+};
+
+static const ag_cli_opt models_opts[] = {
+    OPT_REGISTRY,
+    {0, "force", AG_CLI_FLAG, NULL, NULL, "add: a name that is taken gets the new meaning",
+     AT(force)},
+    {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "no progress bar", AT(quiet)},
     OPT_JSON,
     {0},
 };
@@ -159,6 +177,7 @@ static const ag_cli_opt bench_opts[] = {
 
 static const ag_cli_opt tokenize_opts[] = {
     OPT_MODEL,
+    OPT_REGISTRY,
     {'f', "file", AG_CLI_PATH, "FILE", NULL, "read the text from FILE; -: standard input",
      AT(file)},
     {0, "ids", AG_CLI_FLAG, NULL, NULL, "print the ids only, on one line", AT(ids_only)},
@@ -173,6 +192,7 @@ static const ag_cli_opt tokenize_opts[] = {
 
 static const ag_cli_opt quantize_opts[] = {
     OPT_MODEL,
+    OPT_REGISTRY,
     {'o', "out", AG_CLI_PATH, "FILE", NULL, "the GGUF file to write; whole or not at all", AT(out)},
     {0, "type", AG_CLI_TEXT, "TYPE", NULL,
      "a type or mix: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k_s q3_k_m q3_k_l q4_k_s q4_k_m "
@@ -300,7 +320,7 @@ const ag_cli_command ag_cli_commands[] = {
     {
         .name = "chat",
         .summary = "talk to a model",
-        .usage = "-m FILE [OPTION]...",
+        .usage = "-m MODEL [OPTION]...",
         .about =
             "Keeps the conversation until it is cleared. On a terminal lines can be edited and "
             "recalled with the arrow keys; otherwise each line of standard input is a message.\n"
@@ -320,7 +340,7 @@ const ag_cli_command ag_cli_commands[] = {
     {
         .name = "run",
         .summary = "answer one prompt",
-        .usage = "-m FILE [OPTION]... [PROMPT | -f FILE]",
+        .usage = "-m MODEL [OPTION]... [PROMPT | -f FILE]",
         .about =
             "The prompt is the argument, a file, or standard input. It becomes the user's message "
             "in the model's chat template; with --raw, or when the model has no template, the "
@@ -340,7 +360,7 @@ const ag_cli_command ag_cli_commands[] = {
     {
         .name = "inspect",
         .summary = "show what a model file holds",
-        .usage = "[OPTION]... FILE",
+        .usage = "[OPTION]... MODEL",
         .about =
             "Shows architecture, parameters, quantisation, tensors by type, context, tokenizer, "
             "chat template and the memory needed by context length. Nothing is loaded, so it is "
@@ -355,9 +375,33 @@ const ag_cli_command ag_cli_commands[] = {
         .run = ag_cli_inspect,
     },
     {
+        .name = "models",
+        .summary = "give models names",
+        .usage = "add NAME PATH | list | show NAME | verify [NAME] | rm NAME",
+        .about =
+            "A name stands for a model wherever a path does: 'autoglm run -m NAME'. A path that "
+            "exists goes before a name. The names lie in a small file, the registry; models stay "
+            "where they are.\n"
+            "\n"
+            "add opens the model to see that it is one, and notes its SHA-256. list tells of files "
+            "that changed or are missing. verify hashes the files of one name or of all and "
+            "compares. rm takes a name away. A name has up to 128 letters, digits and . _ - : /, "
+            "as glm-4-plus or org/model:q4.",
+        .examples = "autoglm models add glm-4-plus /models/glm-4-plus-q4_k_m.gguf\n"
+                    "autoglm run -m glm-4-plus \"Hello\"\n"
+                    "autoglm models list --json | jq -r .path\n"
+                    "autoglm models verify\n",
+        .min_pos = 1,
+        .max_pos = 3,
+        .completes_files = true,
+        .words = "add list show verify rm",
+        .groups = {{"Options", models_opts}},
+        .run = ag_cli_models,
+    },
+    {
         .name = "bench",
         .summary = "measure speed against the machine's limits",
-        .usage = "-m FILE [OPTION]...",
+        .usage = "-m MODEL [OPTION]...",
         .about =
             "Measures prompt processing (pp), generation (tg, tg@depth) and generation of several "
             "sequences together (batch) in tokens per second, and puts each beside what the "
@@ -436,7 +480,7 @@ const ag_cli_command ag_cli_commands[] = {
     {
         .name = "embed",
         .summary = "turn texts into vectors",
-        .usage = "-m FILE [OPTION]... [TEXT... | -f FILE]",
+        .usage = "-m MODEL [OPTION]... [TEXT... | -f FILE]",
         .about = "Each argument is a text, or else each line of a file or of standard input that "
                  "is not empty. For every text one line is written: the numbers of its vector, or "
                  "with --json an object with index, tokens and embedding. Vectors have length 1 "
@@ -454,7 +498,7 @@ const ag_cli_command ag_cli_commands[] = {
     {
         .name = "tokenize",
         .summary = "turn text into token ids and back",
-        .usage = "-m FILE [OPTION]... [TEXT | -f FILE | --decode IDS]",
+        .usage = "-m MODEL [OPTION]... [TEXT | -f FILE | --decode IDS]",
         .about = "Reads only the tokenizer, not the weights. The text is the argument, a file, or "
                  "standard input. By default each token is shown on a line of its own: id, type "
                  "and bytes.",
@@ -468,7 +512,7 @@ const ag_cli_command ag_cli_commands[] = {
     {
         .name = "logits",
         .summary = "write a model's logits for every position",
-        .usage = "-m FILE (--ids IDS | --text TEXT) --out FILE [OPTION]...",
+        .usage = "-m MODEL (--ids IDS | --text TEXT) --out FILE [OPTION]...",
         .about = "Writes raw little-endian float32 values, one row of the vocabulary's size for "
                  "each token: what comparisons with other implementations need.",
         .examples = "autoglm logits -m model.gguf --ids \"1 2 3\" --out logits.f32\n",

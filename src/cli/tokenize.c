@@ -113,10 +113,10 @@ int ag_cli_tokenize(const ag_cli_args *a) {
     ag_err err = {0};
     if (a->decode && (a->n_pos > 0 || a->file))
         return ag_cli_usage("tokenize: --decode takes ids, not a text besides");
-    const char *path = ag_cli_model_path(a);
-    if (!path)
-        return AG_CLI_USAGE;
-    int status = AG_CLI_DONE;
+    char path[PATH_MAX];
+    int status = ag_cli_model_path(a, path);
+    if (status)
+        return status;
     if (ag_source_open(path, &g, &err) || ag_tokenizer_from_source(g, &t, &err))
         status = ag_cli_fail(&err);
     else

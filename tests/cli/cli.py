@@ -21,14 +21,13 @@ BINARY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
 MODELS = sys.argv[2] if len(sys.argv) > 2 else ""
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COMMANDS = ["chat", "run", "inspect", "bench", "quantize", "imatrix", "eval", "embed", "tokenize", "logits", "check",
-            "loadtest", "version",
-            "help"]
+            "loadtest", "version", "help", "models",
 LIMIT = 120     # seconds for one command: sanitizers on a busy machine are slow
 
 
 def environment(**changes):
     env = {k: v for k, v in os.environ.items() if not k.startswith("AUTOGLM_") and k != "NO_COLOR"}
-    env.update(TERM="xterm", **changes)
+    env.update({"TERM": "xterm", "XDG_DATA_HOME": "/nonexistent", **changes})
     return env
 
 

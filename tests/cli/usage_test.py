@@ -87,7 +87,7 @@ class Mistakes(Case):
 
     def test_which_model_is_asked_for(self):
         for name in ("run", "chat", "bench", "tokenize"):
-            self.fails(2, f"{name}: which model? -m FILE is missing", name, hint="AUTOGLM_MODEL")
+            self.fails(2, f"{name}: which model? -m MODEL is missing", name, hint="AUTOGLM_MODEL")
         self.fails(1, "/nonexistent", "run", "hi", env={"AUTOGLM_MODEL": "/nonexistent"})
 
     def test_commands_check_what_belongs_together(self):

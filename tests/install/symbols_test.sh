@@ -24,7 +24,7 @@ nm -D --defined-only --format=posix "$shared" | awk '{print $1}' | sort >"$tmp/e
 compare "exported symbols" "$tmp/exported"
 
 # Declarations marked AG_API, as the compiler sees them.
-printf '#include <autoglm/%s>\n' embed.h engine.h error.h request.h version.h |
+printf '#include <autoglm/%s>\n' embed.h engine.h error.h models.h request.h version.h |
     cc -E -P -DAG_BUILD -Iinclude -x c - | tr '\n' ' ' | tr ';' '\n' |
     grep 'visibility("default")' | grep -oE '\bag_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u >"$tmp/declared"
 compare "functions declared AG_API" "$tmp/declared"

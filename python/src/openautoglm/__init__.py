@@ -14,6 +14,7 @@ from .errors import (AutoGLMError, ChatTemplateError, ContextLengthError, Engine
                      OutOfMemoryBudgetError, OutOfMemoryError, RequestCancelledError, UnsupportedError)
 from .library import LibraryNotFoundError
 from .options import RequestOptions, SamplingOptions
+from .registry import default_registry
 from .streams import AsyncStream, Stream
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "ModelFormatError", "ModelNotFoundError", "ModelReadError", "NoBlocksError", "OutOfMemoryBudgetError",
     "OutOfMemoryError", "Prompt", "RequestCancelledError", "RequestOptions", "SamplingOptions", "Stream",
     "Token", "TokenLogprob", "UnsupportedError", "Usage", "__version__",
+    "default_registry",
 ]

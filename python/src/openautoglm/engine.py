@@ -17,6 +17,7 @@ from .errors import InvalidArgumentError
 from .handle import Handle, Progress
 from .options import (Keep, RequestOptions, device_map_text, model_path, type_name, utf8, write_field,
                       write_request)
+from .registry import default_registry
 from .request import Request, raise_error
 from .streams import AsyncStream, Stream
 
@@ -50,6 +51,7 @@ class AutoGLMEngine:
     """
 
     def __init__(self, model_name: str | os.PathLike[str], *,
+                 registry: str | os.PathLike[str] | None = None,
                  device_map: str | Mapping[str, str | int] = "auto",
                  max_context_length: int | None = None, torch_dtype: object = "auto",
                  quantize: str | None = None, memory_fraction: float = 0.7, n_threads: int = 0,
@@ -59,7 +61,9 @@ class AutoGLMEngine:
                  on_progress: Progress | None = None) -> None:
         """Load a model; blocks until it is ready. Ctrl-C stops loading.
 
-        model_name: path of a GGUF file (of a split set, any part of it) or of a Hugging Face folder.
+        model_name: path of a GGUF file (of a split set, any part of it) or of a Hugging Face folder, or
+            a name that `autoglm models` gave one; a path that exists goes before a name.
+        registry: the file with the names; None: default_registry(), as of the command.
         device_map: "auto", "cpu", or a mapping of modules to devices, as of Hugging Face:
             {"model.layers.0-11": "cpu", "": "cpu"}; docs/devices.md. A device that is absent is an
             UnsupportedError.
@@ -91,6 +95,9 @@ class AutoGLMEngine:
                  "numa": utf8(str(numa), "numa"),
                  "dtype": type_name(torch_dtype, "torch_dtype", ("auto", "f32", "f16", "bf16")).encode(),
                  "kv_type": type_name(kv_type, "kv_type", ("f32", "f16", "bf16", "q8_0")).encode()}
+        names = default_registry() if registry is None else registry
+        if names:
+            texts["registry"] = model_path(names)
         for name, value in (("quantize", quantize), ("isa", isa), ("chat_template", chat_template)):
             if value is not None:
                 texts[name] = utf8(value, name)

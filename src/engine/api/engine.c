@@ -109,7 +109,7 @@ static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_
                         .progress_ctx = o->progress_ctx};
     ag_code code;
     if (!o->model || !*o->model)
-        return ag_fail(err, AG_E_ARG, "model: no path was given");
+        return ag_fail(err, AG_E_ARG, "model: neither a path nor a name was given");
     if (isnan(o->memory_fraction) || o->memory_fraction < 0 || o->memory_fraction > 1)
         return ag_fail(err, AG_E_ARG, "memory_fraction is %g, expected above 0 and up to 1",
                        o->memory_fraction);
@@ -141,11 +141,11 @@ static ag_code take_name(ag_engine *e, const char *path, ag_err *err) {
     return ok ? AG_OK : ag_fail(err, AG_E_NOMEM, "out of memory while opening %s", path);
 }
 
-static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
-    ag_core_opts co;
+static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *path, ag_core_opts *co,
+                          ag_err *err) {
     ag_source *file = NULL;
-    ag_code code;
-    if ((code = read_opts(o, &e->log, &co, err)) || (code = ag_source_open(o->model, &file, err)))
+    ag_code code = ag_source_open(path, &file, err);
+    if (code)
         return code;
     /* The tokenizer first: it is quick, and a file without one is refused before the long work. */
     if ((code = ag_tokenizer_from_source(file, &e->tokenizer, err)) ||
@@ -153,13 +153,32 @@ static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
         ag_source_close(&file);
         return code;
     }
-    if ((code = ag_core_open(&e->core, file, &co, err)) || (code = take_name(e, o->model, err)) ||
+    if ((code = ag_core_open(&e->core, file, co, err)) || (code = take_name(e, path, err)) ||
         (code = ag_sched_open(&e->core, e->tokenizer, &e->log, &e->sched, err)))
         return code;
     ag_log(&e->log, AG_LOG_INFO, "engine", "%s ready: %s, %d threads, %s kernels, context %d",
-           e->name, e->core.model.config.arch->name, co.n_threads, co.kernels->isa,
+           e->name, e->core.model.config.arch->name, co->n_threads, co->kernels->isa,
            e->core.max_context);
     return AG_OK;
+}
+
+static ag_code open_model(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
+    ag_core_opts co;
+    ag_model_ref *ref = NULL;
+    ag_code code = read_opts(o, &e->log, &co, err);
+    if (!code)
+        code = ag_model_resolve(o->model, o->registry, &ref, err);
+    if (code)
+        return code;
+    if (ref->changed)
+        ag_log(
+            &e->log, AG_LOG_WARN, "names",
+            "%s: its files have changed since they were registered; verify them or register them "
+            "again",
+            ref->name);
+    code = open_parts(e, o, ref->path, &co, err);
+    ag_model_ref_free(&ref);
+    return code;
 }
 
 static void relay_log(void *ctx, ag_log_level level, const char *component, const char *line) {
@@ -177,7 +196,7 @@ ag_code ag_engine_open(const ag_engine_opts *opts, ag_engine **out, ag_err *err)
     e->opts = *opts; /* for the log callback */
     if (opts->on_log)
         e->log = (ag_logger){relay_log, &e->opts, (ag_log_level)opts->log_level};
-    ag_code code = open_parts(e, opts, err);
+    ag_code code = open_model(e, opts, err);
     if (code) {
         ag_engine_close(&e);
         return code;

@@ -29,7 +29,7 @@ typedef struct ag_name_entry {
 typedef struct ag_names ag_names;
 
 typedef enum ag_names_mode {
-    AG_NAMES_READ,  /* the file must be there; nothing is written to it */
+    AG_NAMES_READ,  /* the file must be there; entries stay as they are */
     AG_NAMES_WRITE, /* made when it is missing; its folder must be there */
 } ag_names_mode;
 

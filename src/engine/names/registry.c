@@ -188,14 +188,17 @@ static ag_code connect(ag_names *n, const char *name, int flags, ag_err *err) {
     return code ? code : check_schema(n, err);
 }
 
-/* A registry in a folder that this process may not write to cannot get the files that SQLite puts
- * beside it for readers. Nobody else writes there either, unless such a file exists already. */
+/* Opened to write where that is allowed: the last to close takes away the files that SQLite puts
+ * beside the registry for readers, which one opened to read cannot. Writing is then switched off.
+ *
+ * A registry in a folder that this process may not write to cannot get those files. Nobody else
+ * writes there either, unless such a file exists already. */
 static ag_code connect_reader(ag_names *n, ag_err *err) {
     struct stat st;
     ag_buf uri;
-    ag_code code = connect(n, n->path, SQLITE_OPEN_READONLY, err);
+    ag_code code = connect(n, n->path, SQLITE_OPEN_READWRITE, err);
     if (code != AG_E_IO)
-        return code;
+        return code ? code : run(n, "PRAGMA query_only=ON", err);
     ag_buf_init(&uri, AG_ROOM_NAMES, 3 * PATH_MAX);
     ag_buf_addf(&uri, "%s-wal", n->path);
     const char *wal = ag_buf_cstr(&uri);
