@@ -26,6 +26,13 @@
 #define AG_MAX_MODEL_FILES       65536u             /* of one model; the largest folders have 500 */
 #define AG_MAX_MODEL_NAMES_BYTES ((size_t)64 << 20) /* names of all its files */
 
+/* Replies of a model hub. */
+#define AG_MAX_HUB_REPLY      ((size_t)32 << 20)  /* one; a page of 1000 files has 300 KiB */
+#define AG_MAX_HUB_PAGES      1000u               /* of a list of files */
+#define AG_MAX_HUB_FILES      100000u             /* of a repository: the hub's own advice */
+#define AG_MAX_HUB_NAMES      ((size_t)64 << 20)  /* all paths together */
+#define AG_MAX_HUB_FILE_BYTES ((uint64_t)1 << 44) /* one file; the sum of all stays below 2^61 */
+
 /* Text. */
 #define AG_MAX_TEXT_BYTES     ((size_t)64 << 20) /* one text to tokenise */
 #define AG_MAX_TEMPLATE_BYTES ((size_t)1 << 20)  /* a chat template; real ones reach 20 KiB */

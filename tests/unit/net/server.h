@@ -1,5 +1,5 @@
-/* A server of canned answers on 127.0.0.1: each connection gets the next one and is closed. What
- * was asked is kept. */
+/* A server of canned answers on 127.0.0.1: each connection gets one answer and is closed. What was
+ * asked is kept. */
 #ifndef AG_TESTS_NET_SERVER_H
 #define AG_TESTS_NET_SERVER_H
 
@@ -15,9 +15,10 @@
 typedef struct server {
     int fd, port;
     pthread_t thread;
-    const char *answer[SERVER_MOST]; /* NULL: keep the connection and say nothing */
-    size_t answer_n[SERVER_MOST];    /* bytes of it; 0: it is a string */
-    char asked[SERVER_MOST][4096];   /* heads of the requests */
+    const char *(*answer_for)(const char *asked); /* as often as asked; NULL: these, in order: */
+    const char *answer[SERVER_MOST];              /* NULL: keep the connection and say nothing */
+    size_t answer_n[SERVER_MOST];                 /* bytes of it; 0: it is a string */
+    char asked[SERVER_MOST][4096];                /* heads of the requests */
     int n_answers, n_asked;
     char url[64];
 } server;
@@ -37,12 +38,12 @@ static void server_hear(int fd, char *to, size_t room) {
 
 static void *server_run(void *arg) {
     server *s = arg;
-    for (; s->n_asked < s->n_answers; s->n_asked++) {
+    while (s->answer_for || s->n_asked < s->n_answers) {
         int fd = accept(s->fd, NULL, NULL);
         if (fd < 0)
             break;
         server_hear(fd, s->asked[s->n_asked], sizeof s->asked[0]);
-        const char *answer = s->answer[s->n_asked];
+        const char *answer = s->answer_for ? s->answer_for(s->asked[0]) : s->answer[s->n_asked];
         char end;
         if (answer) {
             size_t n = s->answer_n[s->n_asked] ? s->answer_n[s->n_asked] : strlen(answer);
@@ -57,6 +58,7 @@ static void *server_run(void *arg) {
         while (read(fd, &end, 1) > 0) /* until the client has gone */
             ;
         close(fd);
+        s->n_asked += s->answer_for ? 0 : 1;
     }
     return NULL;
 }
