@@ -17,6 +17,6 @@ set(ENV{PKG_CONFIG_LIBDIR} ${AG_ARM64_ROOT}/usr/lib/aarch64-linux-gnu/pkgconfig)
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64;-cpu;max;-L;/usr/aarch64-linux-gnu)
 set(CMAKE_BUILD_RPATH ${AG_ARM64_ROOT}/usr/lib/aarch64-linux-gnu ${AG_ARM64_ROOT}/lib/aarch64-linux-gnu)
 # Libraries need libraries from there too: an old-style run path counts for them as well.
-list(JOIN CMAKE_BUILD_RPATH ":" paths)
-set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,--disable-new-dtags,-rpath-link,${paths}")
+list(JOIN CMAKE_BUILD_RPATH : AG_ARM64_PLACES)
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,--disable-new-dtags,-rpath-link,${AG_ARM64_PLACES}")
 set(CMAKE_SHARED_LINKER_FLAGS_INIT ${CMAKE_EXE_LINKER_FLAGS_INIT})

@@ -119,6 +119,9 @@ struct ag_cli_args {
     bool whole, stop_early;
     uint32_t clients, requests, warmup, prompt_words, shared_words;
     double rate, duration, timeout, slo_ttft, slo_itl;
+    /* pull */
+    const char *to, *name, *revision, *endpoint, *token_file, *ca_file;
+    uint32_t retries;
 
     /* embed */
     const char *pooling;
@@ -155,6 +158,7 @@ void ag_cli_help(const ag_cli_command *c);
 int ag_cli_chat(const ag_cli_args *a);
 int ag_cli_run(const ag_cli_args *a);
 int ag_cli_inspect(const ag_cli_args *a);
+int ag_cli_pull(const ag_cli_args *a);
 int ag_cli_bench(const ag_cli_args *a);
 int ag_cli_quantize(const ag_cli_args *a);
 int ag_cli_eval(const ag_cli_args *a);

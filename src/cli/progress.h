@@ -9,8 +9,11 @@
 typedef struct ag_cli_progress {
     const char *verb;  /* "loading" */
     bool plain;        /* lines instead of a bar */
+    bool with_rate;    /* set after beginning: the bar shows bytes a second and the time left */
     uint64_t quarters; /* told so far, of plain progress */
     uint64_t began_at, drawn_at;
+    uint64_t first_bytes; /* that were done when it was first told */
+    bool told;
     bool drawn;
 } ag_cli_progress;
 

@@ -190,6 +190,25 @@ static const ag_cli_opt tokenize_opts[] = {
     {0},
 };
 
+static const ag_cli_opt pull_opts[] = {
+    {0, "to", AG_CLI_PATH, "DIR", "OWNER/NAME where models are kept", "the folder to fill", AT(to)},
+    {0, "name", AG_CLI_TEXT, "NAME", NULL, "give the model this name, as 'autoglm models add' does",
+     AT(name)},
+    OPT_REGISTRY,
+    {0, "force", AG_CLI_FLAG, NULL, NULL, "a name that is taken gets the new meaning", AT(force)},
+    {0, "revision", AG_CLI_TEXT, "REV", "main", "a branch, tag or commit", AT(revision)},
+    {0, "endpoint", AG_CLI_TEXT, "URL", "$HF_ENDPOINT, else https://huggingface.co",
+     "the hub, or a mirror of it", AT(endpoint)},
+    {0, "token-file", AG_CLI_PATH, "FILE", "$HF_TOKEN, else ~/.cache/huggingface/token",
+     "read the access token from FILE", AT(token_file)},
+    {0, "ca-file", AG_CLI_PATH, "FILE", "the system's", "PEM certificates to trust", AT(ca_file)},
+    {0, "retries", AG_CLI_U32, "N", "5", "tries after failures in a row that may pass", AT(retries),
+     .min = 0, .max = 1000},
+    {'q', "quiet", AG_CLI_FLAG, NULL, NULL, "no progress", AT(quiet)},
+    OPT_JSON,
+    {0},
+};
+
 static const ag_cli_opt quantize_opts[] = {
     OPT_MODEL,
     OPT_REGISTRY,
@@ -373,6 +392,32 @@ const ag_cli_command ag_cli_commands[] = {
         .completes_files = true,
         .groups = {{"Options", inspect_opts}},
         .run = ag_cli_inspect,
+    },
+    {
+        .name = "pull",
+        .summary = "fetch a model from a hub",
+        .usage = "hf:OWNER/NAME[@REVISION][:FILE] [OPTION]...",
+        .about =
+            "FILE is a file of the repository (of a split GGUF set, any part: all are fetched) or "
+            "a quantisation as file names have it (Q4_K_M, in any case). Without it come "
+            "config.json, the tokenizer's files and the safetensors files; from a repository of "
+            "GGUF files the only one, or that in Q4_K_M.\n"
+            "\n"
+            "Each file is checked against the SHA-256 that the hub lists (small files kept in git "
+            "itself: against git's own SHA-1) and gets its name when it is whole. An interrupted "
+            "pull goes on where it stopped when the same command is given again; files that are "
+            "complete are only checked.\n"
+            "\n"
+            "Models are kept in $AUTOGLM_MODELS, else in autoglm/models below $XDG_DATA_HOME or "
+            "~/.local/share. The token goes to the hub and to nobody else. Proxies are those of "
+            "the environment (https_proxy, http_proxy, all_proxy, no_proxy).",
+        .examples = "autoglm pull hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M\n"
+                    "autoglm pull hf:Qwen/Qwen3-0.6B --to models/qwen3 --name qwen3\n"
+                    "autoglm pull hf:OWNER/NAME@v1.0 --endpoint https://hub.example.com --json\n",
+        .min_pos = 1,
+        .max_pos = 1,
+        .groups = {{"Options", pull_opts}},
+        .run = ag_cli_pull,
     },
     {
         .name = "models",

@@ -25,6 +25,7 @@ done
 readelf -d "$tmp/deb/usr/bin/autoglm" "$tmp"/deb/usr/lib/libautoglm.so.*.*.* |
     sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sed -E '/^(ld-linux.*|libm\.so.*)$/d
         s/^libc\.so.*/libc6/
+        s/^libcurl-gnutls\.so\.4$/libcurl3-gnutls/
         s/^(lib[^.]*[0-9])\.so\.([0-9]+)$/\1-\2/
         s/^(lib[^.]*)\.so\.([0-9]+)$/\1\2/' | sort -u >"$tmp/needed"
 dpkg-deb -f "$deb" Depends | tr ',' '\n' | sed 's/(.*//; s/ //g' | sort -u >"$tmp/declared"
