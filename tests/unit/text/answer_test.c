@@ -1,4 +1,5 @@
 /* Answers taken apart: what models really write, in every format, cut at every byte. */
+#include "base/fault.h"
 #include "base/limits.h"
 #include "unit/text/answer.h"
 
@@ -734,6 +735,65 @@ static void a_call_past_the_cap_is_content(void **state) {
     ag_buf_deinit(&text);
 }
 
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static void drop_event(void *ctx, const ag_answer_event *e) {
+    (void)ctx;
+    (void)e;
+}
+
+static ag_code parse_once(const ag_answer_format *f, ag_arguments_mode mode, const char *text) {
+    ag_answer_opts o = {.format = f, .tools = tools, .arguments = mode, .on_event = drop_event};
+    ag_answer_parser *p = NULL;
+    ag_err err = {0};
+    ag_code code = ag_answer_parser_new(&o, &p, &err);
+    for (; *text && !code; text++)
+        code = ag_answer_parser_push(p, ag_span_of(text, 1), &err);
+    if (!code)
+        code = ag_answer_parser_end(p, &err);
+    assert_int_equal(code, err.code);
+    ag_answer_parser_free(&p);
+    return code;
+}
+
+static ag_code force_once(const ag_answer_format *f) {
+    ag_tool_force force = {.tools = tools, .choice = AG_TOOL_AUTO, .parallel = true};
+    ag_err err = {0};
+    ag_buf out;
+    ag_buf_init(&out, AG_ROOM_TEST, 1 << 20);
+    ag_code code = ag_answer_tool_grammar(f, &force, &out, &err);
+    assert_true(code == err.code && (code == AG_OK) == (out.n > 0));
+    ag_buf_deinit(&out);
+    return code;
+}
+
+static void memory_may_run_out_anywhere(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {HERMES,
+         "Hi \n<tool_call>{\"name\": \"search\", \"arguments\": \"{\\\"query\\\": \\\"a\nb"
+         "\\\"}\"}</tool_call>\n<tool_call>{\"name\": \"get_time\", \"arguments\": {\"a\": 1"},
+        {GLM45,
+         "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>x\"y</arg_value>\n<arg_key>"
+         "days</arg_key>\n<arg_value>three</arg_value>\n</tool_call>\n<tool_call>get_time\n<x>"},
+        {MISTRAL, "[TOOL_CALLS] [{\"name\": \"get_time\"}, {\"name\""},
+        {DEEPSEEK, "<｜tool▁call▁begin｜>search<｜tool▁sep｜>{} "},
+    };
+    for (size_t i = 0; i < 8; i++) {
+        ag_answer_format f = ag_answer_format_detect(ag_str(cases[i / 2][0]), NULL, NULL);
+        bool fired = true;
+        for (long nth = 1; fired; nth++) {
+            ag_fault_arm(AG_FAULT_ALLOC, nth, false);
+            ag_code code = parse_once(&f, (ag_arguments_mode)(i % 2), cases[i / 2][1]);
+            if (!code)
+                code = force_once(&f);
+            fired = ag_fault_fired(AG_FAULT_ALLOC);
+            ag_fault_arm(AG_FAULT_ALLOC, 0, false);
+            assert_int_equal(code, fired ? AG_E_NOMEM : AG_OK);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hermes_and_qwen),
@@ -757,6 +817,7 @@ int main(void) {
         cmocka_unit_test(any_cut_gives_the_same),
         cmocka_unit_test(many_half_markers_come_out_as_they_went_in),
         cmocka_unit_test(a_call_past_the_cap_is_content),
+        cmocka_unit_test(memory_may_run_out_anywhere),
     };
     return cmocka_run_group_tests(tests, read_tools, free_tools);
 }

@@ -113,10 +113,12 @@ ag_code ag_answer_parser_new(const ag_answer_opts *opts, ag_answer_parser **out,
                              ag_err *err) AG_MUST_USE;
 void ag_answer_parser_free(ag_answer_parser **p);
 /* The next piece of the answer, valid UTF-8 when all pieces are put together. Events come from
- * inside, text of the same kind joined. AG_E_NOMEM. */
+ * inside, text of the same kind joined. AG_E_NOMEM, after which the parser can only be freed. */
 ag_code ag_answer_parser_push(ag_answer_parser *p, ag_span text, ag_err *err) AG_MUST_USE;
 /* The answer is over: what was held back comes out. Once, and nothing after it. AG_E_NOMEM. */
 ag_code ag_answer_parser_end(ag_answer_parser *p, ag_err *err) AG_MUST_USE;
+/* Is the text at this point reasoning? What usage counts reasoning tokens by. */
+bool ag_answer_parser_in_reasoning(const ag_answer_parser *p);
 /* Calls that ended, or were cut, so far. */
 int ag_answer_parser_n_calls(const ag_answer_parser *p);
 

@@ -167,6 +167,7 @@ struct ag_answer_parser {
     ag_call call;
     int n_calls;
 
+    bool failed;                   /* sticky: out of memory in some buffer that is gone */
     ag_answer_event_kind out_kind; /* CONTENT, REASONING or ARGUMENTS */
     ag_buf out;
 };
@@ -195,8 +196,9 @@ ag_read ag_call_read_key(ag_answer_parser *p, const ag_step *step, char b);
 ag_read ag_call_read_value(ag_answer_parser *p, const ag_step *step, char b);
 /* The call of keys and values is complete: close its object. */
 void ag_call_close_pairs(ag_answer_parser *p);
-/* More JSON of the arguments. */
+/* More JSON of the arguments: as it is; from a buffer, which is given back. */
 void ag_call_add_args(ag_answer_parser *p, const char *text, size_t n);
+void ag_call_take_args(ag_answer_parser *p, ag_buf *json);
 /* The name is known: is it one that may be called? */
 bool ag_call_check_name(const ag_answer_parser *p);
 /* Announce the call now if arguments are streamed. */

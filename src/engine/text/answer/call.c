@@ -83,6 +83,13 @@ void ag_call_add_args(ag_answer_parser *p, const char *text, size_t n) {
         ag_buf_add(&p->call.args, text, n);
 }
 
+void ag_call_take_args(ag_answer_parser *p, ag_buf *json) {
+    p->failed = p->failed || json->failed;
+    if (json->n > 0)
+        ag_call_add_args(p, json->p, json->n);
+    ag_buf_deinit(json);
+}
+
 static void complete(ag_answer_parser *p) {
     if (!p->call.has_args)
         ag_call_add_args(p, "{}", 2);
@@ -151,6 +158,9 @@ static void move(ag_answer_parser *p, uint8_t to) {
     }
 }
 
+/* Its last n bytes; after a failed append they are not there. */
+static void drop_tail(ag_buf *b, size_t n) { b->n -= n < b->n ? n : b->n; }
+
 /* Nothing of a branch matched: its bytes go on to step `to`. */
 static void move_with(ag_answer_parser *p, uint8_t to) {
     ag_call *c = &p->call;
@@ -161,7 +171,7 @@ static void move_with(ag_answer_parser *p, uint8_t to) {
         leave(p);
         return;
     }
-    c->raw.n -= n;
+    drop_tail(&c->raw, n);
     move(p, to);
     for (size_t i = 0; i < n; i++)
         ag_answer_byte(p, again[i]);
@@ -193,7 +203,7 @@ static void branch_byte(ag_answer_parser *p, char b) {
         if (c->begun || only_ends(p, step->alt[i].to))
             c->raw.n = 0;
         else
-            c->raw.n -= keep;
+            drop_tail(&c->raw, keep);
         move(p, step->alt[i].to);
         if (keep)
             ag_answer_byte(p, b);

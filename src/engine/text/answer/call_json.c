@@ -6,8 +6,7 @@ static void add_json_byte(ag_answer_parser *p, bool in_string, char b) {
         ag_buf escaped;
         ag_buf_init(&escaped, AG_ROOM_TEXT, 16);
         ag_escape_json(ag_span_of(&b, 1), &escaped);
-        ag_call_add_args(p, escaped.p, escaped.n);
-        ag_buf_deinit(&escaped);
+        ag_call_take_args(p, &escaped);
         return;
     }
     ag_call_add_args(p, &b, 1);
@@ -126,6 +125,7 @@ static ag_read args_string_byte(ag_answer_parser *p, ag_scan_event event, char b
         else if (!ag_is_space(decoded.p[i]))
             how = AG_READ_BROKEN;
     }
+    p->failed = p->failed || decoded.failed;
     ag_buf_deinit(&decoded);
     return how == AG_READ_BROKEN ? how : AG_READ_MORE;
 }

@@ -24,8 +24,7 @@ ag_read ag_call_read_key(ag_answer_parser *p, const ag_step *step, char b) {
     ag_buf_adds(&json, c->n_pairs++ == 0 ? "{\"" : ", \"");
     ag_escape_json(key, &json);
     ag_buf_adds(&json, "\": ");
-    ag_call_add_args(p, json.p, json.n);
-    ag_buf_deinit(&json);
+    ag_call_take_args(p, &json);
     ag_call_announce(p);
     return AG_READ_DONE;
 }
@@ -36,8 +35,7 @@ static void add_string(ag_answer_parser *p, ag_span text) {
     ag_buf json;
     ag_buf_init(&json, AG_ROOM_TEXT, 6 * AG_MAX_TOOL_CALL_BYTES);
     ag_escape_json(text, &json);
-    ag_call_add_args(p, json.n ? json.p : "", json.n);
-    ag_buf_deinit(&json);
+    ag_call_take_args(p, &json);
 }
 
 static unsigned kind_of_json(ag_span json) {

@@ -13,6 +13,11 @@ typedef struct grammar {
     ag_code code;
 } grammar;
 
+static void no_memory(grammar *g) {
+    if (!g->code)
+        g->code = ag_fail(g->err, AG_E_NOMEM, "out of memory for a grammar of tool calls");
+}
+
 static const char *step_text(const ag_answer_calls *calls, ag_step_op op) {
     for (size_t i = 0; i < AG_MAX_SCRIPT; i++)
         if (calls->script[i].op == op)
@@ -80,11 +85,12 @@ static void add_schema(ag_buf *out, const json_t *schema) {
 }
 
 /* Arguments are an object, also where the schema does not insist. */
-static void add_arguments(ag_buf *out, const json_t *parameters) {
+static void add_arguments(grammar *g, const json_t *parameters) {
     json_t *schema = json_is_object(parameters) ? json_copy((json_t *)parameters) : json_object();
-    if (schema && !json_object_get(schema, "type"))
-        json_object_set_new(schema, "type", json_string("object"));
-    add_schema(out, schema);
+    if (!schema || (!json_object_get(schema, "type") &&
+                    json_object_set_new(schema, "type", json_string("object")) != 0))
+        no_memory(g);
+    add_schema(&g->rules, schema);
     json_decref(schema);
 }
 
@@ -201,6 +207,8 @@ static void add_value(grammar *g, const json_t *function, const char *key, const
             ag_buf_adds(out, i ? "| \"" : "\"");
             ag_escape_json(ag_buf_span(&text), out);
             ag_buf_adds(out, "\" ");
+            if (text.failed)
+                no_memory(g);
             ag_buf_deinit(&text);
         }
         ag_buf_adds(out, ") ");
@@ -212,6 +220,8 @@ static void add_value(grammar *g, const json_t *function, const char *key, const
         add_text(g, out, ag_str(rest + strlen(close)));
     } else {
         json_t *all = with_definitions(schema, json_object_get(function, "parameters"));
+        if (!all)
+            no_memory(g);
         add_schema(out, all);
         json_decref(all);
         add_text(g, out, ag_str(w->value_end));
@@ -258,7 +268,7 @@ static void add_call(grammar *g, const json_t *function, size_t tool) {
         add_pairs(g, function, tool);
     } else {
         ag_buf_addf(&g->rules, "args-%zu ::= ", tool);
-        add_arguments(&g->rules, json_object_get(function, "parameters"));
+        add_arguments(g, json_object_get(function, "parameters"));
         ag_buf_adds(&g->rules, "\n");
     }
     ag_buf_addf(&g->rules, "call-%zu ::= ", tool);
@@ -307,8 +317,9 @@ static void add_all_calls(grammar *g, size_t skip) {
     ag_buf opening;
     ag_buf_init(&opening, AG_ROOM_TEXT, 256);
     ag_buf_adds(&opening, w->begin);
-    ag_buf_adds(&opening, w->head);
-    AG_ASSERT(skip == 0 ||
+    if (!ag_buf_adds(&opening, w->head))
+        no_memory(g);
+    AG_ASSERT(g->code || skip == 0 ||
               ag_span_starts(ag_buf_span(&opening), ag_str(g->f->calls->open[0].text)));
     ag_buf_adds(&g->rules, "calls ::= ");
     add_text(g, &g->rules, ag_span_sub(ag_buf_span(&opening), skip, opening.n));

@@ -29,7 +29,7 @@ int ag_held_byte(ag_held *m, char b, const ag_span *markers, size_t n_markers, c
 /* ---- giving out ------------------------------------------------------------------------------ */
 
 static void give_out(ag_answer_parser *p) {
-    if (p->out.n == 0)
+    if (p->out.n == 0 || p->out.failed || p->failed)
         return;
     ag_answer_event e = {
         .kind = p->out_kind, .text = ag_buf_span(&p->out), .call = p->n_calls, .id = NULL};
@@ -64,7 +64,9 @@ void ag_answer_emit_call(ag_answer_parser *p, ag_answer_event_kind kind) {
         e.id = id;
         e.name = ag_buf_cstr(&p->call.name);
     }
-    if (kind != AG_ANSWER_CALL_BEGIN || e.name) /* else out of memory, which push tells */
+    if (kind == AG_ANSWER_CALL_BEGIN && !e.name)
+        p->failed = true;
+    if (!p->failed)
         p->on_event(p->ctx, &e);
 }
 
@@ -258,14 +260,16 @@ void ag_answer_parser_free(ag_answer_parser **p) {
     *p = NULL;
 }
 
+/* The caps of the buffers are beyond what they are given, so only memory can be short. */
+static bool has_failed(const ag_answer_parser *p) {
+    const ag_call *c = &p->call;
+    return p->failed || p->space.failed || p->out.failed || c->raw.failed || c->name.failed ||
+           c->args.failed || c->word.failed;
+}
+
 static ag_code settle(ag_answer_parser *p, ag_err *err) {
-    const ag_buf *all[] = {&p->space,     &p->out,       &p->call.raw,
-                           &p->call.name, &p->call.args, &p->call.word};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        ag_code code = ag_buf_check(all[i], "the parser of an answer", err);
-        if (code)
-            return code;
-    }
+    if (has_failed(p))
+        return ag_fail(err, AG_E_NOMEM, "out of memory for the parser of an answer");
     give_out(p);
     return AG_OK;
 }
@@ -274,7 +278,7 @@ static ag_code settle(ag_answer_parser *p, ag_err *err) {
 #define PIECE ((size_t)64 << 10)
 
 ag_code ag_answer_parser_push(ag_answer_parser *p, ag_span text, ag_err *err) {
-    for (size_t i = 0; i < text.n; i++) {
+    for (size_t i = 0; i < text.n && !has_failed(p); i++) {
         ag_answer_byte(p, text.p[i]);
         if (p->out.n >= PIECE)
             give_out(p);
@@ -291,6 +295,10 @@ ag_code ag_answer_parser_end(ag_answer_parser *p, ag_err *err) {
     if (p->phase == AG_PHASE_TEXT && !p->after_call)
         put_space(p);
     return settle(p, err);
+}
+
+bool ag_answer_parser_in_reasoning(const ag_answer_parser *p) {
+    return p->phase == AG_PHASE_REASONING;
 }
 
 int ag_answer_parser_n_calls(const ag_answer_parser *p) { return p->n_calls; }
