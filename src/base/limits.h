@@ -48,4 +48,18 @@
 #define AG_MAX_PEM_BYTES    ((size_t)1 << 20)  /* a certificate chain or key; real ones: 10 KiB */
 #define AG_MAX_CERT_CHAIN   16                 /* certificates; real chains have up to 5 */
 
+/* Structured output. The first five bound what compiling costs (a second at the very most), the
+ * next two what one token may cost (some tens of milliseconds), the rest what is kept. */
+#define AG_MAX_GRAMMAR_BYTES        ((size_t)1 << 20)    /* of its text; real ones reach 100 KiB */
+#define AG_MAX_GRAMMAR_ARENA        ((size_t)64 << 20)   /* while it is compiled */
+#define AG_MAX_GRAMMAR_WORK         ((uint64_t)50000000) /* steps of compiling */
+#define AG_MAX_GRAMMAR_NODES        ((uint32_t)1 << 20)  /* of the automaton, 16 bytes each */
+#define AG_MAX_GRAMMAR_DEPTH        200                  /* groups in groups */
+#define AG_MAX_GRAMMAR_NESTING      4000u                /* expressions and rules in each other */
+#define AG_MAX_GRAMMAR_STEP_WORK    ((uint64_t)8000000)  /* places looked at for one mask */
+#define AG_MAX_GRAMMAR_STATES_BYTES ((size_t)48 << 20)   /* found while one grammar is followed */
+#define AG_MAX_GRAMMAR_MASKS_BYTES  ((size_t)16 << 20)   /* kept with it */
+#define AG_MAX_GRAMMARS             128                  /* kept by an engine, and their memory */
+#define AG_MAX_GRAMMAR_CACHE        ((size_t)256 << 20)
+
 #endif

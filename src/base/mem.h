@@ -14,6 +14,7 @@
     X(MODEL, "model")                                                                              \
     X(WEIGHTS, "weights")                                                                          \
     X(TEXT, "text")                                                                                \
+    X(GRAMMAR, "grammar")                                                                          \
     X(SAMPLE, "sample")                                                                            \
     X(KV, "kv")                                                                                    \
     X(CORE, "core")                                                                                \

@@ -95,6 +95,11 @@ struct ag_cli_args {
     uint32_t max_tokens;
     bool ignore_eos;
 
+    /* form of the answer */
+    bool json_object;
+    const char *json_schema, *regex, *grammar;
+    ag_cli_list choice;
+
     /* text */
     const char *file, *system;
     bool raw, special, no_bos, ids_only;

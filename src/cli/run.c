@@ -7,6 +7,7 @@
 #include "cli/input.h"
 #include "cli/out.h"
 #include "cli/stream.h"
+#include "cli/structure.h"
 
 typedef struct run {
     const ag_cli_args *a;
@@ -14,6 +15,8 @@ typedef struct run {
     ag_engine_info info;
     uint64_t load_us;
     ag_buf prompt;
+    ag_buf form; /* what opts.structure points to */
+    ag_structure structure;
     ag_cli_answer answer;
     ag_logit_bias bias[AG_CLI_MAX_LIST];
 } run;
@@ -104,6 +107,7 @@ static int generate(run *r) {
     opts.ignore_eos = a->ignore_eos;
     opts.stop = a->stop.n ? a->stop.v : NULL;
     opts.n_stop = a->stop.n;
+    opts.structure = r->structure;
     ag_code code = make_prompt(r, &opts, &ids, &err);
     if (!code) {
         opts.prompt_ids = ids;
@@ -118,6 +122,7 @@ int ag_cli_run(const ag_cli_args *a) {
     run r = {.a = a};
     ag_err err = {0};
     ag_buf_init(&r.prompt, AG_ROOM_CLI, AG_MAX_TEXT_BYTES);
+    ag_buf_init(&r.form, AG_ROOM_CLI, AG_MAX_GRAMMAR_BYTES);
     ag_buf_init(&r.answer.text, AG_ROOM_CLI, AG_MAX_RENDERED_BYTES);
     if (!ag_cli_model(a))
         return AG_CLI_USAGE;
@@ -125,6 +130,8 @@ int ag_cli_run(const ag_cli_args *a) {
         return ag_cli_fail(&err);
     ag_sampling sampling;
     int status = ag_cli_sampling(a, r.bias, &sampling);
+    if (!status)
+        status = ag_cli_structure(a, &r.form, &r.structure);
     if (!status)
         status = ag_cli_text(a, "prompt", &r.prompt);
     if (!status && r.prompt.n == 0 && !a->raw)
@@ -137,6 +144,7 @@ int ag_cli_run(const ag_cli_args *a) {
     }
     ag_engine_close(&r.engine);
     ag_buf_deinit(&r.prompt);
+    ag_buf_deinit(&r.form);
     ag_buf_deinit(&r.answer.text);
     return status;
 }

@@ -120,6 +120,19 @@ static const ag_cli_opt sampling_opts[] = {
 
 /* ---- options of one command ------------------------------------------------------------------ */
 
+static const ag_cli_opt structure_opts[] = {
+    {0, "json-object", AG_CLI_FLAG, NULL, NULL, "the answer is a JSON object", AT(json_object)},
+    {0, "json-schema", AG_CLI_TEXT, "FILE|JSON", NULL,
+     "the answer is JSON that this JSON Schema allows", AT(json_schema)},
+    {0, "regex", AG_CLI_TEXT, "RE", NULL, "the whole answer matches this regular expression",
+     AT(regex)},
+    {0, "choice", AG_CLI_LIST, "TEXT", NULL, "the answer is one of these; to be repeated",
+     AT(choice)},
+    {0, "grammar", AG_CLI_PATH, "FILE", NULL, "the answer is a text of this grammar, in GBNF",
+     AT(grammar)},
+    {0},
+};
+
 static const ag_cli_opt run_opts[] = {
     {'f', "file", AG_CLI_PATH, "FILE", NULL, "read the prompt from FILE; -: standard input",
      AT(file)},
@@ -332,6 +345,8 @@ static const ag_cli_opt version_opts[] = {OPT_ISA, OPT_JSON, {0}};
     { "Conversation options", template_opts }
 #define GROUP_SAMPLING                                                                             \
     { "Sampling options", sampling_opts }
+#define GROUP_STRUCTURE                                                                            \
+    { "Form of the answer", structure_opts }
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
@@ -371,9 +386,11 @@ const ag_cli_command ag_cli_commands[] = {
         .examples = "autoglm run -m model.gguf \"What is the capital of France?\"\n"
                     "autoglm run -m model.gguf --raw -n 32 --temp 0 \"Once upon a time\"\n"
                     "git diff | autoglm run -m model.gguf --system \"Write a commit message.\"\n"
-                    "autoglm run -m model.gguf --json \"Hello\" | jq -r .text\n",
+                    "autoglm run -m model.gguf --json \"Hello\" | jq -r .text\n"
+                    "autoglm run -m model.gguf --choice yes --choice no \"Is fire cold?\"\n",
         .max_pos = 1,
-        .groups = {{"Options", run_opts}, GROUP_MODEL, GROUP_TEMPLATE, GROUP_SAMPLING},
+        .groups =
+            {{"Options", run_opts}, GROUP_STRUCTURE, GROUP_MODEL, GROUP_TEMPLATE, GROUP_SAMPLING},
         .run = ag_cli_run,
     },
     {

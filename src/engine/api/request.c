@@ -39,8 +39,6 @@ ag_code ag_engine_submit(ag_engine *e, const ag_request_opts *o, ag_request **ou
         *out = NULL;
     if (!o->prompt == !o->prompt_ids)
         return ag_fail(err, AG_E_ARG, "exactly one of prompt and prompt_ids must be given");
-    if (o->structure.kind != AG_STRUCTURE_NONE)
-        return ag_fail(err, AG_E_UNSUPPORTED, "structure: this build gives free text only");
     ag_ids ids = {0};
     ag_code code = AG_OK;
     if (o->prompt)

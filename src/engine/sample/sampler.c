@@ -174,14 +174,35 @@ static void penalise(const ag_sampler *s, float *x) {
     }
 }
 
-/* The row after bias, penalties and what is forbidden: the caller's logits when none applies,
- * otherwise a changed copy. What else restricts the choice of tokens (a grammar) belongs here, as
- * one more way to set places of x to -infinity. */
+/* Copy the logits of allowed tokens, -infinity in place of the others. */
+static void copy_allowed(float *to, const float *from, const uint64_t *allowed, int32_t n) {
+    for (int32_t at = 0; at < n; at += 64) {
+        const int32_t n_here = n - at < 64 ? n - at : 64;
+        const uint64_t word = allowed[at >> 6];
+        if (word == UINT64_MAX && n_here == 64) {
+            ag_row_copy(to + at, from + at, 64);
+            continue;
+        }
+        for (int32_t i = 0; i < n_here; i++)
+            to[at + i] = -INFINITY;
+        for (uint64_t left = word; left; left &= left - 1) {
+            const int32_t id = at + __builtin_ctzll(left);
+            if (id < n)
+                to[id] = from[id];
+        }
+    }
+}
+
+/* The row after bias, penalties and what is forbidden or not allowed: the caller's logits when none
+ * applies, otherwise a changed copy. */
 static const float *adjust(ag_sampler *s, const ag_pick *pick) {
-    if (!s->bias && !s->history.n_tallies && !s->dry.window && !pick->n_forbidden)
+    if (!s->bias && !s->history.n_tallies && !s->dry.window && !pick->n_forbidden && !pick->allowed)
         return pick->logits;
     float *x = s->scratch->x;
-    ag_row_copy(x, pick->logits, s->n_vocab);
+    if (pick->allowed)
+        copy_allowed(x, pick->logits, pick->allowed, s->n_vocab);
+    else
+        ag_row_copy(x, pick->logits, s->n_vocab);
     for (size_t i = 0; i < s->p.n_logit_bias; i++)
         x[s->bias[i].id] += s->bias[i].bias;
     penalise(s, x);
@@ -323,8 +344,8 @@ ag_code ag_sampler_pick(ag_sampler *s, const ag_pick *pick, ag_sample *out, ag_e
         row = ag_row_scan(x, s->n_vocab, s->scratch->block_max);
         if (!ag_row_usable(&row))
             return ag_fail(err, AG_E_ARG,
-                           "no token is left to choose: logit_bias and forbidden stop tokens "
-                           "exclude all");
+                           "no token is left to choose: logit_bias, forbidden stop tokens and the "
+                           "answer's form exclude all");
     }
     out->id = choose(s, &row);
     if (pick->top_logprobs >= 0)

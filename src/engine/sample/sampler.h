@@ -58,11 +58,13 @@ typedef struct ag_pick {
     const int32_t *forbidden; /* [n_forbidden] tokens that must not be chosen (stop tokens before
                                * min_tokens); ids outside the vocabulary are ignored */
     size_t n_forbidden;
+    const uint64_t *allowed; /* [(n_vocab + 63) / 64] only tokens whose bit id % 64 of word id / 64
+                              * is set may be chosen; NULL: all */
 } ag_pick;
 
 /* Choose a token. Advances the random state, not the history. When no token can be chosen out->id
- * is 0: AG_E_INTERNAL if no logit is usable (all NaN or -infinity), AG_E_ARG if bias and
- * `forbidden` left none. */
+ * is 0: AG_E_INTERNAL if no logit is usable (all NaN or -infinity), AG_E_ARG if bias,
+ * `forbidden` and `allowed` left none. */
 ag_code ag_sampler_pick(ag_sampler *s, const ag_pick *pick, ag_sample *out,
                         ag_err *err) AG_MUST_USE;
 

@@ -11,6 +11,8 @@ void ag_job_unref(ag_job *j) {
     ag_free(j->pooled);
     ag_sampler_free(&j->sampler);
     ag_dry_breakers_free(&j->breakers);
+    ag_match_free(&j->match);
+    ag_free(j->allowed);
     ag_stream_deinit(&j->stream);
     pthread_mutex_destroy(&j->lock);
     pthread_cond_destroy(&j->ended);
@@ -112,6 +114,51 @@ static ag_code open_sampler(ag_job *j, const ag_request_opts *o, const ag_job_en
     return code;
 }
 
+/* ---- the form of the answer --------------------------------------------------------------------
+ */
+
+static ag_code open_match(ag_job *j, const ag_request_opts *o, const ag_job_env *env, ag_err *err) {
+    ag_grammar *g = NULL;
+    if (o->structure.kind == AG_STRUCTURE_NONE)
+        return AG_OK;
+    ag_code code = ag_gcache_get(env->grammars, &o->structure, &g, err);
+    if (!code)
+        code = ag_match_new(g, &j->match, err);
+    ag_grammar_unref(g);
+    if (code)
+        return code;
+    j->allowed = ag_calloc(AG_ROOM_SCHED, ag_match_words(j->match), sizeof *j->allowed);
+    return j->allowed ? AG_OK : ag_fail(err, AG_E_NOMEM, "out of memory for a request");
+}
+
+bool ag_job_is_stop(const ag_job *j, int32_t id) {
+    for (size_t i = 0; i < j->n_stop_ids; i++)
+        if (j->stop_ids[i] == id)
+            return true;
+    return false;
+}
+
+ag_code ag_job_allowed(ag_job *j, const uint64_t **allowed, ag_err *err) {
+    *allowed = j->allowed;
+    if (!j->match)
+        return AG_OK;
+    ag_code code = ag_match_mask(j->match, j->allowed, err);
+    uint32_t n_bits = ag_match_words(j->match) * 64;
+    for (size_t i = 0; i < j->n_stop_ids && !code; i++) {
+        uint32_t id = (uint32_t)j->stop_ids[i];
+        uint64_t bit = 1ull << (id & 63);
+        if (id < n_bits && ag_match_is_accepting(j->match))
+            j->allowed[id >> 6] |= bit;
+    }
+    return code;
+}
+
+ag_code ag_job_accept(ag_job *j, int32_t id, ag_err *err) {
+    if (!j->match || (ag_match_is_accepting(j->match) && ag_job_is_stop(j, id)))
+        return AG_OK;
+    return ag_match_accept(j->match, id, err);
+}
+
 ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_t *ids, size_t n,
                    ag_job **out, ag_err *err) {
     *out = NULL;
@@ -139,6 +186,7 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
     j->on_done = o->on_done;
     j->ctx = o->ctx;
     if ((code = collect_stops(j, o, env, err)) || (code = open_sampler(j, o, env, err)) ||
+        (code = open_match(j, o, env, err)) ||
         (code = ag_stream_init(&j->stream, env->tokenizer, false, o->stop, o->n_stop, err)) ||
         (code = ag_stream_show(&j->stream, o->show_ids, o->n_show_ids, err))) {
         ag_job_unref(j);

@@ -15,6 +15,7 @@
 
 #include "autoglm/request.h"
 #include "core/core.h"
+#include "grammar/grammar.h"
 #include "sample/sampler.h"
 #include "sched/stream.h"
 
@@ -43,6 +44,8 @@ typedef struct ag_job {
     ag_kv_seq kv;
     ag_sampler *sampler;       /* owned; NULL for a logits job or an embedding */
     ag_dry_breakers *breakers; /* owned; NULL unless DRY is on */
+    ag_match *match;           /* owned; NULL: free text */
+    uint64_t *allowed;         /* owned: the mask of the next token, with `match` */
     ag_stream stream;
     uint64_t submit_at, start_at, first_at, last_at; /* µs; 0: not yet */
     struct ag_job *next;                             /* in the waiting line */
@@ -58,11 +61,12 @@ typedef struct ag_job_env {
     const ag_core *core;
     const ag_tokenizer *tokenizer;
     ag_sample_scratch *scratch;
+    ag_gcache *grammars;
 } ag_job_env;
 
 /* Check `o` against the model and build the job from n prompt ids, which are copied.
- * AG_E_UNSUPPORTED (an encoder does not generate), AG_E_ARG, AG_E_CTX_FULL, AG_E_LIMIT, AG_E_NOMEM.
- * Any thread. */
+ * AG_E_UNSUPPORTED (an encoder does not generate), AG_E_ARG, AG_E_CTX_FULL, AG_E_LIMIT,
+ * AG_E_GRAMMAR, AG_E_NOMEM. Any thread. */
 ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_t *ids, size_t n,
                    ag_job **out, ag_err *err) AG_MUST_USE;
 /* A job that computes the logits of all n positions into out_logits, which is borrowed until the
@@ -76,6 +80,18 @@ ag_code ag_job_check_generates(const ag_core *core, ag_err *err) AG_MUST_USE;
 ag_code ag_job_new_embed(const ag_job_env *env, const int32_t *ids, size_t n, ag_pooling pooling,
                          ag_job **out, ag_err *err) AG_MUST_USE;
 void ag_job_unref(ag_job *job);
+
+/* The form of the answer. Set *allowed to the mask of the next token, NULL: any may come; the stop
+ * tokens are in it where the text may end. AG_E_GRAMMAR, AG_E_NOMEM. Engine thread. */
+ag_code ag_job_allowed(ag_job *job, const uint64_t **allowed, ag_err *err) AG_MUST_USE;
+/* The text goes on with this token, which was allowed. The same errors. */
+ag_code ag_job_accept(ag_job *job, int32_t id, ag_err *err) AG_MUST_USE;
+/* Can nothing follow? Then the answer ends, whether a stop token comes or not. */
+static inline bool ag_job_is_complete(const ag_job *j) {
+    return j->match && ag_match_is_complete(j->match);
+}
+bool ag_job_is_stop(const ag_job *job, int32_t id);
+
 /* Block until the job is DONE. Not from the engine thread. */
 void ag_job_wait(ag_job *job);
 /* Tokens whose K and V are not stored yet. */

@@ -1,13 +1,14 @@
 #include "sched/sched.h"
 
 #include "base/clock.h"
+#include "sched/grammars.h"
 
 /* Requests in line; beyond it submit says "try again". */
 #define MAX_WAITING 4096
 
 struct ag_sched {
     ag_core *core;
-    ag_job_env env; /* its scratch is owned */
+    ag_job_env env; /* its scratch and grammars are owned */
     const ag_logger *log;
     pthread_t thread;
 
@@ -252,16 +253,9 @@ static int form_step(ag_sched *s) {
 /* ---- after a step
  * ---------------------------------------------------------------------------------- */
 
-static bool is_stop(const ag_job *j, int32_t id) {
-    for (size_t i = 0; i < j->n_stop_ids; i++)
-        if (j->stop_ids[i] == id)
-            return true;
-    return false;
-}
-
 /* Hand a token to the caller; says how the job goes on. */
 static ag_finish deliver(ag_job *j, const ag_sample *pick, ag_err *err) {
-    bool stop_id = is_stop(j, pick->id), stopped = false;
+    bool stop_id = ag_job_is_stop(j, pick->id), stopped = false;
     ag_span text = {0};
     if (!stop_id && ag_stream_push(&j->stream, pick->id, &text, &stopped, err))
         return AG_FINISH_ERROR;
@@ -274,7 +268,7 @@ static ag_finish deliver(ag_job *j, const ag_sample *pick, ag_err *err) {
                         .index = (uint64_t)(j->n_ids - j->n_prompt - 1)};
     if (j->on_token && !j->on_token(j->ctx, &e))
         return AG_FINISH_CANCELLED;
-    if (stop_id || stopped)
+    if (stop_id || stopped || ag_job_is_complete(j))
         return AG_FINISH_STOP;
     return j->n_ids - j->n_prompt >= j->max_new ? AG_FINISH_LENGTH : AG_FINISH_NONE;
 }
@@ -287,7 +281,12 @@ static void take_token(ag_sched *s, ag_job *j, const float *logits) {
                       .top_logprobs = j->top_logprobs,
                       .forbidden = early ? j->stop_ids : NULL,
                       .n_forbidden = early ? j->n_stop_ids : 0};
-    if (ag_sampler_pick(j->sampler, &how_to, &pick, &err)) {
+    if (ag_job_is_complete(j)) { /* the only text of its form is the empty one */
+        finish_running(s, j, AG_FINISH_STOP, NULL);
+        return;
+    }
+    if (ag_job_allowed(j, &how_to.allowed, &err) ||
+        ag_sampler_pick(j->sampler, &how_to, &pick, &err) || ag_job_accept(j, pick.id, &err)) {
         finish_running(s, j, AG_FINISH_ERROR, &err);
         return;
     }
@@ -389,6 +388,7 @@ const ag_job_env *ag_sched_env(const ag_sched *s) { return &s->env; }
 
 static void free_sched(ag_sched *s) {
     ag_sample_scratch_free(&s->env.scratch);
+    ag_gcache_free(&s->env.grammars);
     ag_free(s->running);
     ag_free(s->items);
     ag_free(s->stepped);
@@ -417,6 +417,8 @@ ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_logger *log
     s->env = (ag_job_env){.core = core, .tokenizer = t};
     if (!code)
         code = ag_sample_scratch_new(core->model.config.n_vocab, &s->env.scratch, err);
+    if (!code)
+        code = ag_grammars_open(t, core->model.config.n_vocab, &s->env.grammars, err);
     if (!code && pthread_create(&s->thread, NULL, engine_main, s) != 0)
         code = ag_fail(err, AG_E_NOMEM, "cannot start the engine thread");
     if (code) {

@@ -1,5 +1,7 @@
 #include "unit/test.h"
 
+#include <stdlib.h>
+
 #include "base/fault.h"
 #include "unit/sample/plain.h"
 
@@ -195,6 +197,47 @@ static void forbidden_tokens_are_never_picked(void **state) {
     }
 }
 
+/* Only allowed tokens come, in the proportions that they have among themselves; the log-probability
+ * stays that of the whole row. */
+static void only_allowed_tokens_are_picked(void **state) {
+    (void)state;
+    enum { N = 300, DRAWS = 4000 };
+    float x[N];
+    for (int i = 0; i < N; i++)
+        x[i] = i % 7 == 0 ? 9 : 1;
+    x[70] = 1 + logf(3); /* three times as likely as the other two */
+    uint64_t allowed[(N + 63) / 64] = {0};
+    const int32_t ids[] = {3, 70, 299};
+    for (int i = 0; i < 3; i++)
+        allowed[ids[i] >> 6] |= 1ull << (ids[i] & 63);
+    for (int mode = 0; mode < 6; mode++) {
+        ag_sampling p = ag_sampling_default();
+        p.has_seed = true;
+        p.temperature = mode == 0 ? 0 : 1;
+        p.top_k = mode == 1 ? 200 : 0;
+        p.top_p = mode == 2 ? 0.999f : 1;
+        p.min_p = mode == 3 ? 0.01f : 0;
+        p.repetition_penalty = mode == 4 ? 1.0001f : 1;
+        p.mirostat = mode == 5 ? 2 : 0;
+        p.mirostat_tau = 50;
+        bench b = bench_new(&p, N, 8, NULL);
+        int n[N] = {0};
+        const ag_pick pick = {.logits = x, .top_logprobs = 1, .allowed = allowed};
+        for (int i = 0; i < DRAWS; i++) {
+            ag_sample got;
+            assert_int_equal(ag_sampler_pick(b.sampler, &pick, &got, NULL), AG_OK);
+            n[got.id]++;
+            assert_true(got.top[0].id == 0 && got.logprob < got.top[0].logprob);
+        }
+        assert_int_equal(n[3] + n[70] + n[299], DRAWS);
+        if (mode == 0)
+            assert_int_equal(n[70], DRAWS);
+        else
+            assert_true(abs(n[70] - DRAWS * 3 / 5) < 200 && abs(n[3] - DRAWS / 5) < 200);
+        bench_free(&b);
+    }
+}
+
 static void no_choice_is_an_error_and_says_whose(void **state) {
     (void)state;
     float x[3] = {NAN, -INFINITY, NAN};
@@ -386,6 +429,7 @@ int main(void) {
         cmocka_unit_test(logprobs_are_those_of_the_raw_logits),
         cmocka_unit_test(fewer_usable_tokens_give_fewer_logprobs),
         cmocka_unit_test(forbidden_tokens_are_never_picked),
+        cmocka_unit_test(only_allowed_tokens_are_picked),
         cmocka_unit_test(no_choice_is_an_error_and_says_whose),
         cmocka_unit_test(biases_add_up),
         cmocka_unit_test(mirostat_follows_the_paper),

@@ -1,0 +1,243 @@
+#include "grammar/atom.h"
+
+#include <stdlib.h>
+
+void ag_atom_free(ag_atom *a) {
+    if (!a)
+        return;
+    ag_free(a->flags);
+    ag_free(a->next);
+    ag_free(a);
+}
+
+bool ag_atom_eq(const ag_atom *a, const ag_atom *b) {
+    return a->n_states == b->n_states && a->n_classes == b->n_classes &&
+           memcmp(a->class_of, b->class_of, sizeof a->class_of) == 0 &&
+           memcmp(a->flags, b->flags, a->n_states) == 0 &&
+           memcmp(a->next, b->next, sizeof *a->next * a->n_states * a->n_classes) == 0;
+}
+
+bool ag_atom_matches(const ag_atom *a, ag_span text) {
+    uint32_t state = a->n_states ? 0 : AG_ATOM_NONE;
+    for (size_t i = 0; i < text.n && state != AG_ATOM_NONE; i++)
+        state = ag_atom_step(a, state, (uint8_t)text.p[i]);
+    return state != AG_ATOM_NONE && (a->flags[state] & AG_ATOM_ACCEPTS);
+}
+
+/* ---- drawing --------------------------------------------------------------------------------- */
+
+void ag_draft_deinit(ag_draft *d) {
+    ag_free(d->next);
+    ag_free(d->accepts);
+    *d = (ag_draft){0};
+}
+
+uint32_t ag_draft_state(ag_draft *d, bool accepts) {
+    if (!d->failed && d->n == d->room) {
+        uint32_t room = d->room ? d->room * 2 : 16;
+        void *next = NULL, *flags = NULL;
+        if (room <= AG_ATOM_STATES) {
+            next = ag_realloc(AG_ROOM_GRAMMAR, d->next, room, sizeof *d->next);
+            d->next = next ? next : d->next;
+            flags = ag_realloc(AG_ROOM_GRAMMAR, d->accepts, room, 1);
+            d->accepts = flags ? flags : d->accepts;
+        }
+        d->failed = !next || !flags;
+        d->room = d->failed ? d->room : room;
+    }
+    if (d->failed)
+        return 0;
+    memset(d->next[d->n], 0xff, sizeof *d->next);
+    d->accepts[d->n] = accepts;
+    return d->n++;
+}
+
+void ag_draft_edge(ag_draft *d, uint32_t from, uint8_t lo, uint8_t hi, uint32_t to) {
+    if (d->failed)
+        return;
+    for (unsigned c = lo; c <= hi; c++)
+        d->next[from][c] = (uint16_t)to;
+}
+
+/* ---- finishing ------------------------------------------------------------------------------- */
+
+/* keep[s]: some text comes to s, and from s some text ends. Rows lose their ways to other states.
+ */
+static bool mark_useful(ag_draft *d, uint8_t *keep) {
+    enum { FROM_START = 1, TO_END = 2 };
+    keep[0] = FROM_START;
+    for (uint32_t s = 0; s < d->n; s++)
+        keep[s] |= d->accepts[s] ? TO_END : 0;
+    for (bool more = true; more;) {
+        more = false;
+        for (uint32_t i = 0; i < 2 * d->n; i++) { /* up and down: chains settle in one round */
+            uint32_t s = i < d->n ? i : 2 * d->n - 1 - i;
+            for (unsigned c = 0; c < 256; c++) {
+                uint32_t t = d->next[s][c];
+                if (t == AG_ATOM_NONE)
+                    continue;
+                uint8_t here = keep[s] | (keep[t] & TO_END),
+                        there = keep[t] | (keep[s] & FROM_START);
+                more |= here != keep[s] || there != keep[t];
+                keep[s] = here;
+                keep[t] = there;
+            }
+        }
+    }
+    for (uint32_t s = 0; s < d->n; s++)
+        for (unsigned c = 0; c < 256; c++)
+            if (d->next[s][c] != AG_ATOM_NONE && keep[d->next[s][c]] != 3)
+                d->next[s][c] = AG_ATOM_NONE;
+    return keep[0] == 3;
+}
+
+/* Bytes that lead the same way in every kept state share a class. */
+static uint32_t classify(const ag_draft *d, const uint8_t *keep, uint8_t class_of[256],
+                         uint8_t first[256]) {
+    uint32_t n = 0;
+    for (unsigned c = 0; c < 256; c++) {
+        uint32_t k = 0;
+        for (; k < n; k++) {
+            bool same = true;
+            for (uint32_t s = 0; s < d->n && same; s++)
+                same = keep[s] != 3 || d->next[s][c] == d->next[s][first[k]];
+            if (same)
+                break;
+        }
+        if (k == n)
+            first[n++] = (uint8_t)c;
+        class_of[c] = (uint8_t)k;
+    }
+    return n;
+}
+
+static bool pack(ag_draft *d, const uint8_t *keep, ag_atom *a) {
+    uint8_t first[256];
+    uint16_t *number = ag_calloc(AG_ROOM_GRAMMAR, d->n, sizeof *number);
+    uint32_t n = 0, n_classes = classify(d, keep, a->class_of, first);
+    for (uint32_t s = 0; number && s < d->n; s++)
+        if (keep[s] == 3)
+            number[s] = (uint16_t)n++;
+    a->n_states = (uint16_t)n;
+    a->n_classes = (uint16_t)n_classes;
+    a->flags = ag_calloc(AG_ROOM_GRAMMAR, n, 1);
+    a->next = ag_calloc(AG_ROOM_GRAMMAR, (size_t)n * n_classes, sizeof *a->next);
+    if (!number || !a->flags || !a->next) {
+        ag_free(number);
+        return false;
+    }
+    for (uint32_t s = 0; s < d->n; s++) {
+        if (keep[s] != 3)
+            continue;
+        uint32_t at = number[s];
+        a->flags[at] = d->accepts[s] ? AG_ATOM_ACCEPTS : 0;
+        for (uint32_t k = 0; k < n_classes; k++) {
+            uint32_t t = d->next[s][first[k]];
+            a->next[at * n_classes + k] = t == AG_ATOM_NONE ? (uint16_t)AG_ATOM_NONE : number[t];
+            a->flags[at] |= t == AG_ATOM_NONE ? 0 : AG_ATOM_GOES_ON;
+        }
+    }
+    ag_free(number);
+    return true;
+}
+
+ag_code ag_draft_finish(ag_draft *d, ag_atom **out, ag_err *err) {
+    *out = NULL;
+    if (d->failed) {
+        ag_draft_deinit(d);
+        return ag_fail(err, AG_E_GRAMMAR, "an automaton of more than %u states is needed",
+                       AG_ATOM_STATES);
+    }
+    ag_atom *a = ag_calloc(AG_ROOM_GRAMMAR, 1, sizeof *a);
+    uint8_t *keep = ag_calloc(AG_ROOM_GRAMMAR, d->n + 1, 1);
+    bool ok = a && keep;
+    if (ok && d->n > 0 && mark_useful(d, keep))
+        ok = pack(d, keep, a);
+    ag_free(keep);
+    ag_draft_deinit(d);
+    if (!ok) {
+        ag_atom_free(a);
+        return ag_fail(err, AG_E_NOMEM, "out of memory for an automaton");
+    }
+    *out = a;
+    return AG_OK;
+}
+
+/* ---- algebra --------------------------------------------------------------------------------- */
+
+/* Pairs of states that were met; of b the state may be AG_ATOM_NONE. */
+typedef struct pairs {
+    uint32_t v[AG_ATOM_STATES];
+    uint32_t n;
+    uint32_t *slots; /* owned [n_slots]: 1 + index into v; 0: free */
+    uint32_t n_slots;
+    ag_draft draft;
+} pairs;
+
+static uint32_t find_pair(pairs *p, uint32_t s, uint32_t t, bool accepts) {
+    uint32_t key = s << 16 | t, at = (key * 2654435761u) & (p->n_slots - 1);
+    for (; p->slots[at]; at = (at + 1) & (p->n_slots - 1))
+        if (p->v[p->slots[at] - 1] == key)
+            return p->slots[at] - 1;
+    if (p->n == AG_ATOM_STATES) {
+        p->draft.failed = true;
+        return 0;
+    }
+    uint32_t state = ag_draft_state(&p->draft, accepts);
+    if (p->draft.failed)
+        return 0;
+    p->v[p->n++] = key;
+    p->slots[at] = p->n;
+    return state;
+}
+
+static ag_code combine(const ag_atom *a, const ag_atom *b, bool without, uint64_t *work,
+                       ag_atom **out, ag_err *err) {
+    *out = NULL;
+    pairs *p = ag_calloc(AG_ROOM_GRAMMAR, 1, sizeof *p);
+    if (p) {
+        p->n_slots = 4 * AG_ATOM_STATES;
+        p->slots = ag_calloc(AG_ROOM_GRAMMAR, p->n_slots, sizeof *p->slots);
+    }
+    if (!p || !p->slots) {
+        ag_free(p);
+        return ag_fail(err, AG_E_NOMEM, "out of memory for an automaton");
+    }
+#define ENDS(s, t)                                                                                 \
+    ((a->flags[s] & AG_ATOM_ACCEPTS) &&                                                            \
+     ((t) != AG_ATOM_NONE && (b->flags[t] & AG_ATOM_ACCEPTS)) != without)
+    uint32_t start = ag_atom_is_void(b) ? AG_ATOM_NONE : 0;
+    if (!ag_atom_is_void(a) && (without || start == 0))
+        find_pair(p, 0, start, ENDS(0, start));
+    for (uint32_t i = 0; i < p->n && !p->draft.failed; i++) {
+        if (*work < 256) {
+            p->draft.failed = true;
+            break;
+        }
+        *work -= 256;
+        uint32_t s = p->v[i] >> 16, t = p->v[i] & 0xffff;
+        for (unsigned c = 0; c < 256; c++) {
+            uint32_t s2 = ag_atom_step(a, s, (uint8_t)c);
+            uint32_t t2 = t == AG_ATOM_NONE ? t : ag_atom_step(b, t, (uint8_t)c);
+            if (s2 == AG_ATOM_NONE || (t2 == AG_ATOM_NONE && !without))
+                continue;
+            uint32_t to = find_pair(p, s2, t2, ENDS(s2, t2));
+            ag_draft_edge(&p->draft, i, (uint8_t)c, (uint8_t)c, to);
+        }
+    }
+#undef ENDS
+    ag_code code = ag_draft_finish(&p->draft, out, err);
+    ag_free(p->slots);
+    ag_free(p);
+    return code;
+}
+
+ag_code ag_atom_both(const ag_atom *a, const ag_atom *b, uint64_t *work, ag_atom **out,
+                     ag_err *err) {
+    return combine(a, b, false, work, out, err);
+}
+
+ag_code ag_atom_without(const ag_atom *a, const ag_atom *b, uint64_t *work, ag_atom **out,
+                        ag_err *err) {
+    return combine(a, b, true, work, out, err);
+}
