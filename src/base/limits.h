@@ -55,11 +55,14 @@
 #define AG_MAX_GRAMMAR_WORK         ((uint64_t)50000000) /* steps of compiling */
 #define AG_MAX_GRAMMAR_NODES        ((uint32_t)1 << 20)  /* of the automaton, 16 bytes each */
 #define AG_MAX_GRAMMAR_DEPTH        200                  /* groups in groups */
-#define AG_MAX_GRAMMAR_NESTING      4000u                /* expressions and rules in each other */
-#define AG_MAX_GRAMMAR_STEP_WORK    ((uint64_t)8000000)  /* places looked at for one mask */
-#define AG_MAX_GRAMMAR_STATES_BYTES ((size_t)48 << 20)   /* found while one grammar is followed */
-#define AG_MAX_GRAMMAR_MASKS_BYTES  ((size_t)16 << 20)   /* kept with it */
-#define AG_MAX_GRAMMARS             128                  /* kept by an engine, and their memory */
+#define AG_MAX_GRAMMAR_NESTING      6000u                /* expressions and rules in each other */
+#define AG_MAX_SCHEMA_DEPTH         100u                 /* schemas in schemas */
+#define AG_MAX_SCHEMA_PROPERTIES    1000u  /* of one object; OpenAI takes 5000 in all */
+#define AG_MAX_SCHEMA_COUNTS        65536u /* properties times what minProperties counts */
+#define AG_MAX_GRAMMAR_STEP_WORK    ((uint64_t)8000000) /* places looked at for one mask */
+#define AG_MAX_GRAMMAR_STATES_BYTES ((size_t)48 << 20)  /* found while one grammar is followed */
+#define AG_MAX_GRAMMAR_MASKS_BYTES  ((size_t)16 << 20)  /* kept with it */
+#define AG_MAX_GRAMMARS             128                 /* kept by an engine, and their memory */
 #define AG_MAX_GRAMMAR_CACHE        ((size_t)256 << 20)
 
 #endif

@@ -59,6 +59,8 @@ static bool solve_ends_and_nullable(ag_build *b, ag_rule_facts *facts) {
         more = false;
         for (uint32_t i = b->n_rules; i-- > 0;) {
             const ag_expr *body = b->rules[i].body;
+            if (!body) /* of a sketch: not yet known */
+                continue;
             if (!ag_build_spend(b, body->size < 1000 ? body->size : 1000))
                 return false;
             bool ends = facts[i].ends || ag_expr_ends(body, facts);
@@ -83,6 +85,8 @@ static bool begins_with(const ag_expr *e, uint32_t rule) {
 /* A ::= A x | y becomes A ::= y x*. */
 static void unroll(ag_build *b, uint32_t rule) {
     const ag_expr *body = b->rules[rule].body;
+    if (!body)
+        return;
     const ag_expr *const one[] = {body};
     bool alt = body->kind == AG_EXPR_ALT;
     const ag_expr *const *parts = alt ? body->u.parts : one;
@@ -173,7 +177,7 @@ static bool walk_uses(search *s, const ag_expr *e, uint32_t copies);
 static bool visit_uses(search *s, uint32_t rule) {
     if (s->state[rule] == 1)
         s->facts[rule].in_place = false;
-    if (s->state[rule])
+    if (s->state[rule] || !s->b->rules[rule].body)
         return true;
     s->state[rule] = 1;
     bool ok = walk_uses(s, s->b->rules[rule].body, 1);
@@ -214,7 +218,7 @@ static bool walk_size(search *s, const ag_expr *e, uint32_t *size) {
 
 static bool visit_size(search *s, uint32_t rule) {
     ag_rule_facts *f = &s->facts[rule];
-    if (s->state[rule]) /* when open, it recurs */
+    if (s->state[rule] || !s->b->rules[rule].body) /* when open, it recurs */
         return true;
     s->state[rule] = 1;
     bool ok = walk_size(s, s->b->rules[rule].body, &f->size);

@@ -230,7 +230,52 @@ static void draw_escapes(drawing *w, uint32_t start) {
     }
 }
 
-ag_code ag_charset_atom(const ag_charset *s, bool in_json, ag_atom **out, ag_err *err) {
+static uint32_t hex_to(drawing *w, uint32_t from, uint32_t to) {
+    ag_draft_edge(&w->d, from, '0', '9', to);
+    ag_draft_edge(&w->d, from, 'a', 'f', to);
+    ag_draft_edge(&w->d, from, 'A', 'F', to);
+    return to;
+}
+
+/* Every escape of a JSON string: the short ones, \uXXXX, and surrogates in pairs. */
+static void draw_all_escapes(drawing *w, uint32_t start) {
+    ag_draft *d = &w->d;
+    uint32_t slash = ag_draft_state(d, false), u = ag_draft_state(d, false);
+    uint32_t left[4], high[3], pair[3];
+    for (int i = 1; i < 4; i++) /* hexadecimal digits still to come */
+        left[i] = ag_draft_state(d, false);
+    left[0] = w->end;
+    for (int i = 0; i < 3; i++)
+        high[i] = ag_draft_state(d, false);
+    for (int i = 0; i < 3; i++)
+        pair[i] = ag_draft_state(d, false);
+    ag_draft_edge(d, start, '\\', '\\', slash);
+    for (const char *p = "\"\\/bfnrt"; *p; p++)
+        ag_draft_edge(d, slash, (uint8_t)*p, (uint8_t)*p, w->end);
+    ag_draft_edge(d, slash, 'u', 'u', u);
+    hex_to(w, u, left[3]);
+    for (int i = 3; i > 0; i--)
+        hex_to(w, left[i], left[i - 1]);
+    /* D8 to DB begin a pair, DC to DF are only its second half. */
+    ag_draft_edge(d, u, 'd', 'd', high[0]);
+    ag_draft_edge(d, u, 'D', 'D', high[0]);
+    ag_draft_edge(d, high[0], '0', '7', left[2]);
+    ag_draft_edge(d, high[0], '8', '9', high[1]);
+    ag_draft_edge(d, high[0], 'a', 'b', high[1]);
+    ag_draft_edge(d, high[0], 'A', 'B', high[1]);
+    hex_to(w, high[1], high[2]);
+    hex_to(w, high[2], pair[0]);
+    ag_draft_edge(d, pair[0], '\\', '\\', pair[1]);
+    ag_draft_edge(d, pair[1], 'u', 'u', pair[2]);
+    uint32_t second = ag_draft_state(d, false);
+    ag_draft_edge(d, pair[2], 'd', 'd', second);
+    ag_draft_edge(d, pair[2], 'D', 'D', second);
+    ag_draft_edge(d, second, 'c', 'f', left[2]);
+    ag_draft_edge(d, second, 'C', 'F', left[2]);
+}
+
+ag_code ag_charset_atom(const ag_charset *s, ag_chars_as as, ag_atom **out, ag_err *err) {
+    const bool in_json = as != AG_CHARS_PLAIN;
     *out = NULL;
     if (s->failed)
         return ag_fail(err, AG_E_GRAMMAR, "a class of characters has more than %u ranges",
@@ -241,8 +286,10 @@ ag_code ag_charset_atom(const ag_charset *s, bool in_json, ag_atom **out, ag_err
     for (uint32_t c = in_json ? 0x20 : 0; c < 0x80 && !w.d.failed; c++)
         if (ag_charset_has(s, c) && !(in_json && (c == '"' || c == '\\')))
             ag_draft_edge(&w.d, start, (uint8_t)c, (uint8_t)c, w.end);
-    if (in_json)
+    if (as == AG_CHARS_IN_JSON)
         draw_escapes(&w, start);
+    else if (in_json)
+        draw_all_escapes(&w, start);
     draw_lead_bytes(&w, start, 0xC0, 32, 1, 0x80, 0x7FF);
     draw_lead_bytes(&w, start, 0xE0, 16, 2, 0x800, 0xFFFF);
     draw_lead_bytes(&w, start, 0xF0, 5, 3, 0x10000, AG_CHAR_LAST);

@@ -30,9 +30,16 @@ bool ag_charset_has(const ag_charset *s, uint32_t c);
  * that are known by name ("Han", ...). False: no such name. */
 bool ag_charset_add_property(ag_charset *s, ag_span name);
 
-/* The automaton that reads one character of a settled set: its UTF-8, or in a JSON string what
- * stands for it there (in the shortest form: quotes, backslashes and control characters escaped,
- * everything else as it is). AG_E_GRAMMAR, AG_E_NOMEM. */
-ag_code ag_charset_atom(const ag_charset *s, bool in_json, ag_atom **out, ag_err *err) AG_MUST_USE;
+/* How a character is written. */
+typedef enum ag_chars_as {
+    AG_CHARS_PLAIN,       /* its UTF-8 */
+    AG_CHARS_IN_JSON,     /* in a JSON string, in the shortest form: quotes, backslashes and control
+                           * characters escaped, everything else as it is */
+    AG_CHARS_IN_JSON_ANY, /* the same in any form; only for the set of all characters */
+} ag_chars_as;
+
+/* The automaton that reads one character of a settled set. AG_E_GRAMMAR, AG_E_NOMEM. */
+ag_code ag_charset_atom(const ag_charset *s, ag_chars_as as, ag_atom **out,
+                        ag_err *err) AG_MUST_USE;
 
 #endif

@@ -95,6 +95,13 @@ static bool grow(ag_build *b, void **array, uint32_t n, uint32_t *room, size_t s
     return true;
 }
 
+const ag_expr *ag_expr_atom_again(ag_build *b, uint32_t index) {
+    ag_expr *e = new_expr(b, AG_EXPR_ATOM, 1);
+    if (e)
+        e->u.index = index;
+    return e;
+}
+
 const ag_expr *ag_expr_atom(ag_build *b, ag_atom *atom) {
     if (!atom)
         return NULL;
@@ -102,24 +109,17 @@ const ag_expr *ag_expr_atom(ag_build *b, ag_atom *atom) {
         ag_atom_free(atom);
         return ag_expr_nothing(b);
     }
-    for (uint32_t i = 0; i < b->n_atoms; i++) /* few, and most are used many times */
-        if (ag_atom_eq(b->atoms[i], atom)) {
-            ag_atom_free(atom);
-            ag_expr *e = new_expr(b, AG_EXPR_ATOM, 1);
-            if (e)
-                e->u.index = i;
-            return e;
-        }
-    if (!ag_build_spend(b, (uint64_t)b->n_atoms * 8) ||
-        !grow(b, (void **)&b->atoms, b->n_atoms, &b->atom_room, sizeof(ag_atom *))) {
+    uint32_t i = 0;
+    while (i < b->n_atoms && !ag_atom_eq(b->atoms[i], atom))
+        i++;
+    bool known = i < b->n_atoms;
+    bool ok = ag_build_spend(b, 8 + i) &&
+              (known || grow(b, (void **)&b->atoms, i, &b->atom_room, sizeof(ag_atom *)));
+    if (!ok || known)
         ag_atom_free(atom);
-        return NULL;
-    }
-    b->atoms[b->n_atoms++] = atom;
-    ag_expr *e = new_expr(b, AG_EXPR_ATOM, 1);
-    if (e)
-        e->u.index = b->n_atoms - 1;
-    return e;
+    else
+        b->atoms[b->n_atoms++] = atom;
+    return ok ? ag_expr_atom_again(b, i) : NULL;
 }
 
 void ag_parts_add(ag_build *b, ag_parts *list, const ag_expr *part) {

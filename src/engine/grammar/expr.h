@@ -80,6 +80,8 @@ const ag_expr *ag_expr_bytes(ag_build *b, ag_span bytes);
 const ag_expr *ag_expr_text(ag_build *b, const char *text);
 /* Takes the atom, also on failure; NULL is a failure that was already recorded. */
 const ag_expr *ag_expr_atom(ag_build *b, ag_atom *atom);
+/* An atom that the builder has already, by its number. */
+const ag_expr *ag_expr_atom_again(ag_build *b, uint32_t index);
 /* The array is copied; nested sequences and choices are flattened. */
 const ag_expr *ag_expr_seq(ag_build *b, const ag_expr *const *parts, size_t n);
 const ag_expr *ag_expr_alt(ag_build *b, const ag_expr *const *parts, size_t n);

@@ -251,14 +251,16 @@ static bool make_all(maker *m, const ag_expr *start) {
         return false;
     m->n->atoms = b->atoms;
     m->n->n_atoms = b->n_atoms;
-    b->atoms = NULL;
-    b->n_atoms = b->atom_room = 0;
+    if (!m->n->is_sketch) {
+        b->atoms = NULL;
+        b->n_atoms = b->atom_room = 0;
+    }
     classify(m->n);
     return true;
 }
 
-ag_code ag_nfa_build(ag_build *b, const ag_expr *start, ag_nfa *out, ag_err *err) {
-    *out = (ag_nfa){0};
+static ag_code build(ag_build *b, const ag_expr *start, bool is_sketch, ag_nfa *out, ag_err *err) {
+    *out = (ag_nfa){.is_sketch = is_sketch};
     maker m = {.b = b, .n = out};
     ag_rule_facts *facts = NULL;
     bool ok = start && !b->code;
@@ -280,10 +282,19 @@ ag_code ag_nfa_build(ag_build *b, const ag_expr *start, ag_nfa *out, ag_err *err
     return ag_fail(err, b->code, "%s", b->err.msg);
 }
 
+ag_code ag_nfa_build(ag_build *b, const ag_expr *start, ag_nfa *out, ag_err *err) {
+    return build(b, start, false, out, err);
+}
+
+ag_code ag_nfa_sketch(ag_build *b, const ag_expr *start, ag_nfa *out, ag_err *err) {
+    return build(b, start, true, out, err);
+}
+
 void ag_nfa_deinit(ag_nfa *n) {
-    for (uint32_t i = 0; i < n->n_atoms; i++)
+    for (uint32_t i = 0; i < n->n_atoms && !n->is_sketch; i++)
         ag_atom_free(n->atoms[i]);
-    ag_free(n->atoms);
+    if (!n->is_sketch)
+        ag_free(n->atoms);
     ag_free(n->nodes);
     ag_free(n->ways);
     ag_free(n->bytes);

@@ -41,11 +41,11 @@ typedef struct ag_nfa {
     ag_node *nodes;     /* owned [n_nodes] */
     uint32_t *ways;     /* owned [n_ways] */
     char *bytes;        /* owned [n_bytes] */
-    ag_atom **atoms;    /* owned, each owned [n_atoms] */
+    ag_atom **atoms;    /* [n_atoms] owned with each of them, but for a sketch */
     ag_nfa_rule *rules; /* owned [n_rules]; only those called have a start */
     uint32_t n_nodes, n_ways, n_bytes, n_atoms, n_rules;
     uint32_t start; /* node */
-    bool has_tokens;
+    bool has_tokens, is_sketch;
     uint8_t class_of[256]; /* bytes that lead the same way everywhere */
     uint8_t byte_of[256];  /* one of each class */
     uint32_t n_classes;
@@ -54,6 +54,9 @@ typedef struct ag_nfa {
 /* Build from an expression; atoms move from the builder. AG_E_GRAMMAR (matches nothing, left
  * recursion, too large), AG_E_NOMEM; also those kept in the builder. */
 ag_code ag_nfa_build(ag_build *b, const ag_expr *start, ag_nfa *out, ag_err *err) AG_MUST_USE;
+/* The same of an expression on the way, whose atoms stay the builder's. It must be gone before the
+ * builder gets more of them. Rules without a body yet match nothing. */
+ag_code ag_nfa_sketch(ag_build *b, const ag_expr *start, ag_nfa *out, ag_err *err) AG_MUST_USE;
 void ag_nfa_deinit(ag_nfa *n);
 size_t ag_nfa_bytes(const ag_nfa *n);
 

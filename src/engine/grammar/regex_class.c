@@ -176,7 +176,7 @@ const ag_expr *ag_expr_set(ag_build *b, ag_charset *set, bool in_json) {
     ag_err err = {0};
     ag_charset_settle(set);
     if (ag_build_spend(b, 100 + (uint64_t)set->n * 64) &&
-        ag_charset_atom(set, in_json, &atom, &err))
+        ag_charset_atom(set, in_json ? AG_CHARS_IN_JSON : AG_CHARS_PLAIN, &atom, &err))
         ag_build_fail(b, err.code, "%s", err.msg);
     ag_charset_deinit(set);
     return ag_expr_atom(b, atom);
