@@ -410,6 +410,25 @@ uint32_t ag_machine_alone(ag_machine *m, uint32_t state, uint32_t from, uint32_t
     return finish(m);
 }
 
+static uint32_t twin_of(const ag_machine *m, uint32_t place) {
+    uint32_t twin = m->nfa->nodes[AG_POS_NODE(place)].twin;
+    return twin ? AG_POS(twin, AG_POS_OFFSET(place)) : place;
+}
+
+uint32_t ag_machine_like(ag_machine *m, uint32_t state) {
+    const ag_set s = m->states.v[state];
+    bool any = false;
+    for (uint32_t i = 0; m->nfa->has_twins && i < s.n && !any; i++)
+        any = twin_of(m, m->states.items[s.at + i].place) != m->states.items[s.at + i].place;
+    if (!any)
+        return state;
+    begin(m);
+    for (uint32_t i = 0; i < s.n; i++)
+        find(m, twin_of(m, m->states.items[s.at + i].place), m->states.items[s.at + i].stack);
+    m->accepts = s.accepts;
+    return finish(m);
+}
+
 uint32_t ag_machine_start(ag_machine *m) {
     if (m->start == AG_STATE_DEAD) {
         begin(m);

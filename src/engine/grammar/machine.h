@@ -79,6 +79,8 @@ uint32_t ag_machine_token(ag_machine *m, uint32_t state, int32_t id, ag_span byt
 uint32_t ag_machine_open(ag_machine *m, uint32_t stack);
 /* A state of the items [from, to) of another, on an empty stack instead of theirs. */
 uint32_t ag_machine_alone(ag_machine *m, uint32_t state, uint32_t from, uint32_t to);
+/* A state from which no token can tell this one (see ag_node); itself where there is no other. */
+uint32_t ag_machine_like(ag_machine *m, uint32_t state);
 /* Why it stopped, as an error. */
 ag_code ag_machine_error(const ag_machine *m, ag_err *err);
 

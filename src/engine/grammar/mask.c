@@ -329,7 +329,7 @@ static void add_group(ag_masks *s, uint32_t state, uint32_t from, uint32_t to, u
     const ag_gvocab *v = s->vocab;
     ag_machine *m = s->machine;
     uint32_t stack = ag_state_items(m, state)[from].stack;
-    uint32_t alone = ag_machine_alone(m, state, from, to);
+    uint32_t alone = ag_machine_like(m, ag_machine_alone(m, state, from, to));
     ag_mask *mask = m->stopped ? NULL : get_alone(s, alone);
     uint32_t below = mask && stack ? ag_machine_open(m, stack) : AG_STATE_DEAD;
     if (!mask)
@@ -367,12 +367,14 @@ static void compute(ag_masks *s, uint32_t state, uint64_t *out) {
 
 ag_code ag_masks_get(ag_masks *s, uint32_t state, uint64_t *out, ag_err *err) {
     memset(out, 0, s->vocab->n_words * sizeof *out);
-    ag_mask *m = find(s, state);
+    state = ag_machine_like(s->machine, state);
+    ag_mask *m = s->machine->stopped ? NULL : find(s, state);
     if (m) {
         add_bits(s, m, out);
         return AG_OK;
     }
-    compute(s, state, out);
+    if (!s->machine->stopped)
+        compute(s, state, out);
     if (s->machine->stopped)
         return ag_machine_error(s->machine, err);
     keep(s, state, out, NULL, 0, false);

@@ -101,11 +101,36 @@ static uint32_t make_alt(maker *m, const ag_expr *e, uint32_t next) {
     return n == 1 ? m->n->ways[m->n->nodes[fork].at] : fork;
 }
 
+/* Copies of a repeated part, made from the last to the first. */
+typedef struct copies {
+    uint32_t far;         /* copies beyond this many look alike; 0: they may not */
+    uint32_t n;           /* made so far */
+    uint32_t first, size; /* nodes of the last copy that does not look like another */
+} copies;
+
+/* Another copy has been made of the nodes from `from` on. */
+static void note_copy(maker *m, copies *c, uint32_t from) {
+    uint32_t size = m->n->n_nodes - from;
+    if (++c->n == c->far) {
+        c->first = from;
+        c->size = size;
+    }
+    if (c->far == 0 || c->n <= c->far || size != c->size ||
+        from != c->first + (c->n - c->far) * size)
+        return;
+    m->n->has_twins = true;
+    for (uint32_t i = 0; i < size; i++)
+        m->n->nodes[from + i].twin = c->first + i;
+}
+
 static uint32_t make_repeat(maker *m, const ag_expr *e, uint32_t next) {
     const ag_expr *part = e->u.parts[0];
     uint32_t at = next;
     if (!ag_expr_ends(part, m->facts))
         return e->min ? NO_NODE : next;
+    /* Each copy takes a byte at least. */
+    copies most = {.far = ag_expr_nullable(m->b, part, m->facts) ? 0 : m->b->vocab->longest + 1};
+    copies least = most;
     if (e->max == AG_EXPR_MANY) {
         uint32_t loop = add_fork(m, 2);
         uint32_t body = loop == NO_NODE ? NO_NODE : make(m, part, loop);
@@ -115,11 +140,17 @@ static uint32_t make_repeat(maker *m, const ag_expr *e, uint32_t next) {
         m->n->ways[m->n->nodes[loop].at + 1] = next;
         at = loop;
     } else {
-        for (uint32_t i = e->min; i < e->max && at != NO_NODE; i++)
+        for (uint32_t i = e->min; i < e->max && at != NO_NODE; i++) {
+            uint32_t from = m->n->n_nodes;
             at = fork_two(m, make(m, part, at), next);
+            note_copy(m, &most, from);
+        }
     }
-    for (uint32_t i = 0; i < e->min && at != NO_NODE; i++)
+    for (uint32_t i = 0; i < e->min && at != NO_NODE; i++) {
+        uint32_t from = m->n->n_nodes;
         at = make(m, part, at);
+        note_copy(m, &least, from);
+    }
     return at;
 }
 

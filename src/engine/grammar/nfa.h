@@ -23,6 +23,9 @@ typedef enum ag_node_kind {
 
 typedef struct ag_node {
     uint32_t kind, at, n, next;
+    uint32_t
+        twin; /* a node from which no token can tell this one, as the difference (how often a
+               * part may still be repeated) lies further ahead than tokens are long; 0: none */
 } ag_node;
 
 /* A position: a node and how far into it (bytes read, or the state of its atom). */
@@ -45,7 +48,7 @@ typedef struct ag_nfa {
     ag_nfa_rule *rules; /* owned [n_rules]; only those called have a start */
     uint32_t n_nodes, n_ways, n_bytes, n_atoms, n_rules;
     uint32_t start; /* node */
-    bool has_tokens, is_sketch;
+    bool has_tokens, has_twins, is_sketch;
     uint8_t class_of[256]; /* bytes that lead the same way everywhere */
     uint8_t byte_of[256];  /* one of each class */
     uint32_t n_classes;

@@ -43,12 +43,13 @@ static size_t common(ag_span a, ag_span b) {
     return i;
 }
 
-static size_t collect(const ag_gvocab *v, entry *list) {
+static size_t collect(ag_gvocab *v, entry *list) {
     size_t n = 0;
     for (int32_t id = 0; id < v->n_tokens; id++) {
         ag_span s = ag_gvocab_token(v, id);
         if (s.n == 0)
             continue;
+        v->longest = s.n > v->longest ? (uint32_t)s.n : v->longest;
         size_t chars = plain_chars(s);
         uint8_t trie = chars <= AG_PLAIN_CHARS ? 0 : chars <= AG_LONG_CHARS ? 1 : 2;
         list[n++] = (entry){s, id, trie};

@@ -34,6 +34,7 @@ typedef struct ag_gvocab {
     int32_t n_tokens;
     uint32_t n_words; /* of a mask: 64 tokens each */
     uint32_t n_nodes;
+    uint32_t longest; /* bytes of the longest token */
     /* A node for each beginning of a token: owned [n_nodes]. */
     uint8_t *byte;   /* its last byte */
     uint8_t *depth;  /* 1 for the first byte */
