@@ -12,7 +12,8 @@ typedef struct row {
 static const row rows[] = {
     {"true", {"null", "[]", "{\"a\": [1.5e3, true]}", "\"x\"", "-0.25"}, {"", "nul", "[1,]", "01"}},
     {"{}", {"1", "{}"}, {"x"}},
-    {"{\"type\":\"object\"}", {"{}", "{ }", "{\"a\":1, \"b\":{\"c\":[]}}", "{\n  \"a\": 1\n}"},
+    {"{\"type\":\"object\"}",
+     {"{}", "{ }", "{\"a\":1, \"b\":{\"c\":[]}}", "{\n  \"a\": 1\n}"},
      {"[]", "{\"a\"}", "{\"a\":1,}", "{  }", "{\"a\" :1}"}},
     {PERSON "\"required\":[\"name\",\"age\"],\"additionalProperties\":false}",
      {"{\"name\":\"x\",\"age\":3}", "{\"name\": \"é\\n\", \"age\": -12, \"tags\": [\"a\", \"b\"]}",
@@ -27,46 +28,62 @@ static const row rows[] = {
       "{\"tags\":[],\"nam\":true,\"names\":true,\"\":true,\"\\n\":false}"},
      {"{\"tags\":[],\"name\":true}", "{\"tags\":[],\"other\":1}", "{\"other\":true,\"tags\":[]}"}},
     {"{\"type\":\"object\",\"required\":[\"b\",\"a\"],\"properties\":{\"a\":{\"const\":1}}}",
-     {"{\"a\":1,\"b\":[null]}"}, {"{\"a\":1}", "{\"b\":1}", "{\"b\":1,\"a\":1}"}},
+     {"{\"a\":1,\"b\":[null]}"},
+     {"{\"a\":1}", "{\"b\":1}", "{\"b\":1,\"a\":1}"}},
     {"{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"},\"minProperties\":1,"
      "\"maxProperties\":2}",
-     {"{\"a\":1}", "{\"a\":1,\"b\":2}"}, {"{}", "{\"a\":1,\"b\":2,\"c\":3}", "{\"a\":true}"}},
+     {"{\"a\":1}", "{\"a\":1,\"b\":2}"},
+     {"{}", "{\"a\":1,\"b\":2,\"c\":3}", "{\"a\":true}"}},
     {PERSON "\"minProperties\":2,\"additionalProperties\":false}",
-     {"{\"name\":\"x\",\"age\":1}", "{\"age\":1,\"tags\":[]}", "{\"name\":\"\",\"age\":1,\"tags\":[]}"},
+     {"{\"name\":\"x\",\"age\":1}", "{\"age\":1,\"tags\":[]}",
+      "{\"name\":\"\",\"age\":1,\"tags\":[]}"},
      {"{}", "{\"age\":1}"}},
     {PERSON "\"maxProperties\":1,\"additionalProperties\":false}",
-     {"{}", "{\"age\":1}", "{\"tags\":[]}"}, {"{\"name\":\"x\",\"age\":1}"}},
+     {"{}", "{\"age\":1}", "{\"tags\":[]}"},
+     {"{\"name\":\"x\",\"age\":1}"}},
     {"{\"type\":\"object\",\"patternProperties\":{\"^n_\":{\"type\":\"integer\"},\"^s_\":{\"type\":"
      "\"string\"}},\"additionalProperties\":false}",
      {"{}", "{\"n_a\":1}", "{\"n_\":1,\"s_x\":\"y\",\"n_b\":2}"},
      {"{\"n_a\":\"x\"}", "{\"a\":1}", "{\"s_a\":1}"}},
     {"{\"type\":\"object\",\"properties\":{\"n_x\":{\"minimum\":5}},\"patternProperties\":{\"^n_\":"
      "{\"type\":\"integer\"}},\"additionalProperties\":{\"type\":\"null\"}}",
-     {"{\"n_x\":5,\"n_y\":1,\"z\":null}"}, {"{\"n_x\":4}", "{\"n_x\":5.5}", "{\"n_y\":null}"}},
+     {"{\"n_x\":5,\"n_y\":1,\"z\":null}"},
+     {"{\"n_x\":4}", "{\"n_x\":5.5}", "{\"n_y\":null}"}},
     {"{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[a-z]{2}$\"},\"additionalProperties\":"
      "{\"type\":\"integer\"}}",
-     {"{}", "{\"de\":1,\"fr\":2}"}, {"{\"d\":1}", "{\"DE\":1}"}},
-    {"{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}", {"[]", "[1]", "[1, 2,3]", "[\n1\n]"},
+     {"{}", "{\"de\":1,\"fr\":2}"},
+     {"{\"d\":1}", "{\"DE\":1}"}},
+    {"{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}",
+     {"[]", "[1]", "[1, 2,3]", "[\n1\n]"},
      {"[1,]", "[true]", "[,1]", "{}"}},
     {"{\"type\":\"array\",\"items\":{\"type\":\"boolean\"},\"minItems\":2,\"maxItems\":3}",
-     {"[true,false]", "[true,true,true]"}, {"[]", "[true]", "[true,true,true,true]"}},
+     {"[true,false]", "[true,true,true]"},
+     {"[]", "[true]", "[true,true,true,true]"}},
     {"{\"type\":\"array\",\"prefixItems\":[{\"type\":\"integer\"},{\"type\":\"string\"}],\"items\":"
      "false,\"minItems\":1}",
-     {"[1]", "[1,\"a\"]"}, {"[]", "[\"a\"]", "[1,\"a\",2]"}},
+     {"[1]", "[1,\"a\"]"},
+     {"[]", "[\"a\"]", "[1,\"a\",2]"}},
     {"{\"type\":\"array\",\"prefixItems\":[{\"type\":\"integer\"}],\"items\":{\"type\":\"null\"},"
      "\"minItems\":3,\"maxItems\":4}",
-     {"[1,null,null]", "[1,null,null,null]"}, {"[1,null]", "[1,null,null,null,null]"}},
+     {"[1,null,null]", "[1,null,null,null]"},
+     {"[1,null]", "[1,null,null,null,null]"}},
     {"{\"type\":\"string\",\"minLength\":2,\"maxLength\":3}",
      {"\"ab\"", "\"日本語\"", "\"\\u00e9\\n\"", "\"\\ud83d\\ude00x\"", "\"🙂🙂\""},
      {"\"a\"", "\"abcd\"", "\"\\ud83d\\ude00\"", "\"\\ud83dab\"", "\"\\ude00ab\""}},
-    {"{\"type\":\"string\",\"pattern\":\"^[A-Z][a-z]+$\"}", {"\"Ab\"", "\"Hello\""},
+    {"{\"type\":\"string\",\"pattern\":\"^[A-Z][a-z]+$\"}",
+     {"\"Ab\"", "\"Hello\""},
      {"\"ab\"", "\"A\"", "\"AB\"", "\"\""}},
-    {"{\"type\":\"string\",\"pattern\":\"b\"}", {"\"b\"", "\"abc\"", "\"\\n b\""}, {"\"\"", "\"ac\""}},
-    {"{\"type\":\"string\",\"pattern\":\"^a|b$\"}", {"\"a\"", "\"axx\"", "\"xb\"", "\"b\""},
+    {"{\"type\":\"string\",\"pattern\":\"b\"}",
+     {"\"b\"", "\"abc\"", "\"\\n b\""},
+     {"\"\"", "\"ac\""}},
+    {"{\"type\":\"string\",\"pattern\":\"^a|b$\"}",
+     {"\"a\"", "\"axx\"", "\"xb\"", "\"b\""},
      {"\"xa\"", "\"bx\""}},
-    {"{\"type\":\"string\",\"pattern\":\"^[\\\"\\\\\\\\/\\n]+$\"}", {"\"\\\"\"", "\"\\\\\\n/\""},
+    {"{\"type\":\"string\",\"pattern\":\"^[\\\"\\\\\\\\/\\n]+$\"}",
+     {"\"\\\"\"", "\"\\\\\\n/\""},
      {"\"\"\"", "\"a\"", "\"\\/\""}},
-    {"{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"maxLength\":3}", {"\"a\"", "\"abc\""},
+    {"{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"maxLength\":3}",
+     {"\"a\"", "\"abc\""},
      {"\"\"", "\"abcd\"", "\"A\""}},
     {"{\"type\":\"string\",\"format\":\"date\"}",
      {"\"2024-02-29\"", "\"1999-12-31\"", "\"2000-02-29\""},
@@ -74,55 +91,80 @@ static const row rows[] = {
     {"{\"type\":\"string\",\"format\":\"date-time\"}",
      {"\"2024-02-29T12:00:00Z\"", "\"2024-01-01T23:59:59.123+02:00\""},
      {"\"2024-02-29\"", "\"2024-01-01T24:00:00Z\"", "\"2024-01-01T12:00:00\""}},
-    {"{\"type\":\"string\",\"format\":\"uuid\"}", {"\"123e4567-e89b-12d3-a456-426614174000\""},
+    {"{\"type\":\"string\",\"format\":\"uuid\"}",
+     {"\"123e4567-e89b-12d3-a456-426614174000\""},
      {"\"123e4567\"", "\"123e4567-e89b-12d3-a456-42661417400g\""}},
-    {"{\"type\":\"string\",\"format\":\"ipv4\"}", {"\"127.0.0.1\"", "\"255.255.255.0\""},
+    {"{\"type\":\"string\",\"format\":\"ipv4\"}",
+     {"\"127.0.0.1\"", "\"255.255.255.0\""},
      {"\"256.0.0.1\"", "\"1.2.3\"", "\"01.2.3.4\""}},
-    {"{\"type\":\"string\",\"format\":\"ipv6\"}", {"\"::1\"", "\"2001:db8::8:800:200c:417a\"", "\"::\""},
+    {"{\"type\":\"string\",\"format\":\"ipv6\"}",
+     {"\"::1\"", "\"2001:db8::8:800:200c:417a\"", "\"::\""},
      {"\"1:2\"", "\":::\"", "\"1:2:3:4:5:6:7:8:9\""}},
-    {"{\"type\":\"string\",\"format\":\"email\"}", {"\"me@example.com\"", "\"a.b+c@d-e.org\""},
+    {"{\"type\":\"string\",\"format\":\"email\"}",
+     {"\"me@example.com\"", "\"a.b+c@d-e.org\""},
      {"\"me\"", "\"@x.com\"", "\"a@-x.com\""}},
-    {"{\"type\":\"string\",\"format\":\"duration\"}", {"\"P1Y2M\"", "\"PT5M\"", "\"P3W\"", "\"P1DT2H\""},
+    {"{\"type\":\"string\",\"format\":\"duration\"}",
+     {"\"P1Y2M\"", "\"PT5M\"", "\"P3W\"", "\"P1DT2H\""},
      {"\"P\"", "\"PT\"", "\"1Y\""}},
-    {"{\"type\":\"string\",\"format\":\"uri\"}", {"\"https://a.org/x?y=1#z\""}, {"\"a b\"", "\"/x\""}},
+    {"{\"type\":\"string\",\"format\":\"uri\"}",
+     {"\"https://a.org/x?y=1#z\""},
+     {"\"a b\"", "\"/x\""}},
     {"{\"type\":\"integer\",\"minimum\":-5,\"maximum\":12}",
-     {"-5", "-1", "0", "9", "10", "12"}, {"-6", "13", "-0", "00", "1.0", "100"}},
+     {"-5", "-1", "0", "9", "10", "12"},
+     {"-6", "13", "-0", "00", "1.0", "100"}},
     {"{\"type\":\"integer\",\"minimum\":95,\"maximum\":1203}",
-     {"95", "99", "100", "999", "1000", "1199", "1203"}, {"94", "1204", "1300", "9", "12030"}},
+     {"95", "99", "100", "999", "1000", "1199", "1203"},
+     {"94", "1204", "1300", "9", "12030"}},
     {"{\"type\":\"integer\",\"exclusiveMinimum\":0}", {"1", "10", "99999"}, {"0", "-1", "01"}},
     {"{\"type\":\"integer\",\"maximum\":-3}", {"-3", "-10", "-4"}, {"-2", "0", "3", "-03"}},
     {"{\"type\":\"integer\",\"minimum\":1.5,\"exclusiveMaximum\":3.2}", {"2", "3"}, {"1", "4"}},
     {"{\"type\":\"integer\",\"multipleOf\":7}", {"0", "7", "-14", "700"}, {"1", "71", "-0", "07"}},
-    {"{\"type\":\"integer\",\"multipleOf\":25,\"minimum\":50,\"maximum\":120}", {"50", "75", "100"},
+    {"{\"type\":\"integer\",\"multipleOf\":25,\"minimum\":50,\"maximum\":120}",
+     {"50", "75", "100"},
      {"25", "60", "125"}},
     {"{\"type\":\"number\",\"minimum\":0,\"maximum\":1}",
-     {"0", "1", "0.5", "0.999", "1.0", "0.0", "1.000"}, {"-0.1", "1.1", "1.0001", "2", "1e0"}},
+     {"0", "1", "0.5", "0.999", "1.0", "0.0", "1.000"},
+     {"-0.1", "1.1", "1.0001", "2", "1e0"}},
     {"{\"type\":\"number\",\"exclusiveMinimum\":0,\"exclusiveMaximum\":0.25}",
-     {"0.1", "0.2499", "0.001"}, {"0", "0.0", "0.25", "0.3", "0.250", "-0.1"}},
-    {"{\"type\":\"number\",\"minimum\":-1.5,\"maximum\":-0.25}", {"-1.5", "-1", "-0.25", "-0.3"},
+     {"0.1", "0.2499", "0.001"},
+     {"0", "0.0", "0.25", "0.3", "0.250", "-0.1"}},
+    {"{\"type\":\"number\",\"minimum\":-1.5,\"maximum\":-0.25}",
+     {"-1.5", "-1", "-0.25", "-0.3"},
      {"-1.51", "-0.24", "0", "-2", "-0.2"}},
-    {"{\"type\":\"number\",\"minimum\":2.75,\"maximum\":2.8}", {"2.75", "2.8", "2.799", "2.80"},
+    {"{\"type\":\"number\",\"minimum\":2.75,\"maximum\":2.8}",
+     {"2.75", "2.8", "2.799", "2.80"},
      {"2.7", "2.81", "2", "3"}},
     {"{\"type\":\"number\",\"multipleOf\":0.01}", {"1", "1.5", "-0.25"}, {"0.125"}},
     {"{\"type\":[\"string\",\"null\"]}", {"null", "\"\""}, {"1"}},
     {"{\"type\":\"boolean\"}", {"true", "false"}, {"null"}},
     {"{\"type\":\"integer\",\"nullable\":true}", {"1", "null"}, {"\"a\""}},
     {"{\"enum\":[\"a\",\"b\\n\",1,null,[1,{\"x\":2}],1.5,2.0]}",
-     {"\"a\"", "\"b\\n\"", "1", "null", "[1, {\"x\": 2}]", "1.5", "2", "2.0"}, {"\"c\"", "2.5", "[]"}},
-    {"{\"type\":\"string\",\"enum\":[\"abc\",\"de\",3],\"maxLength\":2}", {"\"de\""}, {"\"abc\"", "3"}},
+     {"\"a\"", "\"b\\n\"", "1", "null", "[1, {\"x\": 2}]", "1.5", "2", "2.0"},
+     {"\"c\"", "2.5", "[]"}},
+    {"{\"type\":\"string\",\"enum\":[\"abc\",\"de\",3],\"maxLength\":2}",
+     {"\"de\""},
+     {"\"abc\"", "3"}},
     {"{\"const\":{\"a\":[true]}}", {"{\"a\":[true]}", "{\"a\": [true]}"}, {"{}"}},
-    {"{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\",\"maxLength\":1}]}", {"12", "\"a\""},
+    {"{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\",\"maxLength\":1}]}",
+     {"12", "\"a\""},
      {"\"ab\"", "true"}},
-    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":\"integer\"}},"
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":"
+     "\"integer\"}},"
      "\"anyOf\":[{\"required\":[\"a\"]},{\"required\":[\"b\"]}],\"additionalProperties\":false}",
-     {"{\"a\":1}", "{\"b\":1}", "{\"a\":1,\"b\":2}"}, {"{}"}},
-    {"{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}},\"required\":[\"a\"]},"
+     {"{\"a\":1}", "{\"b\":1}", "{\"a\":1,\"b\":2}"},
+     {"{}"}},
+    {"{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}},\"required\":["
+     "\"a\"]},"
      "{\"properties\":{\"a\":{\"minimum\":3},\"b\":{\"type\":\"null\"}},\"required\":[\"b\"]}]}",
-     {"{\"a\":3,\"b\":null}"}, {"{\"a\":2,\"b\":null}", "{\"a\":3}"}},
-    {"{\"allOf\":[{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]},{\"anyOf\":[{\"type\":\"string\"},"
+     {"{\"a\":3,\"b\":null}"},
+     {"{\"a\":2,\"b\":null}", "{\"a\":3}"}},
+    {"{\"allOf\":[{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]},{\"anyOf\":[{\"type\":"
+     "\"string\"},"
      "{\"type\":\"null\"}]}]}",
-     {"\"x\""}, {"1", "null"}},
-    {"{\"$defs\":{\"node\":{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"integer\"},\"next\":"
+     {"\"x\""},
+     {"1", "null"}},
+    {"{\"$defs\":{\"node\":{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"integer\"},"
+     "\"next\":"
      "{\"anyOf\":[{\"$ref\":\"#/$defs/node\"},{\"type\":\"null\"}]}},\"required\":[\"v\",\"next\"],"
      "\"additionalProperties\":false}},\"$ref\":\"#/$defs/node\"}",
      {"{\"v\":1,\"next\":null}", "{\"v\":1,\"next\":{\"v\":2,\"next\":{\"v\":3,\"next\":null}}}"},
@@ -130,10 +172,15 @@ static const row rows[] = {
     {"{\"type\":\"array\",\"items\":{\"$ref\":\"#\"}}", {"[]", "[[],[[]]]"}, {"[1]"}},
     {"{\"definitions\":{\"a/b\":{\"type\":\"integer\"},\"c~d\":{\"$ref\":\"#/definitions/a~1b\"}},"
      "\"$ref\":\"#/definitions/c~0d\",\"description\":\"x\"}",
-     {"1"}, {"\"a\""}},
-    {"{\"$ref\":\"#/$defs/s\",\"maxLength\":2,\"$defs\":{\"s\":{\"type\":\"string\",\"minLength\":1}}}",
-     {"\"a\"", "\"ab\""}, {"\"\"", "\"abc\""}},
-    {"{\"title\":\"T\",\"default\":1,\"examples\":[2],\"type\":\"integer\",\"x-other\":{}}", {"1"}, {"\"\""}},
+     {"1"},
+     {"\"a\""}},
+    {"{\"$ref\":\"#/$defs/"
+     "s\",\"maxLength\":2,\"$defs\":{\"s\":{\"type\":\"string\",\"minLength\":1}}}",
+     {"\"a\"", "\"ab\""},
+     {"\"\"", "\"abc\""}},
+    {"{\"title\":\"T\",\"default\":1,\"examples\":[2],\"type\":\"integer\",\"x-other\":{}}",
+     {"1"},
+     {"\"\""}},
 };
 
 static void allows_what_it_should(void **state) {
@@ -183,14 +230,16 @@ static void any_object(void **state) {
 
 static void schemas_in_grammars(void **state) {
     (void)state;
-    ag_grammar *g = compile(AG_STRUCTURE_GRAMMAR,
-                            "root ::= \"<tool>\" %json{\"type\":\"object\",\"properties\":{\"x\":{\"type\":"
-                            "\"integer\"}},\"required\":[\"x\"]} \"</tool>\" (\"\\n\" root)?");
+    ag_grammar *g =
+        compile(AG_STRUCTURE_GRAMMAR,
+                "root ::= \"<tool>\" %json{\"type\":\"object\",\"properties\":{\"x\":{\"type\":"
+                "\"integer\"}},\"required\":[\"x\"]} \"</tool>\" (\"\\n\" root)?");
     assert_true(takes(g, "<tool>{\"x\": 1}</tool>"));
     assert_true(takes(g, "<tool>{\"x\": 1}</tool>\n<tool>{\"x\":-2}</tool>"));
     assert_false(takes(g, "<tool>{}</tool>"));
     ag_grammar_unref(g);
-    const char *why = why_not(AG_STRUCTURE_GRAMMAR, "root ::= a\na ::= %json {\"properties\":{\"a\":{\"type\":1}}}");
+    const char *why = why_not(AG_STRUCTURE_GRAMMAR,
+                              "root ::= a\na ::= %json {\"properties\":{\"a\":{\"type\":1}}}");
     assert_non_null(strstr(why, "line 2, %json: #/properties/a/type: expected object"));
 }
 
@@ -202,14 +251,17 @@ static void refusals_say_where(void **state) {
         {"3", "#: a schema is an object"},
         {"false", "no text at all"},
         {"{\"type\":\"strin\"}", "#/type: expected object"},
-        {"{\"properties\":{\"a\":{\"pattern\":\"a(\"}}}", "#/properties/a/pattern: position 1: the group"},
-        {"{\"properties\":{\"a/b~c\":{\"pattern\":\"(?=a)\"}}}", "#/properties/a~1b~0c/pattern: position 0"},
+        {"{\"properties\":{\"a\":{\"pattern\":\"a(\"}}}",
+         "#/properties/a/pattern: position 1: the group"},
+        {"{\"properties\":{\"a/b~c\":{\"pattern\":\"(?=a)\"}}}",
+         "#/properties/a~1b~0c/pattern: position 0"},
         {"{\"items\":{\"not\":{}}}", "#/items/not: this keyword is not supported"},
         {"{\"anyOf\":[{\"type\":\"null\"},{\"uniqueItems\":true}]}", "#/anyOf/1/uniqueItems"},
         {"{\"$ref\":\"http://x/y\"}", "#/$ref: only references into this schema"},
         {"{\"$ref\":\"#/nope\"}", "#/$ref: \"#/nope\" does not exist"},
         {"{\"$ref\":\"#\"}", "no text at all"},
-        {"{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}", "no text at all"},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}",
+         "no text at all"},
         {"{\"enum\":[]}", "#/enum: expected an array"},
         {"{\"enum\":[1],\"type\":\"string\"}", "#/enum: no value fulfils"},
         {"{\"minItems\":-1}", "#/minItems: expected a whole number"},
@@ -218,7 +270,8 @@ static void refusals_say_where(void **state) {
         {"{\"minimum\":\"5\"}", "#/minimum: expected a number"},
         {"{\"type\":\"number\",\"multipleOf\":0.3}", "#/multipleOf: supported are"},
         {"{\"type\":\"string\",\"maxLength\":9999999}", "too large"},
-        {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}", "#/allOf/1/pattern: schemas that differ"},
+        {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}",
+         "#/allOf/1/pattern: schemas that differ"},
         {"{\"$defs\":{\"x\":{\"type\":\"stirng\"}},\"$ref\":\"#/$defs/x\"}", "#/$defs/x/type"},
         {"{\"allOf\":[{\"$ref\":\"#\"}]}", "#"},
         {"{\"required\":\"a\"}", "#/required: expected an array"},
@@ -233,8 +286,10 @@ static void refusals_say_where(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(allows_what_it_should), cmocka_unit_test(masks_are_what_accepting_says),
-        cmocka_unit_test(any_object),            cmocka_unit_test(schemas_in_grammars),
+        cmocka_unit_test(allows_what_it_should),
+        cmocka_unit_test(masks_are_what_accepting_says),
+        cmocka_unit_test(any_object),
+        cmocka_unit_test(schemas_in_grammars),
         cmocka_unit_test(refusals_say_where),
     };
     return cmocka_run_group_tests(tests, make_vocab, free_vocab);
