@@ -48,8 +48,13 @@ typedef struct ag_engine_opts {
     double memory_fraction; /* of the machine's or cgroup's memory; 0: 0.7 */
     uint32_t n_threads;     /* 0: one per physical core available */
     const char *numa; /* NULL or "auto", "off", "interleave", a node's number: docs/devices.md */
-    uint32_t batch_tokens;      /* most tokens of a step (a prefill chunk); 0: 512 */
-    const char *isa;            /* NULL or "auto": the best; "ref", "avx2", ... (autoglm version) */
+    uint32_t batch_tokens;        /* most tokens of a step (a prefill chunk); 0: 512 */
+    uint32_t max_queued_requests; /* that wait; beyond it submit says AG_E_AGAIN; 0: 512 */
+    uint64_t max_queued_tokens; /* of their prompts, likewise; 0: 8 times what the KV holds. A lone
+                                 * request may be longer */
+    uint32_t itl_target_ms; /* between two tokens of a stream while prompts are read beside it; 0:
+                             * 1.75 times what it is without */
+    const char *isa;        /* NULL or "auto": the best; "ref", "avx2", ... (autoglm version) */
     const char *chat_template;  /* Jinja source that replaces the model's own; NULL: the model's */
     ag_progress_fn on_progress; /* may be NULL */
     void *progress_ctx;
@@ -76,12 +81,17 @@ AG_API void ag_engine_close(ag_engine **engine);
 /* Queue a generation. Its callbacks may come before this returns. *out (may be NULL: fire and
  * forget) must be released with ag_request_release().
  * AG_E_ARG (which field), AG_E_UTF8, AG_E_CTX_FULL (both counts), AG_E_GRAMMAR (what is wrong with
- * `structure`, and where in it), AG_E_AGAIN (queue full), AG_E_NOMEM, AG_E_CLOSED. On failure no
- * callback is called. */
+ * `structure`, and where in it), AG_E_AGAIN (the line is full, and for how long; see
+ * ag_engine_stats.retry_after_s), AG_E_NOMEM, AG_E_CLOSED. On failure no callback is called. */
 AG_API ag_code ag_engine_submit(ag_engine *engine, const ag_request_opts *opts, ag_request **out,
                                 ag_err *err) AG_MUST_USE;
 /* Ask a request to end; its on_done follows with AG_FINISH_CANCELLED unless it ended before. */
 AG_API void ag_request_cancel(ag_request *request);
+/* Let a request rest (a reader that does not keep up) and go on. A resting one is not computed; it
+ * keeps its KV unless others need it, and its deadlines run on. One token that is being computed
+ * may still come. Both may be called at any time, also from callbacks; the last call counts. */
+AG_API void ag_request_pause(ag_request *request);
+AG_API void ag_request_resume(ag_request *request);
 /* Block until on_done has returned. Not from a callback. */
 AG_API void ag_request_wait(ag_request *request);
 /* Give the handle back (a running request goes on). Sets *request to NULL; accepts NULL. */
@@ -158,12 +168,45 @@ typedef struct ag_engine_info {
 
 AG_API void ag_engine_get_info(const ag_engine *engine, ag_engine_info *info);
 
-/* What the engine has done since it was opened; the counters only grow. */
+/* What the engine has done since it was opened (n_..., these only grow) and how it stands. */
 typedef struct ag_engine_stats {
     uint64_t n_steps;     /* steps computed; each carries rows of many requests */
     uint64_t n_rows;      /* tokens computed in them, of prompts and of answers */
     uint64_t n_generated; /* tokens picked */
     uint64_t n_requests;  /* requests that ended, however they did */
+
+    /* The ledger: n_submitted = running + waiting + n_requests, and n_requests = n_succeeded +
+     * n_failed + n_cancelled + n_expired, once the engine rests. */
+    uint64_t n_submitted; /* accepted into the line */
+    uint64_t n_succeeded;
+    uint64_t n_failed;
+    uint64_t n_cancelled;
+    uint64_t n_expired;           /* ended by a deadline, waiting or running */
+    uint64_t n_rejected_requests; /* refused: max_queued_requests */
+    uint64_t n_rejected_tokens;   /* refused: max_queued_tokens */
+
+    uint64_t n_step_us;      /* time in steps, with picking and handing out their tokens */
+    uint64_t n_prefill_rows; /* of n_rows, those of prompts (and of what was recomputed) */
+    uint64_t n_decode_rows;
+    uint64_t n_preempted;      /* times that a sequence had to give its KV back */
+    uint64_t n_prefix_queried; /* tokens of prompts that were looked up in the prefix cache */
+    uint64_t n_prefix_found;   /* and were there */
+
+    uint32_t running;          /* requests with KV, resting ones too */
+    uint32_t waiting;          /* in line */
+    uint32_t paused;           /* resting, wherever they are */
+    uint64_t waiting_tokens;   /* of the prompts in line */
+    uint64_t kv_blocks;        /* in all, of kv_block_tokens each */
+    uint64_t kv_blocks_used;   /* by running sequences */
+    uint64_t kv_blocks_cached; /* free, but still holding a beginning that may be found */
+    uint32_t kv_block_tokens;
+    uint64_t step_age_us; /* how long the present step has been running; 0: none is */
+
+    /* How fast the line empties, measured over the last half minute or so of work; 0: not known. */
+    double tokens_per_s;   /* rows computed */
+    double requests_per_s; /* requests that ended */
+    double queue_wait_s;   /* how long a request that comes now will wait, as far as one can tell */
+    double retry_after_s;  /* until a quarter of the line will be free; 0: there is room now */
 } ag_engine_stats;
 
 /* Each counter is exact, but they are read one after another while the engine runs. Once a

@@ -35,6 +35,7 @@ extern "C" {
     X(AG_E_GRAMMAR, "invalid_grammar", 400, "invalid_request_error", 0)                            \
     X(AG_E_NOT_FOUND, "not_found", 404, "invalid_request_error", 0)                                \
     X(AG_E_CANCELLED, "cancelled", 499, "request_cancelled", 0)                                    \
+    X(AG_E_TIMEOUT, "deadline_exceeded", 504, "timeout_error", 0)                                  \
     X(AG_E_FORMAT, "bad_format", 500, "server_error", 0)                                           \
     X(AG_E_UNSUPPORTED, "unsupported", 501, "server_error", 0)                                     \
     X(AG_E_IO, "io_error", 500, "server_error", 0)                                                 \

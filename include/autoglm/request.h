@@ -62,7 +62,7 @@ typedef enum ag_finish {
     AG_FINISH_STOP,      /* a stop token or stop string */
     AG_FINISH_LENGTH,    /* max_tokens or the context was reached */
     AG_FINISH_CANCELLED, /* ag_request_cancel() or the engine closed */
-    AG_FINISH_ERROR,     /* see ag_result.err */
+    AG_FINISH_ERROR,     /* see ag_result.err; AG_E_TIMEOUT when its time was over */
 } ag_finish;
 
 /* One generated token as it is handed to the caller. Everything is borrowed for the call. */
@@ -107,6 +107,13 @@ typedef struct ag_structure {
     size_t len;
 } ag_structure;
 
+/* Whose turn comes first when not all can run; docs/scheduler.md has the order. */
+typedef enum ag_priority {
+    AG_PRIORITY_LOW = -1, /* what can wait: it leaves a quarter of the sequences to others */
+    AG_PRIORITY_NORMAL = 0,
+    AG_PRIORITY_HIGH = 1,
+} ag_priority;
+
 typedef struct ag_request_opts {
     /* Exactly one of prompt (tokenised by the engine) and prompt_ids. Borrowed until submit
      * returns. */
@@ -131,8 +138,19 @@ typedef struct ag_request_opts {
     ag_sampling sampling;
     ag_structure structure; /* zero: free text */
 
+    ag_priority priority;
+    const char *tenant;  /* who asks; requests of one name share one account of what they used, and
+                          * accounts take turns by it. NULL: the account "" */
+    float tenant_weight; /* that account's share beside others; 0: 1; up to 1000 */
+    uint32_t timeout_ms; /* submit → end; later it ends with AG_E_TIMEOUT. 0: no limit */
+    uint32_t max_queue_ms;  /* submit → first step, likewise. 0: no limit */
+    const void *cache_salt; /* [cache_salt_len] computed beginnings are shared only among requests
+                             * of equal salt; borrowed until submit returns */
+    size_t cache_salt_len;
+
     /* Called from the engine's thread: be quick, and do not call back into the engine except
-     * ag_request_cancel(). Return false to cancel. May be NULL. */
+     * ag_request_cancel(), ag_request_pause() and ag_request_resume(). Return false to cancel. May
+     * be NULL. */
     bool (*on_token)(void *ctx, const ag_token_event *event);
     /* Called exactly once for every accepted request, last. May be NULL. */
     void (*on_done)(void *ctx, const ag_result *result);

@@ -89,7 +89,7 @@ def test_every_error_has_its_class() -> None:
 def test_every_field_of_a_request_has_its_option() -> None:
     fields = {n for s in ("ag_request_opts", "ag_sampling") for n, _ in ffi.typeof(s).fields}
     made_by_us = {"prompt", "prompt_len", "prompt_ids", "n_prompt_ids", "sampling", "on_token", "on_done",
-                  "ctx", "has_seed", "structure"} | {n for n in fields if n.startswith("n_")}
+                  "ctx", "has_seed", "structure", "cache_salt_len"} | {n for n in fields if n.startswith("n_")}
     structures = {k[13:].lower() for k in ffi.typeof("ag_structure_kind").relements} - {"none"}
     assert (fields - made_by_us) | structures == set(RequestOptions.__annotations__)
 

@@ -8,10 +8,11 @@
 from ._native import VERSION as __version__
 from .answer import Answer, EngineInfo, EngineStats, Token, TokenLogprob, Usage
 from .engine import AutoGLMEngine, Message, Messages, Prompt
-from .errors import (AutoGLMError, ChatTemplateError, ContextLengthError, EngineBusyError,
-                     EngineClosedError, GrammarError, InternalError, InvalidArgumentError,
-                     InvalidTextError, LimitError, ModelFormatError, ModelNotFoundError, ModelReadError, NoBlocksError,
-                     OutOfMemoryBudgetError, OutOfMemoryError, RequestCancelledError, UnsupportedError)
+from .errors import (AutoGLMError, ChatTemplateError, ContextLengthError, DeadlineError,
+                     EngineBusyError, EngineClosedError, GrammarError, InternalError,
+                     InvalidArgumentError, InvalidTextError, LimitError, ModelFormatError,
+                     ModelNotFoundError, ModelReadError, NoBlocksError, OutOfMemoryBudgetError,
+                     OutOfMemoryError, RequestCancelledError, UnsupportedError)
 from .library import LibraryNotFoundError
 from .options import RequestOptions, SamplingOptions
 from .registry import default_registry
@@ -19,10 +20,10 @@ from .streams import AsyncStream, Stream
 
 __all__ = [
     "Answer", "AsyncStream", "AutoGLMEngine", "AutoGLMError", "ChatTemplateError", "ContextLengthError",
-    "EngineBusyError", "EngineClosedError", "EngineInfo", "EngineStats", "GrammarError",
-    "InternalError", "InvalidArgumentError", "InvalidTextError", "LibraryNotFoundError", "LimitError", "Message", "Messages",
-    "ModelFormatError", "ModelNotFoundError", "ModelReadError", "NoBlocksError", "OutOfMemoryBudgetError",
-    "OutOfMemoryError", "Prompt", "RequestCancelledError", "RequestOptions", "SamplingOptions", "Stream",
-    "Token", "TokenLogprob", "UnsupportedError", "Usage", "__version__",
+    "DeadlineError", "EngineBusyError", "EngineClosedError", "EngineInfo", "EngineStats", "GrammarError",
+    "InternalError", "InvalidArgumentError", "InvalidTextError", "LibraryNotFoundError", "LimitError",
+    "Message", "Messages", "ModelFormatError", "ModelNotFoundError", "ModelReadError", "NoBlocksError",
+    "OutOfMemoryBudgetError", "OutOfMemoryError", "Prompt", "RequestCancelledError", "RequestOptions",
+    "SamplingOptions", "Stream", "Token", "TokenLogprob", "UnsupportedError", "Usage", "__version__",
     "default_registry",
 ]

@@ -112,7 +112,7 @@ class EngineInfo:
 
 @dataclasses.dataclass(frozen=True)
 class EngineStats:
-    """Counters since the engine was opened."""
+    """Counters since the engine was opened (n_...), and how it stands."""
 
     n_steps: int
     """Steps computed; each carries rows of many requests."""
@@ -120,3 +120,29 @@ class EngineStats:
     """Tokens computed in them, of prompts and of answers."""
     n_generated: int
     n_requests: int
+    n_submitted: int
+    n_succeeded: int
+    n_failed: int
+    n_cancelled: int
+    n_expired: int
+    n_rejected_requests: int
+    n_rejected_tokens: int
+    n_step_us: int
+    n_prefill_rows: int
+    n_decode_rows: int
+    n_preempted: int
+    n_prefix_queried: int
+    n_prefix_found: int
+    running: int
+    waiting: int
+    paused: int
+    waiting_tokens: int
+    kv_blocks: int
+    kv_blocks_used: int
+    kv_blocks_cached: int
+    kv_block_tokens: int
+    step_age_us: int
+    tokens_per_s: float
+    requests_per_s: float
+    queue_wait_s: float
+    retry_after_s: float

@@ -57,6 +57,7 @@ class AutoGLMEngine:
                  quantize: str | None = None, memory_fraction: float = 0.7, n_threads: int = 0,
                  numa: str | int = "auto", max_sequences: int = 0,
                  kv_tokens: int = 0, kv_type: object = "float16", batch_tokens: int = 0,
+                 max_queued_requests: int = 0, max_queued_tokens: int = 0, itl_target_ms: int = 0,
                  isa: str | None = None, chat_template: str | None = None,
                  on_progress: Progress | None = None) -> None:
         """Load a model; blocks until it is ready. Ctrl-C stops loading.
@@ -79,6 +80,10 @@ class AutoGLMEngine:
         kv_tokens: tokens of keys and values in all sequences; 0: as many as needed and fit.
         kv_type: their precision: "float16", "float32", "bfloat16" or "q8_0".
         batch_tokens: most tokens computed in a step; 0: 512.
+        max_queued_requests, max_queued_tokens: what may wait before EngineBusyError; 0: 512 and 8
+            times kv_tokens.
+        itl_target_ms: between two tokens of an answer while other prompts are read; 0: 1.75 times
+            what it is without.
         isa: use at most these instructions of the CPU, for example "avx2"; None: the best.
         chat_template: Jinja source that replaces the model's own.
         on_progress: called with bytes of weights ready and in all.
@@ -105,7 +110,8 @@ class AutoGLMEngine:
             setattr(opts, name, keep.text(text))
         numbers = {"max_context_length": max_context_length or 0, "memory_fraction": memory_fraction,
                    "n_threads": n_threads, "max_sequences": max_sequences, "kv_tokens": kv_tokens,
-                   "batch_tokens": batch_tokens}
+                   "batch_tokens": batch_tokens, "max_queued_requests": max_queued_requests,
+                   "max_queued_tokens": max_queued_tokens, "itl_target_ms": itl_target_ms}
         for name, number in numbers.items():
             write_field(opts, name, number)
         self._lib = lib

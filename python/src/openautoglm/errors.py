@@ -65,6 +65,12 @@ class RequestCancelledError(AutoGLMError):
     code = "cancelled"
 
 
+class DeadlineError(AutoGLMError, TimeoutError):
+    """The request was not done within its `timeout_ms` or `max_queue_ms`."""
+
+    code = "deadline_exceeded"
+
+
 class ModelFormatError(AutoGLMError, ValueError):
     """A model file is damaged or inconsistent; the message says where."""
 
@@ -126,7 +132,8 @@ class InternalError(AutoGLMError, RuntimeError):
 BY_CODE: dict[str, type[AutoGLMError]] = {
     c.code: c for c in (
         InvalidArgumentError, InvalidTextError, ChatTemplateError, ContextLengthError, LimitError,
-        GrammarError, ModelNotFoundError, RequestCancelledError, ModelFormatError, UnsupportedError,
+        GrammarError, ModelNotFoundError, RequestCancelledError, DeadlineError, ModelFormatError,
+        UnsupportedError,
         ModelReadError, OutOfMemoryError, OutOfMemoryBudgetError, NoBlocksError, EngineBusyError,
         EngineClosedError, InternalError)
 }

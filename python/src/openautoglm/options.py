@@ -73,6 +73,18 @@ class RequestOptions(SamplingOptions, total=False):
     """The answer is one of these texts."""
     grammar: str
     """The answer is a text of this grammar, written in GBNF."""
+    priority: int
+    """-1: can wait; 0; 1: before others."""
+    tenant: str
+    """Who asks: those who share an engine take turns by what they have used."""
+    tenant_weight: float
+    """The share of this tenant beside others (default 1)."""
+    timeout_ms: int
+    """DeadlineError when the answer is not complete by then; 0: no limit."""
+    max_queue_ms: int
+    """The same for the time until it begins to be computed."""
+    cache_salt: bytes
+    """Computed beginnings are shared only among requests of equal salt."""
 
 
 STRUCTURES = {"json_object": "AG_STRUCTURE_JSON_OBJECT", "json_schema": "AG_STRUCTURE_JSON_SCHEMA",
@@ -202,6 +214,11 @@ def write_request(request: Any, options: Mapping[str, Any], keep: Keep) -> None:
             request.stop_ids, request.n_stop_ids = keep.ids(value, name)
         elif name == "show_ids":
             request.show_ids, request.n_show_ids = keep.ids(value, name)
+        elif name == "tenant":
+            request.tenant = keep.text(utf8(value, name))
+        elif name == "cache_salt":
+            request.cache_salt = keep.add(ffi.from_buffer(value))
+            request.cache_salt_len = len(value)
         else:
             write_field(request, name, value)
 

@@ -13,6 +13,7 @@
 
 #define MAX_SEQUENCES    1024u
 #define MAX_BATCH_TOKENS 65536u
+#define MAX_QUEUED       65536u
 
 ag_engine_opts ag_engine_default(void) { return (ag_engine_opts){0}; }
 
@@ -116,6 +117,7 @@ static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_
     if ((code = check_range("max_context_length", o->max_context_length, AG_MAX_CONTEXT, err)) ||
         (code = check_range("max_sequences", o->max_sequences, MAX_SEQUENCES, err)) ||
         (code = check_range("batch_tokens", o->batch_tokens, MAX_BATCH_TOKENS, err)) ||
+        (code = check_range("max_queued_requests", o->max_queued_requests, MAX_QUEUED, err)) ||
         (code = check_range("n_threads", o->n_threads, AG_POOL_MAX_THREADS, err)) ||
         (code = choose_types(o, c, err)) || (code = choose_kernels(o, c, err)) ||
         (code = choose_threads(o, c, err)))
@@ -154,7 +156,11 @@ static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *pat
         return code;
     }
     if ((code = ag_core_open(&e->core, file, co, err)) || (code = take_name(e, path, err)) ||
-        (code = ag_sched_open(&e->core, e->tokenizer, &e->log, &e->sched, err)))
+        (code = ag_sched_open(&e->core, e->tokenizer,
+                              &(ag_sched_opts){.max_requests = o->max_queued_requests,
+                                               .max_tokens = o->max_queued_tokens,
+                                               .itl_target_ms = o->itl_target_ms},
+                              &e->log, &e->sched, err)))
         return code;
     ag_log(&e->log, AG_LOG_INFO, "engine", "%s ready: %s, %d threads, %s kernels, context %d",
            e->name, e->core.model.config.arch->name, co->n_threads, co->kernels->isa,

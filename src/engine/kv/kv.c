@@ -117,6 +117,10 @@ static void hold(ag_kv_seq *s, int b) {
     s->at[s->n_blocks++] = s->kv->memory + (size_t)b * s->kv->block_bytes;
 }
 
+uint64_t ag_kv_salt(const ag_kv *kv, const void *bytes, size_t n) {
+    return n > 0 ? ag_hash64(bytes, n, ~kv->seed) : 0;
+}
+
 ag_code ag_kv_seq_init(ag_kv_seq *s, ag_kv *kv, int max_tokens, ag_err *err) {
     *s = (ag_kv_seq){.kv = kv, .max_blocks = ag_kv_blocks_for(max_tokens)};
     s->at = ag_calloc(AG_ROOM_KV, (size_t)s->max_blocks, sizeof *s->at);
@@ -138,7 +142,7 @@ void ag_kv_seq_deinit(ag_kv_seq *s) {
 int ag_kv_seq_adopt(ag_kv_seq *s, const int32_t *ids, int n) {
     ag_kv *kv = s->kv;
     AG_ASSERT(s->n_blocks == 0);
-    uint64_t parent = 0;
+    uint64_t parent = s->salt;
     for (int at = 0; at + AG_KV_BLOCK < n; at += AG_KV_BLOCK) {
         uint64_t hash = hash_block(kv, parent, ids + at);
         int b = index_find(kv, hash, parent, ids + at);
@@ -170,7 +174,7 @@ void ag_kv_seq_commit(ag_kv_seq *s, const int32_t *ids) {
         int i = s->n_committed++;
         ag_kv_block *k = &kv->blocks[s->block[i]];
         const int32_t *own = ids + i * AG_KV_BLOCK;
-        k->parent = i > 0 ? kv->blocks[s->block[i - 1]].hash : 0;
+        k->parent = i > 0 ? kv->blocks[s->block[i - 1]].hash : s->salt;
         k->hash = hash_block(kv, k->parent, own);
         memcpy(k->ids, own, sizeof k->ids);
         if (index_find(kv, k->hash, k->parent, own) >= 0)

@@ -69,6 +69,7 @@ typedef struct ag_kv_seq {
     int n_blocks, max_blocks;
     int n_tokens;    /* positions whose K and V are stored */
     int n_committed; /* leading blocks that were offered to the index */
+    uint64_t salt;   /* blocks are shared only among sequences of equal salt */
 } ag_kv_seq;
 
 /* Bytes of one block of this shape. */
@@ -79,7 +80,9 @@ void ag_kv_close(ag_kv *kv);
 /* Blocks that a sequence could get now: free and cached ones. */
 static inline int ag_kv_available(const ag_kv *kv) { return kv->n_free + kv->n_cached; }
 
-/* An empty sequence of at most max_tokens. AG_E_NOMEM. */
+/* The salt of n bytes; 0 of none. Any thread. */
+uint64_t ag_kv_salt(const ag_kv *kv, const void *bytes, size_t n);
+/* An empty sequence of at most max_tokens, its salt 0. AG_E_NOMEM. */
 ag_code ag_kv_seq_init(ag_kv_seq *s, ag_kv *kv, int max_tokens, ag_err *err) AG_MUST_USE;
 void ag_kv_seq_deinit(ag_kv_seq *s);
 /* Share the indexed blocks that hold the beginning of ids[n] (an empty sequence only), leaving at

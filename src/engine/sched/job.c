@@ -1,5 +1,6 @@
 #include "sched/job.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "sched/breakers.h"
 
@@ -159,6 +160,23 @@ ag_code ag_job_accept(ag_job *j, int32_t id, ag_err *err) {
     return ag_match_accept(j->match, id, err);
 }
 
+static ag_code read_terms(ag_job *j, const ag_request_opts *o, const ag_kv *kv, ag_err *err) {
+    if (o->priority < AG_PRIORITY_LOW || o->priority > AG_PRIORITY_HIGH)
+        return ag_fail(err, AG_E_ARG, "priority is %d, expected %d to %d", (int)o->priority,
+                       AG_PRIORITY_LOW, AG_PRIORITY_HIGH);
+    if (!(o->tenant_weight >= 0 && o->tenant_weight <= 1000))
+        return ag_fail(err, AG_E_ARG, "tenant_weight is %g, expected 0 (as 1) to 1000",
+                       (double)o->tenant_weight);
+    ag_span tenant = ag_str(o->tenant);
+    j->priority = (int)o->priority;
+    j->tenant = ag_hash64(tenant.p, tenant.n, kv->seed);
+    j->weight = o->tenant_weight > 0 ? (double)o->tenant_weight : 1;
+    j->salt = ag_kv_salt(kv, o->cache_salt, o->cache_salt_len);
+    j->expire_after = (uint64_t)o->timeout_ms * 1000;
+    j->queue_at_most = (uint64_t)o->max_queue_ms * 1000;
+    return AG_OK;
+}
+
 ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_t *ids, size_t n,
                    ag_job **out, ag_err *err) {
     *out = NULL;
@@ -185,8 +203,8 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
     j->on_token = o->on_token;
     j->on_done = o->on_done;
     j->ctx = o->ctx;
-    if ((code = collect_stops(j, o, env, err)) || (code = open_sampler(j, o, env, err)) ||
-        (code = open_match(j, o, env, err)) ||
+    if ((code = read_terms(j, o, &env->core->kv, err)) || (code = collect_stops(j, o, env, err)) ||
+        (code = open_sampler(j, o, env, err)) || (code = open_match(j, o, env, err)) ||
         (code = ag_stream_init(&j->stream, env->tokenizer, false, o->stop, o->n_stop, err)) ||
         (code = ag_stream_show(&j->stream, o->show_ids, o->n_show_ids, err))) {
         ag_job_unref(j);

@@ -22,6 +22,7 @@
 typedef struct ag_job {
     _Atomic int refs;
     _Atomic bool cancelled; /* any thread sets it */
+    _Atomic bool paused;    /* likewise */
 
     /* Set at submit. */
     int32_t *ids; /* owned [room]: prompt, then what was generated */
@@ -37,6 +38,12 @@ typedef struct ag_job {
     bool (*on_token)(void *ctx, const ag_token_event *event);
     void (*on_done)(void *ctx, const ag_result *result);
     void *ctx;
+
+    int priority; /* an ag_priority */
+    uint64_t tenant;
+    double weight;
+    uint64_t salt;                        /* of its blocks */
+    uint64_t expire_after, queue_at_most; /* µs from submit; 0: no limit */
 
     /* The engine thread's. */
     int n_ids;    /* prompt and generated tokens so far */

@@ -4,7 +4,7 @@
 #include "sched/grammars.h"
 
 /* Requests in line; beyond it submit says "try again". */
-#define MAX_WAITING 4096
+#define USUAL_WAITING 512
 
 struct ag_sched {
     ag_core *core;
@@ -16,6 +16,7 @@ struct ag_sched {
     pthread_cond_t wake;
     ag_job *first_in, *last_in; /* submitted, not yet seen by the engine thread */
     int n_waiting;              /* submitted and not yet admitted */
+    int max_waiting;            /* constant */
     bool closing;
 
     /* The engine thread's. */
@@ -44,7 +45,7 @@ ag_code ag_sched_submit(ag_sched *s, ag_job *job, ag_err *err) {
     pthread_mutex_lock(&s->lock);
     if (s->closing) {
         code = ag_fail(err, AG_E_CLOSED, "the engine is closing");
-    } else if (s->n_waiting >= MAX_WAITING) {
+    } else if (s->n_waiting >= s->max_waiting) {
         code = ag_fail(err, AG_E_AGAIN, "%d requests are waiting already; try again later",
                        s->n_waiting);
     } else {
@@ -121,19 +122,39 @@ static void finish_running(ag_sched *s, ag_job *j, ag_finish why, const ag_err *
     finish(s, j, why, error);
 }
 
-static void reap_cancelled(ag_sched *s) {
-    for (int i = s->n_running - 1; i >= 0; i--)
-        if (atomic_load(&s->running[i]->cancelled))
-            finish_running(s, s->running[i], AG_FINISH_CANCELLED, NULL);
+/* Why a job must end now, if it must. */
+static ag_finish must_end(const ag_job *j, uint64_t now, ag_err *err) {
+    if (atomic_load(&j->cancelled))
+        return AG_FINISH_CANCELLED;
+    uint64_t age = now - j->submit_at;
+    bool expired = j->expire_after && age >= j->expire_after;
+    bool queued = j->queue_at_most && !j->start_at && age >= j->queue_at_most;
+    if (!expired && !queued)
+        return AG_FINISH_NONE;
+    ag_fail(err, AG_E_TIMEOUT, "%s is over: %.1f s after it was submitted, %s",
+            expired ? "the request's time" : "the request's time in the queue", (double)age / 1e6,
+            j->start_at ? "its answer is not complete" : "it is still waiting");
+    return AG_FINISH_ERROR;
+}
+
+static void reap(ag_sched *s) {
+    uint64_t now = ag_clock_us();
+    ag_err err = {0};
+    for (int i = s->n_running - 1; i >= 0; i--) {
+        ag_finish how = must_end(s->running[i], now, &err);
+        if (how != AG_FINISH_NONE)
+            finish_running(s, s->running[i], how, how == AG_FINISH_ERROR ? &err : NULL);
+    }
     for (ag_job **at = &s->waiting; *at;) {
         ag_job *j = *at;
-        if (!atomic_load(&j->cancelled)) {
+        ag_finish how = must_end(j, now, &err);
+        if (how == AG_FINISH_NONE) {
             at = &j->next;
             continue;
         }
         *at = j->next;
         count_out(s);
-        finish(s, j, AG_FINISH_CANCELLED, NULL);
+        finish(s, j, how, how == AG_FINISH_ERROR ? &err : NULL);
     }
 }
 
@@ -167,6 +188,7 @@ static void admit(ag_sched *s) {
         ag_err err = {0};
         bool failed =
             !j->kv.kv && ag_kv_seq_init(&j->kv, &s->core->kv, s->core->max_context, &err) != AG_OK;
+        j->kv.salt = j->salt;
         if (!failed && !take_blocks(s, j))
             return;
         s->waiting = j->next;
@@ -368,7 +390,7 @@ static void *engine_main(void *arg) {
     ag_sched *s = arg;
     pthread_setname_np(pthread_self(), "ag-engine");
     while (gather(s)) {
-        reap_cancelled(s);
+        reap(s);
         admit(s);
         if (s->n_running > 0)
             step(s);
@@ -397,14 +419,15 @@ static void free_sched(ag_sched *s) {
     ag_free(s);
 }
 
-ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_logger *log, ag_sched **out,
-                      ag_err *err) {
+ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_sched_opts *opts,
+                      const ag_logger *log, ag_sched **out, ag_err *err) {
     *out = NULL;
     ag_sched *s = ag_calloc(AG_ROOM_SCHED, 1, sizeof *s);
     if (!s)
         return ag_fail(err, AG_E_NOMEM, "out of memory for the scheduler");
     s->core = core;
     s->log = log;
+    s->max_waiting = opts->max_requests ? (int)opts->max_requests : USUAL_WAITING;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
     size_t n = (size_t)core->max_runs;

@@ -13,9 +13,16 @@
 
 typedef struct ag_sched ag_sched;
 
+/* Limits as in ag_engine_opts; 0: the usual. */
+typedef struct ag_sched_opts {
+    uint32_t max_requests; /* in line */
+    uint64_t max_tokens;   /* of their prompts */
+    uint32_t itl_target_ms;
+} ag_sched_opts;
+
 /* Start the engine thread over a core that nobody else uses from now on. AG_E_NOMEM. */
-ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_logger *log, ag_sched **out,
-                      ag_err *err) AG_MUST_USE;
+ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, const ag_sched_opts *opts,
+                      const ag_logger *log, ag_sched **out, ag_err *err) AG_MUST_USE;
 /* Cancel everything, run the last callbacks, join the thread. Accepts NULL. */
 void ag_sched_close(ag_sched **s);
 /* What jobs for this scheduler are built with; lives as long as the scheduler. */
