@@ -142,6 +142,30 @@ AG_API ag_code ag_engine_detokenize(ag_engine *engine, const int32_t *ids, size_
                                     bool show_special, char **text, size_t *len,
                                     ag_err *err) AG_MUST_USE;
 
+/* One token of the vocabulary. */
+typedef struct ag_token_info {
+    const char *bytes; /* what it decodes to, special ones too; lives as long as the engine; not
+                        * terminated, and a token may be a part of a character */
+    size_t len;
+    bool special; /* a control token, which answers do not show */
+    bool stops;   /* answers end at it, unless ignore_eos */
+} ag_token_info;
+
+/* False: there is no such token; then *info is zero. */
+AG_API bool ag_engine_get_token(const ag_engine *engine, int32_t id, ag_token_info *info);
+
+/* What a client needs that tokenises or renders by itself. Strings live as long as the engine. */
+typedef struct ag_vocab_info {
+    uint32_t n_vocab;
+    int32_t bos, eos; /* -1: there is none */
+    bool adds_bos;
+    const char *chat_template; /* Jinja source, as the model's file has it; NULL: none. Not
+                                * terminated */
+    size_t chat_template_len;
+} ag_vocab_info;
+
+AG_API void ag_engine_get_vocab(const ag_engine *engine, ag_vocab_info *info);
+
 AG_API void ag_string_free(char *s);
 AG_API void ag_ids_free(int32_t *ids);
 
