@@ -25,6 +25,8 @@
     X(OPS, "ops")                                                                                  \
     X(HTTP, "http")                                                                                \
     X(NAMES, "names")                                                                              \
+    X(RUNTIME, "runtime")                                                                          \
+    X(ROUTES, "routes")                                                                            \
     X(CLI, "cli")                                                                                  \
     X(TEST, "test")
 

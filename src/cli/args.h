@@ -120,13 +120,19 @@ struct ag_cli_args {
     uint32_t windows;
 
     /* loadtest */
-    const char *served_model, *api_key_file, *endpoint, *plot;
+    const char *served_model, *load_api, *plot;
     bool whole, stop_early;
     uint32_t clients, requests, warmup, prompt_words, shared_words;
     double rate, duration, timeout, slo_ttft, slo_itl;
+
     /* pull */
     const char *to, *name, *revision, *endpoint, *token_file, *ca_file;
     uint32_t retries;
+
+    /* serve; api_key_file loadtest too */
+    const char *host, *api_key_file, *cors_origin;
+    uint32_t port, max_sequences, drain_seconds;
+    ag_cli_list model_names;
 
     /* embed */
     const char *pooling;
@@ -162,6 +168,7 @@ void ag_cli_help(const ag_cli_command *c);
 
 int ag_cli_chat(const ag_cli_args *a);
 int ag_cli_run(const ag_cli_args *a);
+int ag_cli_serve(const ag_cli_args *a);
 int ag_cli_inspect(const ag_cli_args *a);
 int ag_cli_pull(const ag_cli_args *a);
 int ag_cli_bench(const ag_cli_args *a);

@@ -37,41 +37,47 @@ static int read_template(const ag_cli_args *a, ag_buf *text, const char **source
     return ag_cli_fail(&err);
 }
 
+int ag_cli_engine_opts(const ag_cli_args *a, const ag_cli_need *need, ag_buf *text,
+                       ag_engine_opts *opts) {
+    const char *tier = NULL, *model = ag_cli_model(a), *source = NULL;
+    int status = model ? ag_cli_tier(a, &tier) : AG_CLI_USAGE;
+    if (!status)
+        status = read_template(a, text, &source);
+    *opts = ag_engine_default();
+    opts->model = model;
+    opts->registry = ag_cli_registry(a, NULL);
+    opts->device_map = a->device_map;
+    opts->max_context_length = a->ctx ? a->ctx : need->ctx;
+    opts->max_sequences = need->sequences;
+    opts->kv_tokens = need->kv_tokens;
+    opts->kv_type = a->kv_type;
+    opts->dtype = a->dtype;
+    opts->quantize = a->quantize;
+    opts->memory_fraction = a->memory_fraction;
+    opts->n_threads = a->threads;
+    opts->numa = a->numa;
+    opts->batch_tokens = a->batch_tokens;
+    opts->isa = tier;
+    opts->chat_template = source;
+    opts->on_log = on_log;
+    opts->log_level = a->verbose ? AG_LOG_INFO : AG_LOG_WARN;
+    return status;
+}
+
 int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine **out,
                        uint64_t *load_us) {
-    const char *tier = NULL, *model = ag_cli_model(a), *source = NULL;
     ag_err err = {0};
     ag_buf text;
-    int status = model ? ag_cli_tier(a, &tier) : AG_CLI_USAGE;
-    if (status)
-        return status;
+    ag_engine_opts opts;
     ag_buf_init(&text, AG_ROOM_CLI, AG_MAX_TEMPLATE_BYTES);
-    status = read_template(a, &text, &source);
+    int status = ag_cli_engine_opts(a, need, &text, &opts);
     if (status)
         goto out;
     ag_cli_progress bar;
     ag_cli_progress_begin(&bar, "loading", a->verbose);
-    ag_engine_opts opts = ag_engine_default();
-    opts.model = model;
-    opts.registry = ag_cli_registry(a, NULL);
-    opts.device_map = a->device_map;
-    opts.max_context_length = a->ctx ? a->ctx : need->ctx;
-    opts.max_sequences = need->sequences;
-    opts.kv_tokens = need->kv_tokens;
-    opts.kv_type = a->kv_type;
-    opts.dtype = a->dtype;
-    opts.quantize = a->quantize;
-    opts.memory_fraction = a->memory_fraction;
-    opts.n_threads = a->threads;
-    opts.numa = a->numa;
-    opts.batch_tokens = a->batch_tokens;
-    opts.isa = tier;
-    opts.chat_template = source;
     opts.on_progress =
         a->verbose || (ag_cli_may_colour(STDERR_FILENO) && !a->quiet) ? ag_cli_progress_tell : NULL;
     opts.progress_ctx = &bar;
-    opts.on_log = on_log;
-    opts.log_level = a->verbose ? AG_LOG_INFO : AG_LOG_WARN;
     ag_code code = ag_engine_open(&opts, out, &err);
     ag_cli_progress_end(&bar);
     if (code)

@@ -167,9 +167,9 @@ static int report(const ag_cli_args *a, const ag_load_opts *o, const ag_load_res
 }
 
 static ag_load_api api_of(const ag_cli_args *a) {
-    if (!a->endpoint || !strcmp(a->endpoint, "chat"))
+    if (!a->load_api || !strcmp(a->load_api, "chat"))
         return AG_LOAD_CHAT;
-    return strcmp(a->endpoint, "completions") ? AG_LOAD_EMBEDDINGS : AG_LOAD_COMPLETIONS;
+    return strcmp(a->load_api, "completions") ? AG_LOAD_EMBEDDINGS : AG_LOAD_COMPLETIONS;
 }
 
 int ag_cli_loadtest(const ag_cli_args *a) {

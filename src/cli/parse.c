@@ -224,6 +224,8 @@ int ag_cli_parse(const ag_cli_command *c, int argc, char **argv, ag_cli_args *a)
     /* The defaults that differ from zero; `initial` in the table says them in words. */
     *a = (ag_cli_args){
         .command = c,
+        .port = 8000,
+        .drain_seconds = 30,
         .temp = 0.7f,
         .top_k = 40,
         .top_p = 0.95f,

@@ -59,13 +59,20 @@ static const ag_cli_opt model_opts[] = {
     {0},
 };
 
+#define OPT_TEMPLATE                                                                               \
+    {                                                                                              \
+        0, "chat-template", AG_CLI_PATH, "FILE", "the model's own",                                \
+            "Jinja template that turns a conversation into a prompt", AT(chat_template)            \
+    }
+
 static const ag_cli_opt template_opts[] = {
-    {0, "chat-template", AG_CLI_PATH, "FILE", "the model's own",
-     "Jinja template that turns a conversation into a prompt", AT(chat_template)},
+    OPT_TEMPLATE,
     {0, "system", AG_CLI_TEXT, "TEXT", NULL, "system message at the conversation's start",
      AT(system)},
     {0},
 };
+
+static const ag_cli_opt serve_template_opts[] = {OPT_TEMPLATE, {0}};
 
 static const ag_cli_opt sampling_opts[] = {
     {'n', "max-tokens", AG_CLI_U32, "N", "until the model stops", "most tokens of an answer",
@@ -285,6 +292,25 @@ static const ag_cli_opt embed_opts[] = {
     {0},
 };
 
+static const ag_cli_opt serve_opts[] = {
+    {0, "host", AG_CLI_TEXT, "HOST", "127.0.0.1",
+     "address to listen on; others than this machine's own need --api-key-file", AT(host)},
+    {'p', "port", AG_CLI_U32, "N", "8000", "port to listen on; 0: a free one", AT(port), .min = 0,
+     .max = 65535},
+    {0, "model-name", AG_CLI_LIST, "NAME", "the file's name",
+     "what clients call the model; may be repeated: all names work", AT(model_names)},
+    {0, "api-key-file", AG_CLI_PATH, "FILE", NULL,
+     "keys that clients must send, one a line: KEY or NAME KEY", AT(api_key_file)},
+    {0, "max-sequences", AG_CLI_U32, "N", "16", "requests that are computed at the same time",
+     AT(max_sequences), .min = 1, .max = 1024},
+    {0, "cors-origin", AG_CLI_TEXT, "ORIGIN", "none",
+     "web pages of this origin may call the server from a browser; *: all", AT(cors_origin)},
+    {0, "drain-seconds", AG_CLI_U32, "N", "30",
+     "time that running requests get to end when the server is asked to", AT(drain_seconds),
+     .min = 0, .max = 86400},
+    {0},
+};
+
 static const ag_cli_opt logits_opts[] = {
     {0, "ids", AG_CLI_TEXT, "IDS", NULL, "token ids, as \"1 2 3\" or \"1,2,3\"", AT(ids)},
     {0, "text", AG_CLI_TEXT, "TEXT", NULL, "text to tokenise, with BOS where the model wants it",
@@ -306,7 +332,7 @@ static const ag_cli_opt loadtest_opts[] = {
     {0, "model", AG_CLI_TEXT, "NAME", "the first listed", "model to ask", AT(served_model)},
     {0, "api-key-file", AG_CLI_PATH, "FILE", NULL, "key to send, the first line of a file",
      AT(api_key_file)},
-    {0, "endpoint", AG_CLI_CHOICE, "WHICH", "chat", "what to ask for", AT(endpoint),
+    {0, "api", AG_CLI_CHOICE, "WHICH", "chat", "what to ask for", AT(load_api),
      .choices = "chat completions embeddings"},
     {'c', "clients", AG_CLI_U32, "N", "8", "requests at once, at most", AT(clients), 1, 10000},
     {0, "rate", AG_CLI_F64, "R", NULL,
@@ -392,6 +418,29 @@ const ag_cli_command ag_cli_commands[] = {
         .groups =
             {{"Options", run_opts}, GROUP_STRUCTURE, GROUP_MODEL, GROUP_TEMPLATE, GROUP_SAMPLING},
         .run = ag_cli_run,
+    },
+    {
+        .name = "serve",
+        .summary = "serve a model over an OpenAI-compatible API",
+        .usage = "-m FILE [OPTION]...",
+        .about =
+            "Answers chats, completions and embeddings over HTTP in the way of OpenAI's API, so "
+            "that existing clients need another base URL and nothing else; docs/api.md lists what "
+            "there is. It listens at once and says so, loads the model meanwhile, and prints a "
+            "line to try when it is ready.\n"
+            "\n"
+            "Without --api-key-file everybody who reaches the port may ask, so it listens on this "
+            "machine's own address only.\n"
+            "\n"
+            "Ctrl-C or SIGTERM ends it: nothing new begins, running answers get --drain-seconds "
+            "to end, what is left is told so. A second signal ends it at once.",
+        .examples = "autoglm serve -m model.gguf\n"
+                    "autoglm serve -m model.gguf --model-name glm-4 --port 8080 -t 8\n"
+                    "autoglm serve -m model.gguf --host 0.0.0.0 --api-key-file keys.txt\n",
+        .groups = {{"Server options", serve_opts},
+                   GROUP_MODEL,
+                   {"Conversation options", serve_template_opts}},
+        .run = ag_cli_serve,
     },
     {
         .name = "inspect",

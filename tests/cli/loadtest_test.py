@@ -95,7 +95,7 @@ class LoadTest(Case):
 
     def test_the_table_shows_the_same(self):
         out = self.succeeds("loadtest", self.serve(), "-n", "2", "-c", "1", "--shared-words", "20",
-                            "--prompt-words", "30", "--endpoint", "completions").out
+                            "--prompt-words", "30", "--api", "completions").out
         self.assertIn("2 answered, 0 refused, 0 failed", out)
         self.assertIn("time to first token", out)
         first, second = (b["prompt"].split() for _, _, b in self.server.requests)

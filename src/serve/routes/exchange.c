@@ -1,0 +1,138 @@
+#include "routes/exchange.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/json_out.h"
+#include "base/mem.h"
+#include "routes/task.h"
+
+#define MAX_HEADERS 12
+
+typedef struct headers {
+    ag_http_header v[MAX_HEADERS];
+    size_t n;
+} headers;
+
+static void add(headers *h, const char *name, const char *value) {
+    AG_ASSERT(h->n < MAX_HEADERS);
+    h->v[h->n++] = (ag_http_header){name, value};
+}
+
+/* What every answer says. */
+static void add_common(headers *h, ag_exchange *x, const char *type) {
+    const char *origin = x->routes->opts.cors_origin;
+    const char *ignored = x->ignored.n ? ag_buf_cstr(&x->ignored) : NULL;
+    add(h, "content-type", type);
+    add(h, "x-request-id", x->id);
+    if (ignored)
+        add(h, "x-ignored-params", ignored);
+    if (x->note[0])
+        add(h, "x-prompt-truncated", x->note);
+    if (origin) {
+        add(h, "access-control-allow-origin", origin);
+        add(h, "access-control-expose-headers", "x-request-id, x-ignored-params, retry-after");
+    }
+}
+
+void ag_exchange_ref(ag_exchange *x) { atomic_fetch_add(&x->refs, 1); }
+
+void ag_exchange_unref(ag_exchange *x) {
+    if (atomic_fetch_sub(&x->refs, 1) != 1)
+        return;
+    if (x->routes->opts.on_record)
+        x->routes->opts.on_record(x->routes->opts.ctx, &x->record);
+    ag_http_req_unref(x->http);
+    json_decref(x->body);
+    ag_buf_deinit(&x->ignored);
+    ag_arena_deinit(&x->arena);
+    ag_free(x);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+void ag_exchange_text(ag_exchange *x, int status, const char *type, ag_buf *text) {
+    headers h = {0};
+    add_common(&h, x, type);
+    if (x->allow[0])
+        add(&h, "allow", x->allow);
+    if (status == 401)
+        add(&h, "www-authenticate", "Bearer");
+    ag_http_reply(x->http, status, h.v, h.n, text);
+}
+
+void ag_exchange_json(ag_exchange *x, int status, ag_buf *json) {
+    ag_err err = {0};
+    if (ag_buf_check(json, "the answer", &err) == AG_OK) {
+        ag_exchange_text(x, status, "application/json", json);
+        return;
+    }
+    ag_buf_deinit(json);
+    ag_problem p;
+    ag_problem_set(&p, 503, "server_error", ag_code_name(err.code), NULL, "%s", err.msg);
+    ag_exchange_problem(x, &p);
+}
+
+void ag_exchange_problem(ag_exchange *x, const ag_problem *p) {
+    char seconds[24], ms[24];
+    headers h = {0};
+    ag_buf body;
+    x->record.error = p->code;
+    ag_buf_init(&body, AG_ROOM_ROUTES, 8192);
+    ag_problem_json(p, &body);
+    add_common(&h, x, "application/json");
+    if (x->allow[0])
+        add(&h, "allow", x->allow);
+    if (p->status == 401)
+        add(&h, "www-authenticate", "Bearer");
+    if (p->retry_s > 0) {
+        snprintf(seconds, sizeof seconds, "%.0f", ceil(p->retry_s));
+        snprintf(ms, sizeof ms, "%.0f", ceil(p->retry_s * 1000));
+        add(&h, "retry-after", seconds);
+        add(&h, "retry-after-ms", ms);
+        add(&h, "x-should-retry", "true");
+    } else if (p->status >= 500) {
+        add(&h, "x-should-retry", "false");
+    }
+    ag_http_reply(x->http, p->status, h.v, h.n, &body);
+    ag_buf_deinit(&body);
+}
+
+void ag_exchange_stream(ag_exchange *x) {
+    headers h = {0};
+    add_common(&h, x, "text/event-stream; charset=utf-8");
+    add(&h, "cache-control", "no-cache");
+    add(&h, "x-accel-buffering", "no"); /* a proxy that collects would undo the stream */
+    ag_http_stream_begin(x->http, 200, h.v, h.n);
+}
+
+/* ---- what many handlers begin with ----------------------------------------------------------- */
+
+bool ag_exchange_read(ag_exchange *x, const ag_field *fields, void *target) {
+    ag_problem p;
+    json_decref(x->body);
+    if (ag_body_parse(ag_http_body(x->http), &x->body, &p) &&
+        ag_fields_read(fields, x->body, NULL, target, &x->arena, &x->ignored, &p))
+        return true;
+    ag_exchange_problem(x, &p);
+    return false;
+}
+
+bool ag_exchange_model(ag_exchange *x, const char *name, ag_served **out) {
+    ag_err err = {0};
+    ag_problem p;
+    ag_code code = ag_runtime_acquire(x->routes->opts.runtime, name, out, &err);
+    if (!code) {
+        x->record.model = ag_served_name(*out);
+        return true;
+    }
+    if (code == AG_E_NOT_FOUND)
+        ag_problem_set(&p, 404, "invalid_request_error", "model_not_found", "model", "%s", err.msg);
+    else if (code == AG_E_AGAIN)
+        ag_problem_set(&p, 503, "server_error", "model_not_ready", "model", "%s", err.msg);
+    else
+        ag_problem_set(&p, 503, "server_error", ag_code_name(code), NULL, "%s", err.msg);
+    p.retry_s = code == AG_E_AGAIN ? 2 : code == AG_E_CLOSED ? 1 : 0;
+    ag_exchange_problem(x, &p);
+    return false;
+}

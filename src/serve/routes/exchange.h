@@ -1,0 +1,69 @@
+/* One request and its answer, from the head to the last byte. Private to routes/.
+ *
+ * The io thread makes it and drops its reference in on_end; a generation or a pool's job holds
+ * another one as long as it may answer. */
+#ifndef AG_ROUTES_EXCHANGE_H
+#define AG_ROUTES_EXCHANGE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "routes/fields.h"
+#include "routes/problem.h"
+#include "routes/routes.h"
+#include "routes/table.h"
+#include "routes/work.h"
+
+#define AG_REQUEST_ID_TEXT 132
+
+struct ag_task;
+typedef struct ag_exchange ag_exchange;
+
+struct ag_exchange {
+    ag_routes *routes;
+    ag_http_req *http;     /* referenced */
+    const ag_route *route; /* NULL: none matched */
+    char id[AG_REQUEST_ID_TEXT];
+    char arg[256];      /* what {} of the route's pattern stands for */
+    char allow[64];     /* of a 405 */
+    char note[96];      /* of a cut prompt: X-Prompt-Truncated; "": nothing was cut */
+    const char *tenant; /* lives as long as the keys */
+    _Atomic int refs;
+    ag_arena arena;
+    json_t *body;             /* owned; NULL: none read */
+    ag_buf ignored;           /* X-Ignored-Params */
+    struct ag_task *task;     /* referenced until on_end; NULL: nothing is generated */
+    ag_exchange *next, *prev; /* all of a server's; guarded by its lock */
+    ag_route_record record;
+};
+
+struct ag_routes {
+    ag_routes_opts opts;
+    ag_work *quick; /* tokenising of long prompts */
+    ag_work *slow;  /* embeddings: each waits for the engine */
+    _Atomic bool draining;
+    uint64_t id_seed;
+    _Atomic uint64_t n_ids;
+    pthread_mutex_t lock; /* guards exchanges */
+    ag_exchange *exchanges;
+};
+
+void ag_exchange_ref(ag_exchange *x);
+void ag_exchange_unref(ag_exchange *x);
+
+/* ---- answers: any thread, the first one counts ----------------------------------------------- */
+
+/* A whole answer; takes the bytes of `json`. A buffer that failed becomes a 500 or 503. */
+void ag_exchange_json(ag_exchange *x, int status, ag_buf *json);
+void ag_exchange_text(ag_exchange *x, int status, const char *type, ag_buf *text);
+void ag_exchange_problem(ag_exchange *x, const ag_problem *p);
+/* The head of a stream of events. */
+void ag_exchange_stream(ag_exchange *x);
+
+/* Parse the body and read it by a table; false: answered already. */
+bool ag_exchange_read(ag_exchange *x, const ag_field *fields, void *target);
+/* Lease a model; false: answered already. */
+bool ag_exchange_model(ag_exchange *x, const char *name, ag_served **out);
+
+#endif

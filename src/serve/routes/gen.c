@@ -1,0 +1,303 @@
+#include "routes/gen.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define AT(field)  offsetof(ag_gen, field)
+#define AT_S(f)    offsetof(ag_gen, sampling.f)
+#define MAX_TOKENS 134217728 /* as the command line has it */
+
+/* Fields of both routes. */
+#define SHARED                                                                                     \
+    {.name = "model", .kind = AG_FIELD_TEXT, .at = AT(model)},                                     \
+        {.name = "stream", .kind = AG_FIELD_BOOL, .at = AT(stream)},                               \
+        {.name = "stream_options", .kind = AG_FIELD_OBJECT, .at = AT(stream_options)},             \
+        {.name = "n", .kind = AG_FIELD_U32, .at = AT(n), .min = 1, .max = AG_MAX_CHOICES},         \
+        {.name = "min_tokens", .kind = AG_FIELD_U32, .at = AT(min_tokens), .max = MAX_TOKENS},     \
+        {.name = "stop", .kind = AG_FIELD_TEXTS, .at = AT(stop), .max = 64},                       \
+        {.name = "stop_token_ids", .kind = AG_FIELD_IDS, .at = AT(stop_token_ids), .max = 1024},   \
+        {.name = "ignore_eos", .kind = AG_FIELD_BOOL, .at = AT(ignore_eos)},                       \
+        {.name = "temperature", .kind = AG_FIELD_F32, .at = AT_S(temperature), .max = 100},        \
+        {.name = "top_p", .kind = AG_FIELD_F32, .at = AT_S(top_p), .max = 1},                      \
+        {.name = "top_k", .kind = AG_FIELD_I32, .at = AT_S(top_k), .min = -1, .max = 16777216},    \
+        {.name = "min_p", .kind = AG_FIELD_F32, .at = AT_S(min_p), .max = 1},                      \
+        {.name = "typical_p", .kind = AG_FIELD_F32, .at = AT_S(typical_p), .min = 1e-6, .max = 1}, \
+        {.name = "seed", .kind = AG_FIELD_I64, .at = AT(seed), .has = AT_S(has_seed)},             \
+        {.name = "frequency_penalty",                                                              \
+         .kind = AG_FIELD_F32,                                                                     \
+         .at = AT_S(frequency_penalty),                                                            \
+         .min = -2,                                                                                \
+         .max = 2},                                                                                \
+        {.name = "presence_penalty",                                                               \
+         .kind = AG_FIELD_F32,                                                                     \
+         .at = AT_S(presence_penalty),                                                             \
+         .min = -2,                                                                                \
+         .max = 2},                                                                                \
+        {.name = "repetition_penalty",                                                             \
+         .kind = AG_FIELD_F32,                                                                     \
+         .at = AT_S(repetition_penalty),                                                           \
+         .min = 0.01,                                                                              \
+         .max = 100},                                                                              \
+        {.name = "repeat_last_n",                                                                  \
+         .kind = AG_FIELD_I32,                                                                     \
+         .at = AT_S(penalty_last_n),                                                               \
+         .min = -1,                                                                                \
+         .max = MAX_TOKENS},                                                                       \
+        {.name = "mirostat", .kind = AG_FIELD_I32, .at = AT_S(mirostat), .max = 2},                \
+        {.name = "mirostat_tau", .kind = AG_FIELD_F32, .at = AT_S(mirostat_tau), .max = 100},      \
+        {.name = "mirostat_eta", .kind = AG_FIELD_F32, .at = AT_S(mirostat_eta), .max = 100},      \
+        {.name = "dry_multiplier", .kind = AG_FIELD_F32, .at = AT_S(dry_multiplier), .max = 100},  \
+        {.name = "dry_base", .kind = AG_FIELD_F32, .at = AT_S(dry_base), .min = 1, .max = 100},    \
+        {.name = "dry_allowed_length",                                                             \
+         .kind = AG_FIELD_I32,                                                                     \
+         .at = AT_S(dry_allowed_length),                                                           \
+         .max = MAX_TOKENS},                                                                       \
+        {.name = "dry_penalty_last_n",                                                             \
+         .kind = AG_FIELD_I32,                                                                     \
+         .at = AT_S(dry_penalty_last_n),                                                           \
+         .min = -1,                                                                                \
+         .max = MAX_TOKENS},                                                                       \
+        {.name = "dry_sequence_breakers",                                                          \
+         .kind = AG_FIELD_TEXTS,                                                                   \
+         .at = AT(dry_breakers),                                                                   \
+         .max = 64},                                                                               \
+        {.name = "xtc_probability", .kind = AG_FIELD_F32, .at = AT_S(xtc_probability), .max = 1},  \
+        {.name = "xtc_threshold", .kind = AG_FIELD_F32, .at = AT_S(xtc_threshold), .max = 1},      \
+        {.name = "logit_bias", .kind = AG_FIELD_OBJECT, .at = AT(logit_bias)},                     \
+        {.name = "allowed_token_ids",                                                              \
+         .kind = AG_FIELD_IDS,                                                                     \
+         .at = AT(allowed_token_ids),                                                              \
+         .max = 1 << 24},                                                                          \
+        {.name = "bad_words", .kind = AG_FIELD_TEXTS, .at = AT(bad_words), .max = 1024},           \
+        {.name = "truncate_prompt",                                                                \
+         .kind = AG_FIELD_TEXT,                                                                    \
+         .at = AT(truncate),                                                                       \
+         .words = "none left right middle"},                                                       \
+        {.name = "add_special_tokens",                                                             \
+         .kind = AG_FIELD_BOOL,                                                                    \
+         .at = AT(add_special_tokens),                                                             \
+         .has = AT(has_add_special_tokens)},                                                       \
+        {.name = "user", .kind = AG_FIELD_TAKEN}, {.name = "metadata", .kind = AG_FIELD_TAKEN},    \
+        {.name = "safety_identifier", .kind = AG_FIELD_TAKEN}, {                                   \
+        .name = "request_id", .kind = AG_FIELD_TAKEN                                               \
+    }
+
+static const ag_field chat_fields[] = {
+    SHARED,
+    {.name = "messages", .kind = AG_FIELD_ARRAY, .at = AT(messages)},
+    {.name = "max_tokens",
+     .kind = AG_FIELD_U32,
+     .at = AT(max_tokens),
+     .min = 1,
+     .max = MAX_TOKENS,
+     .has = AT(has_max_tokens)},
+    {.name = "max_completion_tokens",
+     .kind = AG_FIELD_U32,
+     .at = AT(max_completion_tokens),
+     .min = 1,
+     .max = MAX_TOKENS,
+     .has = AT(has_max_completion_tokens)},
+    {.name = "logprobs", .kind = AG_FIELD_BOOL, .at = AT(logprobs)},
+    {.name = "top_logprobs",
+     .kind = AG_FIELD_U32,
+     .at = AT(top_logprobs),
+     .max = 20,
+     .has = AT(has_top)},
+    {.name = "tools", .kind = AG_FIELD_ARRAY, .at = AT(tools)},
+    {.name = "tool_choice", .kind = AG_FIELD_ANY, .at = AT(tool_choice)},
+    {.name = "documents", .kind = AG_FIELD_ARRAY, .at = AT(documents)},
+    {.name = "chat_template_kwargs", .kind = AG_FIELD_OBJECT, .at = AT(chat_template_kwargs)},
+    {.name = "reasoning_effort", .kind = AG_FIELD_TEXT, .at = AT(reasoning_effort)},
+    {.name = "add_generation_prompt", .kind = AG_FIELD_BOOL, .at = AT(add_generation_prompt)},
+    {.name = "continue_final_message", .kind = AG_FIELD_BOOL, .at = AT(continue_final_message)},
+    {0},
+};
+
+static const ag_field completion_fields[] = {
+    SHARED,
+    {.name = "prompt", .kind = AG_FIELD_ANY, .at = AT(prompt)},
+    {.name = "suffix", .kind = AG_FIELD_TEXT, .at = AT(suffix)},
+    {.name = "max_tokens",
+     .kind = AG_FIELD_U32,
+     .at = AT(max_tokens),
+     .max = MAX_TOKENS,
+     .has = AT(has_max_tokens)},
+    {.name = "logprobs",
+     .kind = AG_FIELD_U32,
+     .at = AT(top_logprobs),
+     .max = 20,
+     .has = AT(has_top)},
+    {.name = "echo", .kind = AG_FIELD_BOOL, .at = AT(echo)},
+    {.name = "best_of", .kind = AG_FIELD_U32, .at = AT(best_of), .min = 1, .max = AG_MAX_CHOICES},
+    {0},
+};
+
+static const ag_field stream_fields[] = {
+    {.name = "include_usage", .kind = AG_FIELD_BOOL, .at = AT(include_usage)},
+    {.name = "continuous_usage_stats", .kind = AG_FIELD_BOOL, .at = AT(continuous_usage)},
+    {0},
+};
+
+/* What several fields mean together. */
+static bool check(ag_gen *g, ag_buf *ignored, ag_problem *p) {
+    if (g->chat && !g->messages)
+        return ag_problem_bad(p, "messages", "messages is missing: a list of messages is expected");
+    if (!g->chat && !g->prompt)
+        return ag_problem_bad(p, "prompt",
+                              "prompt is missing: a string, a list of strings, or token ids");
+    if (g->suffix && *g->suffix)
+        return ag_problem_bad(p, "suffix",
+                              "suffix is not supported: the model has no fill-in-the-middle form");
+    if (g->chat && g->has_top && g->top_logprobs && !g->logprobs)
+        return ag_problem_bad(p, "top_logprobs", "top_logprobs needs logprobs to be true");
+    if (!(g->sampling.top_p > 0))
+        return ag_problem_bad(p, "top_p", "top_p must be above 0 and at most 1, it is %g",
+                              (double)g->sampling.top_p);
+    if (g->sampling.mirostat == 1)
+        return ag_problem_bad(p, "mirostat", "mirostat must be 0 or 2; version 1 is not supported");
+    if (g->best_of && g->best_of < g->n)
+        return ag_problem_bad(p, "best_of", "best_of must be at least n, which is %u", g->n);
+    if (g->best_of > g->n)
+        ag_ignored_add(ignored, "best_of");
+    if (g->has_max_tokens && g->max_tokens == 0 && !g->echo)
+        return ag_problem_bad(p, "max_tokens", "max_tokens must be at least 1, but with echo");
+    return true;
+}
+
+bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_buf *ignored,
+                 ag_problem *p) {
+    *g = (ag_gen){
+        .chat = chat, .n = 1, .add_generation_prompt = true, .sampling = ag_sampling_default()};
+    g->sampling.penalty_last_n =
+        -1; /* all of prompt and answer, as clients of other servers expect */
+    if (!ag_fields_read(chat ? chat_fields : completion_fields, root, NULL, g, arena, ignored, p))
+        return false;
+    if (g->stream_options &&
+        !ag_fields_read(stream_fields, g->stream_options, "stream_options.", g, arena, ignored, p))
+        return false;
+    if (!chat)
+        g->logprobs = g->has_top;
+    if (g->sampling.top_k < 0)
+        g->sampling.top_k = 0;
+    g->sampling.seed = (uint64_t)g->seed;
+    return check(g, ignored, p);
+}
+
+/* ---- biases ---------------------------------------------------------------------------------- */
+
+typedef struct biases {
+    ag_logit_bias *v; /* the arena's */
+    size_t n;
+    int64_t n_vocab;
+    ag_problem *p;
+} biases;
+
+static bool read_bias(biases *b, const char *key, const json_t *value) {
+    char *end = NULL;
+    errno = 0;
+    long long id = strtoll(key, &end, 10);
+    if (end == key || *end || errno || id < 0 || id >= b->n_vocab)
+        return ag_problem_bad(b->p, "logit_bias",
+                              "logit_bias: \"%.40s\" is not a token id from 0 to %lld", key,
+                              (long long)b->n_vocab - 1);
+    double x = json_number_value(value);
+    if (!json_is_number(value) || !(x >= -100 && x <= 100))
+        return ag_problem_bad(b->p, "logit_bias",
+                              "logit_bias[\"%.40s\"] must be a number from -100 to 100", key);
+    /* OpenAI's ends mean never and only. */
+    b->v[b->n++] = (ag_logit_bias){(int32_t)id, x <= -100 ? -INFINITY : (float)x};
+    return true;
+}
+
+/* Everything but the allowed tokens is forbidden. */
+static bool add_allowed(biases *b, const ag_id_list *ids, ag_arena *arena) {
+    uint8_t *allowed = ag_arena_get(arena, (size_t)b->n_vocab);
+    if (!allowed)
+        return ag_problem_set(b->p, 503, "server_error", "out_of_memory", NULL,
+                              "out of memory for allowed_token_ids");
+    for (size_t i = 0; i < ids->n; i++) {
+        if (ids->v[i] >= b->n_vocab)
+            return ag_problem_bad(b->p, "allowed_token_ids",
+                                  "allowed_token_ids[%zu] is %d; the model knows 0 to %lld", i,
+                                  ids->v[i], (long long)b->n_vocab - 1);
+        allowed[ids->v[i]] = 1;
+    }
+    for (int64_t id = 0; id < b->n_vocab; id++)
+        if (!allowed[id])
+            b->v[b->n++] = (ag_logit_bias){(int32_t)id, -INFINITY};
+    return true;
+}
+
+/* A word that is one token is forbidden by a bias, at the start of a line and after a blank. Longer
+ * ones would need the sampler to remember; they are told in X-Ignored-Params. */
+static bool add_bad_words(biases *b, const ag_texts *words, ag_engine *engine, ag_buf *ignored) {
+    bool left_out = false;
+    for (size_t i = 0; i < words->n; i++)
+        for (int blank = 0; blank < 2; blank++) {
+            ag_buf text;
+            ag_err err = {0};
+            int32_t *ids = NULL;
+            size_t n = 0;
+            ag_buf_init(&text, AG_ROOM_ROUTES, 4096);
+            ag_buf_adds(&text, blank ? " " : "");
+            ag_buf_adds(&text, words->v[i]);
+            ag_code code = text.failed ? AG_E_LIMIT
+                                       : ag_engine_tokenize(engine, text.p ? text.p : "", text.n,
+                                                            false, false, &ids, &n, &err);
+            if (!code && n == 1)
+                b->v[b->n++] = (ag_logit_bias){ids[0], -INFINITY};
+            else if (!blank)
+                left_out = true;
+            ag_ids_free(ids);
+            ag_buf_deinit(&text);
+        }
+    if (left_out)
+        ag_ignored_add(ignored, "bad_words");
+    return true;
+}
+
+static bool make_biases(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_sampling *s,
+                        ag_buf *ignored, ag_problem *p) {
+    ag_engine_info info;
+    ag_engine_get_info(engine, &info);
+    size_t room = json_object_size(g->logit_bias) + 2 * g->bad_words.n +
+                  (g->allowed_token_ids.n ? info.n_vocab : 0);
+    if (room == 0)
+        return true;
+    biases b = {.v = ag_arena_array(arena, room, sizeof *b.v), .n_vocab = info.n_vocab, .p = p};
+    if (!b.v)
+        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
+                              "out of memory for biases");
+    const char *key;
+    json_t *value;
+    json_object_foreach(g->logit_bias, key, value) if (!read_bias(&b, key, value)) return false;
+    if (!add_bad_words(&b, &g->bad_words, engine, ignored))
+        return false;
+    if (g->allowed_token_ids.n && !add_allowed(&b, &g->allowed_token_ids, arena))
+        return false;
+    s->logit_bias = b.v;
+    s->n_logit_bias = b.n;
+    return true;
+}
+
+bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_request_opts *o,
+                    ag_buf *ignored, ag_problem *p) {
+    *o = ag_request_default();
+    o->sampling = g->sampling;
+    if (!make_biases(g, engine, arena, &o->sampling, ignored, p))
+        return false;
+    o->sampling.dry_breakers = g->dry_breakers.n ? g->dry_breakers.v : NULL;
+    o->sampling.n_dry_breakers = g->dry_breakers.n;
+    o->max_tokens = g->has_max_completion_tokens ? g->max_completion_tokens : g->max_tokens;
+    if (g->has_max_tokens && !g->max_tokens && !g->has_max_completion_tokens)
+        o->max_tokens = 1; /* echo only: the token is not told */
+    o->min_tokens = g->min_tokens;
+    o->ignore_eos = g->ignore_eos;
+    o->stop = g->stop.n ? g->stop.v : NULL;
+    o->n_stop = g->stop.n;
+    o->stop_ids = g->stop_token_ids.v;
+    o->n_stop_ids = g->stop_token_ids.n;
+    o->top_logprobs = g->logprobs ? (int32_t)g->top_logprobs : -1;
+    return true;
+}

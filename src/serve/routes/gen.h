@@ -1,0 +1,60 @@
+/* What a chat or completion request asks for: the fields of both as one struct, and how they become
+ * the engine's options. Private to routes/. */
+#ifndef AG_ROUTES_GEN_H
+#define AG_ROUTES_GEN_H
+
+#include "autoglm/engine.h"
+#include "routes/fields.h"
+
+#define AG_MAX_CHOICES     128 /* n; of all prompts of a request: AG_MAX_ALL_CHOICES */
+#define AG_MAX_ALL_CHOICES 1024
+
+typedef struct ag_gen {
+    bool chat; /* or a plain completion; first, so that no flag of a field has offset 0 */
+
+    const char *model;
+    bool stream, include_usage, continuous_usage;
+    json_t *stream_options;
+    uint32_t n, best_of;
+
+    /* where it ends */
+    uint32_t max_tokens, max_completion_tokens, min_tokens;
+    bool has_max_tokens, has_max_completion_tokens;
+    ag_texts stop;
+    ag_id_list stop_token_ids;
+    bool ignore_eos;
+
+    /* how tokens are chosen */
+    ag_sampling sampling;
+    int64_t seed;
+    json_t *logit_bias;
+    ag_id_list allowed_token_ids;
+    ag_texts bad_words, dry_breakers;
+
+    /* what is told */
+    bool logprobs; /* chat */
+    bool has_top;
+    uint32_t top_logprobs; /* chat: beside the chosen one; completions: logprobs */
+    bool echo;
+
+    /* the prompt */
+    json_t *prompt; /* completions */
+    const char *suffix;
+    json_t *messages, *tools, *tool_choice, *chat_template_kwargs, *documents;
+    const char *reasoning_effort, *chat_template;
+    bool add_generation_prompt, continue_final_message, add_special_tokens;
+    bool has_add_special_tokens;
+    const char *truncate;
+} ag_gen;
+
+/* Read a request's body into *g; false: *p says what is wrong. Lists come from the arena, texts are
+ * borrowed from `root`. */
+bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_buf *ignored,
+                 ag_problem *p);
+
+/* The engine's options but for prompt and callbacks; what they point to is the arena's or root's.
+ * Needs the model for its vocabulary and context. */
+bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_request_opts *o,
+                    ag_buf *ignored, ag_problem *p);
+
+#endif

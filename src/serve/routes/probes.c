@@ -1,0 +1,90 @@
+/* Health, readiness, version, metrics: for whoever watches the server. */
+#include "autoglm/version.h"
+#include "base/json_out.h"
+#include "routes/exchange.h"
+
+/* {"status": word} with 200, or 503 when it is not fine. */
+static void answer(ag_exchange *x, bool fine, const char *word) {
+    ag_buf out;
+    ag_buf_init(&out, AG_ROOM_ROUTES, 1024);
+    ag_json_open(&out, '{');
+    ag_json_key(&out, "status");
+    ag_json_str(&out, word);
+    ag_json_close(&out, '}');
+    ag_exchange_json(x, fine ? 200 : 503, &out);
+}
+
+static bool is_draining(const ag_exchange *x) { return atomic_load(&x->routes->draining); }
+
+/* The io thread answers: it is alive. */
+void ag_route_live(ag_exchange *x) { answer(x, true, "live"); }
+
+void ag_route_ready(ag_exchange *x) {
+    bool ready = ag_runtime_is_ready(x->routes->opts.runtime) && !is_draining(x);
+    answer(x, ready, ready ? "ready" : is_draining(x) ? "draining" : "not ready");
+}
+
+/* As other servers have it: 503 while models load, then 200. */
+void ag_route_health(ag_exchange *x) {
+    bool ready = ag_runtime_is_ready(x->routes->opts.runtime) && !is_draining(x);
+    answer(x, ready, ready ? "ok" : is_draining(x) ? "draining" : "loading");
+}
+
+/* Where every model stands, without its name: probes need no key. */
+void ag_route_startup(ag_exchange *x) {
+    ag_runtime *rt = x->routes->opts.runtime;
+    uint64_t done = 0, total = 0;
+    size_t n_ready = 0, n_failed = 0, n_lazy = 0, n = ag_runtime_n(rt);
+    for (size_t i = 0; i < n; i++) {
+        ag_served_status s;
+        ag_runtime_status(rt, i, &s);
+        done += s.done_bytes;
+        total += s.total_bytes;
+        n_ready += s.state == AG_SERVED_READY;
+        n_failed += s.state == AG_SERVED_FAILED;
+        n_lazy += s.state == AG_SERVED_ABSENT && s.decl->lazy;
+    }
+    bool started = n_ready + n_failed + n_lazy == n && n_failed == 0;
+    ag_buf out;
+    ag_buf_init(&out, AG_ROOM_ROUTES, 4096);
+    ag_json_open(&out, '{');
+    ag_json_key(&out, "status");
+    ag_json_str(&out, started ? "started" : n_failed ? "failed" : "starting");
+    ag_json_key(&out, "models");
+    ag_json_u64(&out, n);
+    ag_json_key(&out, "ready");
+    ag_json_u64(&out, n_ready);
+    ag_json_key(&out, "failed");
+    ag_json_u64(&out, n_failed);
+    ag_json_key(&out, "bytes_loaded");
+    ag_json_u64(&out, done);
+    ag_json_key(&out, "bytes_total");
+    ag_json_u64(&out, total);
+    ag_json_close(&out, '}');
+    ag_exchange_json(x, started ? 200 : 503, &out);
+}
+
+void ag_route_version(ag_exchange *x) {
+    ag_buf out;
+    ag_buf_init(&out, AG_ROOM_ROUTES, 1024);
+    ag_json_open(&out, '{');
+    ag_json_key(&out, "version");
+    ag_json_str(&out, ag_version());
+    ag_json_close(&out, '}');
+    ag_exchange_json(x, 200, &out);
+}
+
+void ag_route_metrics(ag_exchange *x) {
+    const ag_routes_opts *o = &x->routes->opts;
+    ag_problem p;
+    ag_buf out;
+    if (!o->metrics) {
+        ag_problem_set(&p, 404, "invalid_request_error", "not_found", NULL,
+                       "this server keeps no metrics");
+        ag_exchange_problem(x, &p);
+        return;
+    }
+    ag_buf_init(&out, AG_ROOM_ROUTES, (size_t)16 << 20);
+    const char *type = o->metrics(o->ctx, &out);
+    ag_exchange_text(x, 200, type, &out);
+}

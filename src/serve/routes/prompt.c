@@ -1,0 +1,250 @@
+#include "routes/prompt.h"
+
+#include <stdio.h>
+
+#include "base/json_out.h"
+#include "base/mem.h"
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+/* Only text can be read. Templates that know images would render a placeholder for nothing. */
+static bool check_parts(const json_t *content, size_t i, ag_problem *p) {
+    char param[AG_PARAM_TEXT];
+    for (size_t k = 0; k < json_array_size(content); k++) {
+        const char *type = json_string_value(json_object_get(json_array_get(content, k), "type"));
+        if (!type || strcmp(type, "text") == 0)
+            continue; /* a missing type is told by the chat room */
+        snprintf(param, sizeof param, "messages[%zu].content[%zu]", i, k);
+        return ag_problem_bad(p, param, "%s: this model takes text only, not '%.40s'", param, type);
+    }
+    return true;
+}
+
+/* Names that are newer or older than most templates: the role that they know instead. */
+static bool check_role(json_t *message, size_t i, ag_problem *p) {
+    static const char *const known[] = {"system", "user", "assistant", "tool"};
+    char param[AG_PARAM_TEXT];
+    snprintf(param, sizeof param, "messages[%zu].role", i);
+    const char *role = json_string_value(json_object_get(message, "role"));
+    if (!role)
+        return ag_problem_bad(p, param, "%s must be a string, it is %s", param,
+                              ag_field_kind_name(json_object_get(message, "role")));
+    const char *same = strcmp(role, "developer") == 0  ? "system"
+                       : strcmp(role, "function") == 0 ? "tool"
+                                                       : NULL;
+    if (same)
+        return json_object_set_new(message, "role", json_string(same)) == 0 ||
+               ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+        if (strcmp(role, known[k]) == 0)
+            return true;
+    return ag_problem_bad(p, param,
+                          "%s must be system, developer, user, assistant or tool; it is \"%.40s\"",
+                          param, role);
+}
+
+static bool check_messages(const ag_gen *g, ag_problem *p) {
+    size_t n = json_array_size(g->messages);
+    if (n == 0)
+        return ag_problem_bad(p, "messages", "messages is empty; at least one is needed");
+    for (size_t i = 0; i < n; i++) {
+        json_t *message = json_array_get(g->messages, i);
+        char param[AG_PARAM_TEXT];
+        snprintf(param, sizeof param, "messages[%zu]", i);
+        if (!json_is_object(message))
+            return ag_problem_bad(p, param, "%s must be an object, it is %s", param,
+                                  ag_field_kind_name(message));
+        if (!check_role(message, i, p) || !check_parts(json_object_get(message, "content"), i, p))
+            return false;
+    }
+    const json_t *last = json_array_get(g->messages, n - 1);
+    const char *role = json_string_value(json_object_get(last, "role"));
+    if (g->continue_final_message && strcmp(role, "assistant") != 0)
+        return ag_problem_bad(p, "continue_final_message",
+                              "continue_final_message needs the last message to be the "
+                              "assistant's; it is the %s's",
+                              role);
+    return true;
+}
+
+static int dump(const char *bytes, size_t n, void *out) {
+    return ag_buf_add(out, bytes, n) ? 0 : -1;
+}
+
+static void add_json(ag_buf *out, const char *key, const json_t *value) {
+    ag_json_key(out, key);
+    if (json_dump_callback(value, dump, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        out->failed = true;
+}
+
+/* Every variable of the template but what the caller names itself. */
+static void add_variables(const ag_gen *g, ag_buf *out) {
+    static const char *const ours[] = {"messages", "tools", "add_generation_prompt",
+                                       "continue_final_message"};
+    const char *key;
+    json_t *value;
+    json_object_foreach(g->chat_template_kwargs, key, value) {
+        bool taken = false;
+        for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+            taken |= strcmp(key, ours[i]) == 0;
+        if (taken)
+            continue;
+        ag_json_key_text(out, ag_str(key));
+        if (json_dump_callback(value, dump, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+            out->failed = true;
+    }
+    const json_t *given = g->chat_template_kwargs;
+    if (g->reasoning_effort && !json_object_get(given, "reasoning_effort")) {
+        ag_json_key(out, "reasoning_effort");
+        ag_json_str(out, g->reasoning_effort);
+    }
+    if (g->reasoning_effort && strcmp(g->reasoning_effort, "none") == 0 &&
+        !json_object_get(given, "enable_thinking")) {
+        ag_json_key(out, "enable_thinking");
+        ag_json_bool(out, false);
+    }
+    if (g->documents && !json_object_get(given, "documents"))
+        add_json(out, "documents", g->documents);
+}
+
+bool ag_prompt_chat_json(const ag_gen *g, ag_buf *out, ag_problem *p) {
+    if (!check_messages(g, p))
+        return false;
+    bool tools = g->tools && !(json_is_string(g->tool_choice) &&
+                               strcmp(json_string_value(g->tool_choice), "none") == 0);
+    ag_json_open(out, '{');
+    add_json(out, "messages", g->messages);
+    if (tools)
+        add_json(out, "tools", g->tools);
+    add_variables(g, out);
+    ag_json_key(out, "add_generation_prompt");
+    ag_json_bool(out, g->add_generation_prompt && !g->continue_final_message);
+    if (g->continue_final_message) {
+        ag_json_key(out, "continue_final_message");
+        ag_json_bool(out, true);
+    }
+    ag_json_close(out, '}');
+    ag_err err = {0};
+    return ag_buf_check(out, "the conversation", &err) == AG_OK ||
+           ag_problem_of(p, &err, "messages");
+}
+
+static bool make_chat(const ag_gen *g, ag_engine *engine, ag_prompt *one, ag_problem *p) {
+    ag_buf json;
+    ag_err err = {0};
+    ag_buf_init(&json, AG_ROOM_ROUTES, AG_MAX_CHAT_BYTES);
+    bool fine = ag_prompt_chat_json(g, &json, p);
+    if (fine && ag_engine_render_ids(engine, json.p, json.n, &one->ids, &one->n, &err))
+        fine = ag_problem_of(p, &err, NULL);
+    ag_buf_deinit(&json);
+    return fine;
+}
+
+/* ---- prompts --------------------------------------------------------------------------------- */
+
+static bool make_text(const ag_gen *g, ag_engine *engine, const json_t *text, ag_prompt *one,
+                      ag_problem *p) {
+    ag_err err = {0};
+    one->text = ag_span_of(json_string_value(text), json_string_length(text));
+    bool bos = !g->has_add_special_tokens || g->add_special_tokens;
+    return !ag_engine_tokenize(engine, one->text.p, one->text.n, bos, true, &one->ids, &one->n,
+                               &err) ||
+           ag_problem_of(p, &err, "prompt");
+}
+
+/* ag_ids_free() is ag_free(): the command links the engine in. */
+static bool make_ids(const json_t *list, const char *param, ag_arena *arena, ag_prompt *one,
+                     ag_problem *p) {
+    ag_id_list ids;
+    if (!ag_field_ids(list, param, 1 << 24, arena, &ids, p))
+        return false;
+    if (ids.n == 0)
+        return ag_problem_bad(p, param, "%s is empty", param);
+    one->ids = ag_calloc(AG_ROOM_ROUTES, ids.n, sizeof *one->ids);
+    if (!one->ids)
+        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
+                              "out of memory for the prompt");
+    memcpy(one->ids, ids.v, ids.n * sizeof *ids.v);
+    one->n = ids.n;
+    return true;
+}
+
+static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_prompts *out,
+                         ag_problem *p) {
+    const json_t *prompt = g->prompt, *first = json_array_get(prompt, 0);
+    bool many = json_is_array(prompt) && !json_is_integer(first);
+    size_t n = many ? json_array_size(prompt) : 1;
+    if (!json_is_string(prompt) && !json_is_array(prompt))
+        return ag_problem_bad(p, "prompt",
+                              "prompt must be a string, a list of strings, or token ids; it is %s",
+                              ag_field_kind_name(prompt));
+    if (n == 0 || n * g->n > AG_MAX_ALL_CHOICES)
+        return ag_problem_bad(p, "prompt",
+                              "prompt has %zu entries; with n %u, 1 to %u are accepted", n, g->n,
+                              AG_MAX_ALL_CHOICES / g->n);
+    out->v = ag_arena_array(arena, n, sizeof *out->v);
+    if (!out->v)
+        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
+                              "out of memory for %zu prompts", n);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *one = many ? json_array_get(prompt, i) : prompt;
+        char param[AG_PARAM_TEXT] = "prompt";
+        if (many)
+            snprintf(param, sizeof param, "prompt[%zu]", i);
+        out->n = i + 1;
+        if (!(json_is_string(one) ? make_text(g, engine, one, &out->v[i], p)
+                                  : make_ids(one, param, arena, &out->v[i], p)))
+            return false;
+        if (out->v[i].n == 0)
+            return ag_problem_bad(p, param, "%s is empty, and the model has no token to begin with",
+                                  param);
+    }
+    return true;
+}
+
+/* ---- fitting --------------------------------------------------------------------------------- */
+
+/* Leave room for the answer: what was asked for, but at most half the context; else a quarter. */
+static void cut(const ag_gen *g, size_t context, ag_prompts *out) {
+    uint32_t asked = g->has_max_completion_tokens ? g->max_completion_tokens : g->max_tokens;
+    size_t room = asked ? asked : context / 4;
+    size_t most = context - (room < context / 2 ? room : context / 2);
+    if (most == context)
+        most--;
+    for (size_t i = 0; i < out->n; i++) {
+        ag_prompt *one = &out->v[i];
+        if (one->n <= most)
+            continue;
+        size_t over = one->n - most;
+        size_t keep = g->truncate[0] == 'l' ? 0 : g->truncate[0] == 'r' ? most : most / 2;
+        memmove(one->ids + keep, one->ids + keep + over, (most - keep) * sizeof *one->ids);
+        one->n = most;
+        out->n_cut += over;
+    }
+}
+
+bool ag_prompts_make(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_prompts *out,
+                     ag_problem *p) {
+    ag_engine_info info;
+    *out = (ag_prompts){0};
+    ag_engine_get_info(engine, &info);
+    if (g->chat) {
+        out->v = ag_arena_array(arena, 1, sizeof *out->v);
+        if (!out->v)
+            return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+        out->n = 1;
+        if (!make_chat(g, engine, out->v, p))
+            return false;
+    } else if (!make_prompts(g, engine, arena, out, p)) {
+        return false;
+    }
+    if (g->truncate && strcmp(g->truncate, "none") != 0)
+        cut(g, info.context_length, out);
+    return true;
+}
+
+void ag_prompts_deinit(ag_prompts *prompts) {
+    for (size_t i = 0; i < prompts->n; i++)
+        ag_ids_free(prompts->v[i].ids);
+    *prompts = (ag_prompts){0};
+}

@@ -1,0 +1,265 @@
+/* From the HTTP room's events to the table's handlers: who asks, whether they may, and the list of
+ * what is being answered. */
+#include "routes/routes.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/json_out.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "routes/exchange.h"
+#include "routes/task.h"
+
+#define QUICK_THREADS 1
+#define SLOW_THREADS  8
+#define MAX_WAITING   512
+#define ARENA_BYTES   ((size_t)256 << 20) /* lists of a request: ids, stop words, a mask */
+
+/* ---- the request's identity ------------------------------------------------------------------ */
+
+static bool is_sane_id(const char *id) {
+    size_t n = strlen(id);
+    for (size_t i = 0; i < n; i++)
+        if (!((id[i] >= '0' && id[i] <= '9') || ((id[i] | 32) >= 'a' && (id[i] | 32) <= 'z') ||
+              strchr("-_.:", id[i])))
+            return false;
+    return n > 0 && n <= 128;
+}
+
+/* The client's own, where it can stand in a header and a log; else one that repeats nowhere. */
+static void take_id(ag_exchange *x) {
+    const char *given = ag_http_get(x->http, "x-request-id");
+    uint64_t n = atomic_fetch_add(&x->routes->n_ids, 1);
+    if (given && is_sane_id(given))
+        snprintf(x->id, sizeof x->id, "%s", given);
+    else
+        snprintf(x->id, sizeof x->id, "%016llx%06llx", (unsigned long long)x->routes->id_seed,
+                 (unsigned long long)n);
+}
+
+static void take_traceparent(ag_exchange *x) {
+    const char *given = ag_http_get(x->http, "traceparent");
+    if (given && strlen(given) == 55 && is_sane_id(given))
+        x->record.traceparent = ag_arena_strndup(&x->arena, given, 55);
+}
+
+/* ---- who may --------------------------------------------------------------------------------- */
+
+static bool check_key(ag_exchange *x, ag_problem *p) {
+    const ag_keys *keys = x->routes->opts.keys;
+    x->tenant = "";
+    if (!keys)
+        return true;
+    const char *given = ag_http_get(x->http, "authorization");
+    if (!given || strncasecmp(given, "bearer ", 7) != 0)
+        return ag_problem_set(p, 401, "authentication_error", "missing_api_key", NULL,
+                              "an API key is needed: send the header 'Authorization: Bearer KEY'");
+    given += 7;
+    while (*given == ' ')
+        given++;
+    const char *tenant = ag_keys_find(keys, ag_str(given));
+    if (!tenant)
+        return ag_problem_set(p, 401, "authentication_error", "invalid_api_key", NULL,
+                              "the API key is not valid");
+    x->tenant = tenant;
+    return true;
+}
+
+static bool check(ag_exchange *x, const char *verb, const char *path, ag_problem *p) {
+    x->route = ag_route_find(verb, path, x->arg, sizeof x->arg, x->allow, sizeof x->allow);
+    if (x->route)
+        x->allow[0] = 0;
+    /* What exists is nobody's business without a key, but for the probes. */
+    bool open = x->route && x->route->permission == AG_MAY_PROBE;
+    x->tenant = "";
+    if (!open && !check_key(x, p))
+        return false;
+    if (x->allow[0])
+        return ag_problem_set(p, 405, "invalid_request_error", "method_not_allowed", NULL,
+                              "%.100s takes %s, not %.16s", path, x->allow, verb);
+    if (!x->route)
+        return ag_problem_set(p, 404, "invalid_request_error", "not_found", NULL,
+                              "there is no route %.16s %.200s", verb, path);
+    return true;
+}
+
+/* ---- the HTTP room's events, all on the io thread -------------------------------------------- */
+
+static ag_exchange *new_exchange(ag_routes *r, ag_http_req *req) {
+    ag_exchange *x = ag_calloc(AG_ROOM_ROUTES, 1, sizeof *x);
+    if (!x)
+        return NULL;
+    x->routes = r;
+    x->http = req;
+    ag_http_req_ref(req);
+    atomic_store(&x->refs, 1);
+    ag_arena_init(&x->arena, AG_ROOM_ROUTES, ARENA_BYTES);
+    ag_buf_init(&x->ignored, AG_ROOM_ROUTES, 1024);
+    take_id(x);
+    take_traceparent(x);
+    pthread_mutex_lock(&r->lock);
+    x->next = r->exchanges;
+    if (x->next)
+        x->next->prev = x;
+    r->exchanges = x;
+    pthread_mutex_unlock(&r->lock);
+    ag_http_set_user(req, x);
+    return x;
+}
+
+/* A browser asks whether it may ask. */
+static bool answer_preflight(ag_exchange *x) {
+    const char *origin = x->routes->opts.cors_origin;
+    if (!origin || strcmp(ag_http_method(x->http), "OPTIONS") != 0)
+        return false;
+    ag_http_header h[] = {
+        {"access-control-allow-origin", origin},
+        {"access-control-allow-methods", "GET, HEAD, POST, DELETE"},
+        {"access-control-allow-headers", "authorization, content-type, x-request-id"},
+        {"access-control-max-age", "600"},
+        {"x-request-id", x->id}};
+    ag_buf none;
+    ag_buf_init(&none, AG_ROOM_ROUTES, 1);
+    ag_http_reply(x->http, 204, h, sizeof h / sizeof *h, &none);
+    return true;
+}
+
+static bool on_head(void *ctx, ag_http_req *req, size_t *body_limit) {
+    ag_routes *r = ctx;
+    ag_problem p;
+    ag_exchange *x = new_exchange(r, req);
+    if (!x) {
+        ag_buf none;
+        ag_buf_init(&none, AG_ROOM_ROUTES, 1);
+        ag_http_reply(req, 503, NULL, 0, &none);
+        return false;
+    }
+    ag_route_record *record = &x->record;
+    const char *peer = ag_http_peer(req);
+    record->id = x->id;
+    record->method = ag_arena_strndup(&x->arena, ag_http_method(req), strlen(ag_http_method(req)));
+    record->peer = ag_arena_strndup(&x->arena, peer, strlen(peer));
+    record->route = record->model = record->tenant = "";
+    if (answer_preflight(x))
+        return false;
+    bool fine = check(x, ag_http_method(req), ag_http_path(req), &p);
+    record->tenant = x->tenant;
+    if (x->route)
+        record->route = x->route->path;
+    if (!fine) {
+        ag_exchange_problem(x, &p);
+        return false;
+    }
+    if (x->route->body_bytes < *body_limit)
+        *body_limit = x->route->body_bytes;
+    return true;
+}
+
+static void on_request(void *ctx, ag_http_req *req) {
+    (void)ctx;
+    ag_exchange *x = ag_http_user(req);
+    x->route->handle(x);
+}
+
+static void on_gone(void *ctx, ag_http_req *req) {
+    (void)ctx;
+    ag_exchange *x = ag_http_user(req);
+    if (x && x->task)
+        ag_task_cancel(x->task, NULL);
+}
+
+static void on_drained(void *ctx, ag_http_req *req) {
+    (void)ctx;
+    ag_exchange *x = ag_http_user(req);
+    if (x && x->task)
+        ag_task_drained(x->task);
+}
+
+static void on_end(void *ctx, ag_http_req *req, const ag_http_outcome *how) {
+    ag_routes *r = ctx;
+    ag_exchange *x = ag_http_user(req);
+    if (!x)
+        return;
+    pthread_mutex_lock(&r->lock);
+    if (x->next)
+        x->next->prev = x->prev;
+    if (x->prev)
+        x->prev->next = x->next;
+    else
+        r->exchanges = x->next;
+    pthread_mutex_unlock(&r->lock);
+    x->record.how = *how;
+    if (x->task)
+        ag_task_unref(x->task);
+    ag_exchange_unref(x);
+}
+
+/* Requests that never reached a route: the HTTP room's own refusals, in the same shape. */
+static const char *on_refuse(void *ctx, int status, const char *reason, ag_buf *body) {
+    (void)ctx;
+    ag_problem p;
+    ag_problem_set(&p, status, status < 500 ? "invalid_request_error" : "server_error",
+                   status == 413   ? "body_too_large"
+                   : status == 408 ? "request_timeout"
+                   : status == 503 ? "overloaded"
+                                   : "bad_request",
+                   NULL, "%s", reason ? reason : "the request is not valid HTTP");
+    ag_problem_json(&p, body);
+    return "application/json";
+}
+
+ag_http_handler ag_routes_handler(ag_routes *r) {
+    return (ag_http_handler){.ctx = r,
+                             .on_head = on_head,
+                             .on_request = on_request,
+                             .on_gone = on_gone,
+                             .on_drained = on_drained,
+                             .on_end = on_end,
+                             .on_refuse = on_refuse};
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) {
+    *out = NULL;
+    ag_routes *r = ag_calloc(AG_ROOM_ROUTES, 1, sizeof *r);
+    if (!r)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for the routes");
+    r->opts = *opts;
+    r->id_seed = ag_random_seed();
+    pthread_mutex_init(&r->lock, NULL);
+    ag_code code = ag_work_new("ag-quick", QUICK_THREADS, MAX_WAITING, &r->quick, err);
+    if (!code)
+        code = ag_work_new("ag-slow", SLOW_THREADS, MAX_WAITING, &r->slow, err);
+    if (code)
+        ag_routes_free(&r);
+    *out = r;
+    return code;
+}
+
+void ag_routes_drain(ag_routes *r) { atomic_store(&r->draining, true); }
+
+void ag_routes_cancel_all(ag_routes *r) {
+    pthread_mutex_lock(&r->lock);
+    for (ag_exchange *x = r->exchanges; x; x = x->next)
+        if (x->task)
+            ag_task_cancel(x->task, "the server is shutting down");
+    pthread_mutex_unlock(&r->lock);
+}
+
+void ag_routes_stop(ag_routes *r) {
+    ag_work_free(&r->quick);
+    ag_work_free(&r->slow);
+}
+
+void ag_routes_free(ag_routes **pr) {
+    ag_routes *r = *pr;
+    if (!r)
+        return;
+    ag_routes_stop(r);
+    pthread_mutex_destroy(&r->lock);
+    ag_free(r);
+    *pr = NULL;
+}

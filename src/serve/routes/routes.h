@@ -1,0 +1,56 @@
+/* The HTTP API: OpenAI's routes and a server's own, JSON in and JSON out, over the HTTP room and
+ * the runtime. One table (table.c) says which routes there are and who may use them.
+ *
+ * Threads: handlers run on the io thread; what takes long (embeddings, long prompts) on two small
+ * pools; tokens are formatted on the engine's thread, straight into the connection's queue. */
+#ifndef AG_ROUTES_ROUTES_H
+#define AG_ROUTES_ROUTES_H
+
+#include "http/http.h"
+#include "routes/keys.h"
+#include "runtime/runtime.h"
+
+typedef struct ag_routes ag_routes;
+
+/* One answered request, for the log and the metrics. Strings are borrowed for the call. */
+typedef struct ag_route_record {
+    const char *id, *method, *peer, *tenant;
+    const char *route;       /* the table's pattern; "" when no route matched */
+    const char *model;       /* "": none was involved */
+    const char *traceparent; /* as it came; NULL: none */
+    const char *error;       /* the code that was answered; NULL: none */
+    ag_http_outcome how;
+    bool stream;
+    uint32_t n_prompt, n_cached, n_generated; /* tokens, of all choices */
+    uint64_t queue_us, prefill_us, decode_us; /* of the first choice */
+} ag_route_record;
+
+typedef struct ag_routes_opts {
+    ag_runtime *runtime;
+    const ag_keys *keys;     /* who may ask; NULL: everybody */
+    const char *cors_origin; /* "*" or one origin that browsers may call from; NULL: none */
+    ag_logger log;
+    /* From any thread; may be NULL. */
+    void (*on_record)(void *ctx, const ag_route_record *record);
+    /* The text of GET /metrics, appended to `out`; its content type. NULL: there is no such route.
+     */
+    const char *(*metrics)(void *ctx, ag_buf *out);
+    void *ctx;
+} ag_routes_opts;
+
+/* All that opts points to is borrowed until ag_routes_free(). AG_E_NOMEM, AG_E_IO (no thread). */
+ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) AG_MUST_USE;
+/* What ag_http_open() is to be given. */
+ag_http_handler ag_routes_handler(ag_routes *r);
+/* From now on the server says that it is not ready, and starts nothing new. Any thread. */
+void ag_routes_drain(ag_routes *r);
+/* End every generation that still runs: its client is told so, in the stream where there is one.
+ * Any thread. */
+void ag_routes_cancel_all(ag_routes *r);
+/* Finish what the pools have in hand and end them: after ag_http_close(), before the runtime is
+ * closed. */
+void ag_routes_stop(ag_routes *r);
+/* After the runtime was closed. Accepts NULL. */
+void ag_routes_free(ag_routes **r);
+
+#endif

@@ -1,0 +1,326 @@
+#include "routes/task.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+#define INLINE_BYTES ((size_t)16 << 10) /* a longer body is rendered and tokenised by a pool */
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void free_task(ag_task *t) {
+    ag_exchange *x = t->x;
+    for (size_t i = 0; i < t->n_choices; i++) {
+        ag_choice *c = &t->choices[i];
+        ag_request *r = atomic_load(&c->request);
+        ag_request_release(&r);
+        ag_buf_deinit(&c->text);
+        for (size_t k = 0; k < 4; k++)
+            ag_buf_deinit(&c->logprobs[k]);
+    }
+    ag_prompts_deinit(&t->prompts);
+    ag_buf_deinit(&t->head);
+    ag_buf_deinit(&t->out);
+    ag_runtime_release(&t->served);
+    ag_free(t);
+    ag_exchange_unref(x);
+}
+
+void ag_task_unref(ag_task *t) {
+    if (atomic_fetch_sub(&t->refs, 1) == 1)
+        free_task(t);
+}
+
+void ag_task_cancel(ag_task *t, const char *reason) {
+    if (reason)
+        atomic_store(&t->reason, reason);
+    atomic_store(&t->cancelled, true);
+    /* A choice that is submitted just now is cancelled by who submits it. */
+    for (size_t i = 0; i < t->n_choices; i++) {
+        ag_request *r = atomic_load(&t->choices[i].request);
+        if (r)
+            ag_request_cancel(r);
+    }
+}
+
+void ag_task_drained(ag_task *t) { (void)t; }
+
+/* Nothing went out yet, so the failure gets a status of its own. False: something did. */
+static bool refuse(ag_task *t, const ag_problem *p) {
+    int phase = AG_TASK_WAITING;
+    if (!atomic_compare_exchange_strong(&t->phase, &phase, AG_TASK_FAILED))
+        return phase == AG_TASK_FAILED;
+    ag_exchange_problem(t->x, p);
+    return true;
+}
+
+/* The same, or as an event of the stream that has begun. */
+static void fail(ag_task *t, const ag_problem *p) {
+    if (refuse(t, p) || t->broken)
+        return;
+    t->broken = true;
+    t->x->record.error = p->code;
+    ag_chunk_problem(t, p);
+    ag_http_stream_push(t->x->http, ag_buf_span(&t->out));
+    t->out.n = 0;
+}
+
+/* ---- the engine's thread --------------------------------------------------------------------- */
+
+/* The head of the stream goes out with the first token: until then an error has its own status. */
+static bool begin(ag_task *t) {
+    int phase = AG_TASK_WAITING;
+    if (atomic_compare_exchange_strong(&t->phase, &phase, AG_TASK_BEGUN))
+        ag_exchange_stream(t->x);
+    else if (phase == AG_TASK_FAILED)
+        return false;
+    return !t->broken;
+}
+
+static bool push(ag_task *t) {
+    ag_http_flow flow = AG_HTTP_GONE;
+    if (!t->out.failed)
+        flow = ag_http_stream_push(t->x->http, ag_buf_span(&t->out));
+    t->out.n = 0;
+    return flow != AG_HTTP_GONE;
+}
+
+static bool greet(ag_choice *c) {
+    ag_task *t = c->task;
+    if (!begin(t))
+        return false;
+    if (!c->greeted)
+        ag_chunk_greet(t, c);
+    c->greeted = true;
+    return true;
+}
+
+static bool on_token(void *ctx, const ag_token_event *e) {
+    ag_choice *c = ctx;
+    ag_task *t = c->task;
+    if (atomic_load(&t->cancelled) || atomic_load(&t->phase) == AG_TASK_FAILED)
+        return false;
+    c->n_generated++;
+    if (t->gen.logprobs)
+        ag_logprobs_add(c, e);
+    if (!t->gen.stream)
+        return ag_buf_add(&c->text, e->text, e->text_len);
+    if (e->text_len == 0 && c->logprobs[0].n == 0 && c->greeted)
+        return true;
+    if (!greet(c))
+        return false;
+    if (e->text_len || c->logprobs[0].n)
+        ag_chunk_add(t, c, ag_span_of(e->text, e->text_len), NULL);
+    return push(t);
+}
+
+static void answer_whole(ag_task *t) {
+    int phase = AG_TASK_WAITING;
+    if (!atomic_compare_exchange_strong(&t->phase, &phase, AG_TASK_BEGUN))
+        return;
+    ag_buf out;
+    ag_buf_init(&out, AG_ROOM_ROUTES, 2 * AG_MAX_ANSWER_BYTES);
+    ag_chunk_whole(t, &out);
+    ag_exchange_json(t->x, 200, &out);
+    ag_buf_deinit(&out);
+}
+
+/* The last choice is done. */
+static void finish(ag_task *t) {
+    ag_route_record *r = &t->x->record;
+    const ag_result *first = &t->choices[0].result;
+    r->queue_us = first->queue_us;
+    r->prefill_us = first->prefill_us;
+    r->decode_us = first->decode_us;
+    for (size_t i = 0; i < t->n_choices; i++) {
+        const ag_choice *c = &t->choices[i];
+        r->n_generated += c->n_generated;
+        if (i % t->gen.n == 0) { /* choices of one prompt share it */
+            r->n_prompt += c->result.n_prompt;
+            r->n_cached += c->result.n_cached;
+        }
+    }
+    if (!t->gen.stream) {
+        answer_whole(t);
+    } else if (atomic_load(&t->phase) == AG_TASK_BEGUN) {
+        if (!t->broken) {
+            ag_chunk_end(t);
+            push(t);
+        }
+        ag_http_stream_end(t->x->http);
+    }
+}
+
+/* Why a choice has no answer, if it has none. */
+static bool problem_of(ag_task *t, const ag_result *result, ag_problem *p) {
+    if (result->finish == AG_FINISH_ERROR)
+        return !ag_problem_of(p, &result->err, NULL);
+    if (result->finish != AG_FINISH_CANCELLED)
+        return false;
+    const char *reason = atomic_load(&t->reason);
+    bool over = t->out.failed;
+    for (size_t i = 0; i < t->n_choices; i++)
+        over |= t->choices[i].text.failed;
+    if (over)
+        return !ag_problem_set(p, 500, "server_error", "limit_exceeded", NULL,
+                               "the answer is longer than this server can hold");
+    return !ag_problem_set(p, reason ? 503 : 499, reason ? "server_error" : "request_cancelled",
+                           "cancelled", NULL, "%s", reason ? reason : "the request was cancelled");
+}
+
+static void on_done(void *ctx, const ag_result *result) {
+    ag_choice *c = ctx;
+    ag_task *t = c->task;
+    ag_problem p;
+    c->result = *result;
+    c->result.tail = NULL;
+    ag_span tail = ag_span_of(result->tail, result->tail_len);
+    if (problem_of(t, result, &p)) {
+        fail(t, &p);
+        ag_task_cancel(t, NULL); /* the other choices would be of no use */
+    } else if (!t->gen.stream) {
+        ag_buf_add(&c->text, tail.p, tail.n);
+    } else if (greet(c)) {
+        if (tail.n)
+            ag_chunk_add(t, c, tail, NULL);
+        ag_chunk_add(t, c, (ag_span){0}, ag_finish_word(result->finish));
+        push(t);
+    }
+    if (atomic_fetch_sub(&t->n_open, 1) == 1)
+        finish(t);
+    ag_task_unref(t);
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+/* Choices that cannot be submitted are done. When those before them are being streamed already, the
+ * engine's thread tells the reason, unless they have all ended. */
+static void give_up(ag_task *t, size_t from, const ag_problem *p) {
+    bool refused = refuse(t, p);
+    ag_task_cancel(t, refused ? NULL : "not all choices could be started");
+    size_t n = t->n_choices - from;
+    if (atomic_fetch_sub(&t->n_open, n) == n && !refused) {
+        fail(t, p);
+        ag_http_stream_end(t->x->http);
+    }
+    for (; from < t->n_choices; from++)
+        ag_task_unref(t);
+}
+
+static ag_code submit(ag_choice *c, const ag_request_opts *shared, ag_err *err) {
+    ag_task *t = c->task;
+    const ag_prompt *prompt = &t->prompts.v[c->prompt];
+    ag_request_opts o = *shared;
+    o.prompt_ids = prompt->ids;
+    o.n_prompt_ids = prompt->n;
+    if (o.sampling.has_seed) /* n answers of one seed differ, and each repeats */
+        o.sampling.seed += c->index % t->gen.n;
+    o.on_token = on_token;
+    o.on_done = on_done;
+    o.ctx = c;
+    ag_request *r = NULL;
+    ag_code code = ag_engine_submit(t->engine, &o, &r, err);
+    if (code)
+        return code;
+    atomic_store(&c->request, r);
+    if (atomic_load(&t->cancelled))
+        ag_request_cancel(r);
+    return AG_OK;
+}
+
+/* Prompts, options, submission: on the io thread or a pool's. Holds a reference of its own. */
+static void run(void *ctx) {
+    ag_task *t = ctx;
+    ag_exchange *x = t->x;
+    ag_problem p;
+    ag_request_opts o;
+    ag_err err = {0};
+    size_t done = 0;
+    bool fine = ag_gen_options(&t->gen, t->engine, &x->arena, &o, &x->ignored, &p);
+    if (fine && t->prompts.n_cut)
+        snprintf(x->note, sizeof x->note, "%s; %zu tokens left out", t->gen.truncate,
+                 t->prompts.n_cut);
+    for (; fine && done < t->n_choices; done++)
+        if (submit(&t->choices[done], &o, &err)) {
+            fine = ag_problem_of(
+                &p, &err, err.code == AG_E_CTX_FULL ? (t->gen.chat ? "messages" : "prompt") : NULL);
+            break;
+        }
+    if (!fine)
+        give_up(t, done, &p);
+    ag_task_unref(t);
+}
+
+static bool make_choices(ag_task *t, ag_problem *p) {
+    ag_exchange *x = t->x;
+    size_t n = t->prompts.n * t->gen.n;
+    t->choices = ag_arena_array(&x->arena, n, sizeof *t->choices);
+    if (!t->choices)
+        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
+                              "out of memory for %zu choices", n);
+    for (size_t i = 0; i < n; i++) {
+        ag_choice *c = &t->choices[i];
+        c->task = t;
+        c->index = (uint32_t)i;
+        c->prompt = i / t->gen.n;
+        ag_buf_init(&c->text, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
+        for (size_t k = 0; k < 4; k++)
+            ag_buf_init(&c->logprobs[k], AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
+    }
+    atomic_store(&t->n_open, n);
+    atomic_fetch_add(&t->refs, (int)n);
+    atomic_store(&t->n_choices, n);
+    ag_chunk_head(t);
+    return true;
+}
+
+/* The slow part first, since it decides how many choices there are. */
+static void prepare(void *ctx) {
+    ag_task *t = ctx;
+    ag_problem p;
+    if (!atomic_load(&t->cancelled) &&
+        (!ag_prompts_make(&t->gen, t->engine, &t->x->arena, &t->prompts, &p) ||
+         !make_choices(t, &p))) {
+        fail(t, &p);
+        ag_task_unref(t);
+        return;
+    }
+    if (t->n_choices)
+        run(t);
+    else
+        ag_task_unref(t);
+}
+
+void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
+    ag_problem p;
+    ag_task *t = ag_calloc(AG_ROOM_ROUTES, 1, sizeof *t);
+    if (!t) {
+        ag_runtime_release(&served);
+        ag_problem_set(&p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+        ag_exchange_problem(x, &p);
+        return;
+    }
+    t->x = x;
+    ag_exchange_ref(x);
+    t->gen = *gen;
+    t->served = served;
+    t->engine = ag_served_engine(served);
+    t->created = (uint64_t)time(NULL);
+    ag_buf_init(&t->head, AG_ROOM_ROUTES, 4096);
+    ag_buf_init(&t->out, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
+    atomic_store(&t->refs, 2); /* the exchange's, and prepare()'s */
+    x->record.stream = gen->stream;
+    pthread_mutex_lock(&x->routes->lock);
+    x->task = t;
+    pthread_mutex_unlock(&x->routes->lock);
+    if (ag_http_body(x->http).n <= INLINE_BYTES) {
+        prepare(t);
+    } else if (!ag_work_push(x->routes->quick, prepare, t)) {
+        ag_problem_set(&p, 503, "server_error", "overloaded", NULL,
+                       "too many long prompts are waiting to be read");
+        p.retry_s = 2;
+        fail(t, &p);
+        ag_task_unref(t);
+    }
+}

@@ -1,0 +1,98 @@
+/* Which models this process serves, and which of them are loaded.
+ *
+ *             first use, or at start             self-test done        unload
+ *   ABSENT ───────────────────────▶ LOADING ─▶ WARMING ─▶ READY ─▶ DRAINING ─▶ UNLOADED
+ *      ▲                               └──────────┴─▶ FAILED          (last lease given back)
+ *      └──────────── load again ◀──────────────────────┴──────────────────────────┘
+ *
+ * One thread of its own, the loader, opens and closes engines. Everybody else takes leases: a model
+ * is closed only when nobody holds one. Every function may be called from any thread and none waits
+ * for a model, unless it says so. */
+#ifndef AG_RUNTIME_RUNTIME_H
+#define AG_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "autoglm/engine.h"
+#include "base/log.h"
+
+typedef struct ag_runtime ag_runtime;
+typedef struct ag_served ag_served; /* a lease on a model that is READY */
+
+typedef enum ag_served_state {
+    AG_SERVED_ABSENT,
+    AG_SERVED_LOADING,
+    AG_SERVED_WARMING,
+    AG_SERVED_READY,
+    AG_SERVED_DRAINING,
+    AG_SERVED_UNLOADED,
+    AG_SERVED_FAILED,
+} ag_served_state;
+
+/* A model as the configuration declares it. */
+typedef struct ag_served_decl {
+    const char *name;
+    const char *const *aliases; /* [n_aliases] other names for it */
+    size_t n_aliases;
+    ag_engine_opts opts; /* its progress callback is the runtime's */
+    bool lazy;           /* load on first use instead of at start */
+} ag_served_decl;
+
+typedef struct ag_served_status {
+    const ag_served_decl *decl;
+    ag_served_state state;
+    uint64_t done_bytes, total_bytes; /* while LOADING; total 0: not known yet */
+    uint64_t elapsed_us;              /* since loading began, until READY or FAILED */
+    uint64_t ready_s;                 /* Unix time when it became READY; 0: never */
+    size_t n_leases;
+    ag_engine_info info; /* zero unless READY or DRAINING; strings live as long as a lease */
+    ag_err err;          /* why, when FAILED */
+} ag_served_status;
+
+typedef struct ag_runtime_opts {
+    const ag_served_decl *models; /* [n_models] borrowed until close, with all they point to */
+    size_t n_models;
+    ag_logger log;
+    /* A model became READY or FAILED; from the loader thread. May be NULL. */
+    void (*on_state)(void *ctx, const ag_served_status *status);
+    void *ctx;
+} ag_runtime_opts;
+
+/* Check the names and start the loader, which begins with what is not lazy. AG_E_ARG (no model, a
+ * name twice), AG_E_NOMEM, AG_E_IO (no thread). */
+ag_code ag_runtime_open(const ag_runtime_opts *opts, ag_runtime **out, ag_err *err) AG_MUST_USE;
+/* From now on nothing is leased and nothing is loaded. */
+void ag_runtime_drain(ag_runtime *rt);
+/* Close all engines (what still runs gets its on_done), end the loader, free. Waits. Leases taken
+ * before may be given back until it returns, but not used. Accepts NULL. */
+void ag_runtime_close(ag_runtime **rt);
+
+/* Lease a model by name or alias; NULL or "": the first declared. Asking for one that is not loaded
+ * makes the loader load it. AG_E_NOT_FOUND (the message lists the names), AG_E_AGAIN (it is being
+ * loaded: how far), AG_E_CLOSED (draining), or why it FAILED. */
+ag_code ag_runtime_acquire(ag_runtime *rt, const char *name, ag_served **out,
+                           ag_err *err) AG_MUST_USE;
+/* Give a lease back, from any thread, callbacks of the engine included. Accepts NULL. */
+void ag_runtime_release(ag_served **s);
+ag_engine *ag_served_engine(const ag_served *s);
+const char *ag_served_name(const ag_served *s); /* as declared; lives as long as the runtime */
+const ag_engine_info *ag_served_info(const ag_served *s);
+
+/* Ask for a model to be loaded (again) or unloaded; where it stands is seen in its status.
+ * AG_E_NOT_FOUND, AG_E_CLOSED. */
+ag_code ag_runtime_load(ag_runtime *rt, const char *name, ag_err *err) AG_MUST_USE;
+ag_code ag_runtime_unload(ag_runtime *rt, const char *name, ag_err *err) AG_MUST_USE;
+
+size_t ag_runtime_n(const ag_runtime *rt);
+/* Where the i-th declared model stands. */
+void ag_runtime_status(ag_runtime *rt, size_t i, ag_served_status *out);
+/* The index of a model by name or alias, or SIZE_MAX. */
+size_t ag_runtime_find(const ag_runtime *rt, const char *name);
+/* Is every model that is not lazy READY, and is nothing draining? */
+bool ag_runtime_is_ready(ag_runtime *rt);
+/* "loading" */
+const char *ag_served_state_name(ag_served_state state);
+
+#endif

@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+"""The API over raw HTTP: what OpenAI's clients send and expect."""
+import base64
+import json
+import struct
+import unittest
+
+from server import CHAT, EMBED, Case, Server, main, model_path, run
+
+HELLO = [{"role": "user", "content": "Hello, who are you?"}]
+
+
+class Api(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(CHAT, "--model-name", "tiny", "--model-name", "autoglm-phone-9b")
+
+    @classmethod
+    def tearDownClass(cls):
+        with cls.server:
+            assert cls.server.stop() == 0, cls.server.said
+
+    def chat(self, **k):
+        body = {"model": "tiny", "messages": HELLO, "temperature": 0, "max_tokens": 24, **k}
+        return self.server.post("/v1/chat/completions", body)
+
+    def complete(self, **k):
+        body = {"model": "tiny", "prompt": "Once upon a time", "temperature": 0, "max_tokens": 24, **k}
+        return self.server.post("/v1/completions", body)
+
+    def fine(self, answer):
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json()
+
+    def refused(self, answer, status, param=None, code=None, says=""):
+        self.assertEqual(answer.status, status, answer.body)
+        error = answer.json()["error"]
+        self.assertEqual(sorted(error), ["code", "message", "param", "type"])
+        self.assertTrue(error["message"] and error["type"])
+        self.assertEqual(error["param"], param, error)
+        if code:
+            self.assertEqual(error["code"], code)
+        self.assertIn(says, error["message"])
+        self.assertTrue(answer.headers["x-request-id"])
+
+    # ---- answers
+
+    def test_a_chat_is_what_the_command_answers(self):
+        expected = run("run", "-m", model_path(CHAT), "-t", "1", "-c", "2048", "--temp", "0", "-n", "24", "--json",
+                       HELLO[0]["content"]).json()
+        got = self.fine(self.chat())
+        choice = got["choices"][0]
+        self.assertEqual(choice["message"]["content"], expected["text"])
+        self.assertEqual(choice["message"]["role"], "assistant")
+        self.assertEqual(choice["finish_reason"], expected["finish"])
+        self.assertEqual(got["object"], "chat.completion")
+        self.assertEqual(got["model"], "tiny")
+        self.assertEqual(got["usage"]["prompt_tokens"], expected["usage"]["prompt_tokens"])
+        self.assertEqual(got["usage"]["completion_tokens"], expected["usage"]["completion_tokens"])
+        self.assertEqual(got["usage"]["total_tokens"], expected["usage"]["total_tokens"])
+
+    def test_a_completion_is_what_the_command_answers(self):
+        expected = run("run", "-m", model_path(CHAT), "-t", "1", "-c", "2048", "--temp", "0", "-n", "24", "--json",
+                       "--raw", "Once upon a time").json()
+        got = self.fine(self.complete())
+        self.assertEqual(got["object"], "text_completion")
+        self.assertEqual(got["choices"][0]["text"], expected["text"])
+
+    def test_a_stream_put_together_is_the_whole_answer(self):
+        for more in ({}, {"stop": ["e"]}, {"logprobs": True, "top_logprobs": 3}, {"n": 3, "temperature": 1, "seed": 7},
+                     {"max_tokens": 1}, {"ignore_eos": True, "max_tokens": 64}):
+            with self.subTest(**more):
+                whole = self.fine(self.chat(**more))
+                answer = self.chat(stream=True, stream_options={"include_usage": True}, **more)
+                self.assertEqual(answer.headers["content-type"], "text/event-stream; charset=utf-8")
+                events = answer.events()
+                self.assertEqual(events[-1]["choices"], [])
+                self.assertEqual({k: v for k, v in events[-1]["usage"].items() if k.endswith("_tokens")},
+                                 {k: v for k, v in whole["usage"].items() if k.endswith("_tokens")})
+                for choice in whole["choices"]:
+                    mine = [e["choices"][0] for e in events[:-1] if e["choices"][0]["index"] == choice["index"]]
+                    self.assertEqual(mine[0]["delta"], {"role": "assistant", "content": ""})
+                    self.assertEqual("".join(c["delta"].get("content", "") for c in mine), choice["message"]["content"])
+                    self.assertEqual([c["finish_reason"] for c in mine if c["finish_reason"]], [choice["finish_reason"]])
+                    self.assertEqual(mine[-1]["finish_reason"], choice["finish_reason"])
+                    told = [x for c in mine if c["logprobs"] for x in c["logprobs"]["content"]]
+                    self.assertEqual(told, choice["logprobs"]["content"] if choice["logprobs"] else [])
+                for e in events[:-1]:
+                    self.assertEqual(e["object"], "chat.completion.chunk")
+                    self.assertIsNone(e["usage"])
+                    self.assertEqual(e["id"], events[0]["id"])
+
+    def test_usage_in_a_stream_only_when_asked_for(self):
+        self.assertNotIn("usage", self.chat(stream=True).events()[-1])
+        events = self.chat(stream=True, ignore_eos=True, stream_options={"include_usage": True,
+                                                                         "continuous_usage_stats": True}).events()
+        made = [e["usage"]["completion_tokens"] for e in events]
+        self.assertEqual(made, sorted(made))
+        self.assertEqual(made[-1], 24)
+
+    def test_logprobs_have_bytes_and_candidates(self):
+        got = self.fine(self.chat(logprobs=True, top_logprobs=5, max_tokens=8))
+        choice = got["choices"][0]
+        entries = choice["logprobs"]["content"]
+        self.assertEqual(b"".join(bytes(e["bytes"]) for e in entries).decode("utf-8", "replace"),
+                         choice["message"]["content"])
+        for e in entries:
+            self.assertEqual(len(e["top_logprobs"]), 5)
+            self.assertEqual(e["logprob"], e["top_logprobs"][0]["logprob"])  # greedy
+            self.assertLessEqual(e["logprob"], 0)
+
+    def test_completions_take_every_form_of_prompt(self):
+        ids = self.fine(self.server.post("/tokenize", {"prompt": "Once upon a time"}))["tokens"]
+        text = self.fine(self.complete())["choices"][0]["text"]
+        self.assertEqual(self.fine(self.complete(prompt=ids))["choices"][0]["text"], text)
+        many = self.fine(self.complete(prompt=["Once upon a time", "Hello"], n=2))
+        self.assertEqual([c["index"] for c in many["choices"]], [0, 1, 2, 3])
+        self.assertEqual(many["choices"][0]["text"], text)
+        both = self.fine(self.complete(prompt=[ids, ids]))
+        self.assertEqual([c["text"] for c in both["choices"]], [text, text])
+        self.assertEqual(both["usage"]["prompt_tokens"], 2 * len(ids))
+        self.assertEqual(self.fine(self.complete(echo=True))["choices"][0]["text"], "Once upon a time" + text)
+        events = self.complete(echo=True, stream=True).events()
+        self.assertEqual("".join(e["choices"][0]["text"] for e in events), "Once upon a time" + text)
+
+    def test_completions_have_the_legacy_logprobs(self):
+        got = self.fine(self.complete(logprobs=2, max_tokens=6))["choices"][0]
+        told = got["logprobs"]
+        self.assertEqual(sorted(told), ["text_offset", "token_logprobs", "tokens", "top_logprobs"])
+        self.assertEqual([len(v) for v in told.values()], [6] * 4)
+        for logprob, top in zip(told["token_logprobs"], told["top_logprobs"]):
+            self.assertEqual(logprob, max(top.values()))
+
+    def test_seeds_repeat_and_choices_differ(self):
+        hot = dict(temperature=1.5, seed=42, n=3, max_tokens=32)
+        first, second = self.fine(self.chat(**hot)), self.fine(self.chat(**hot))
+        texts = [c["message"]["content"] for c in first["choices"]]
+        self.assertEqual(texts, [c["message"]["content"] for c in second["choices"]])
+        self.assertGreater(len(set(texts)), 1)
+
+    def test_biases_and_masks_choose_tokens(self):
+        ids = self.fine(self.server.post("/tokenize", {"prompt": "a", "add_special_tokens": False}))["tokens"]
+        forced = self.fine(self.complete(logit_bias={str(ids[0]): 100}, max_tokens=5))["choices"][0]["text"]
+        self.assertEqual(forced, "aaaaa")
+        forced = self.fine(self.complete(allowed_token_ids=ids, max_tokens=5))["choices"][0]["text"]
+        self.assertEqual(forced, "aaaaa")
+        stopped = self.fine(self.complete(logit_bias={str(ids[0]): 100}, stop_token_ids=ids))["choices"][0]
+        self.assertEqual((stopped["text"], stopped["finish_reason"]), ("", "stop"))
+
+    def test_cached_tokens_are_counted(self):
+        long = [{"role": "user", "content": "a word " * 150}]
+        self.fine(self.chat(messages=long, max_tokens=1))
+        again = self.fine(self.chat(messages=long, max_tokens=1))
+        self.assertGreater(again["usage"]["prompt_tokens_details"]["cached_tokens"], 64)
+
+    def test_parts_of_text_and_newer_roles_are_taken(self):
+        plain = self.fine(self.chat(messages=[{"role": "system", "content": "Be brief."}, *HELLO]))
+        parts = self.fine(self.chat(messages=[{"role": "developer", "content": "Be brief."},
+                                              {"role": "user", "content": [{"type": "text", "text": HELLO[0]["content"]}]}]))
+        self.assertEqual(plain["choices"], parts["choices"])
+
+    def test_the_client_of_the_phone_agent_is_served(self):
+        got = self.server.post("/v1/chat/completions", {
+            "model": "autoglm-phone-9b", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5,
+            "temperature": 0.0, "stream": False}, Authorization="Bearer EMPTY")
+        self.assertTrue(self.fine(got)["choices"])
+
+    def test_a_whole_answer_ends_where_the_context_ends(self):
+        got = self.fine(self.chat(max_tokens=100000, ignore_eos=True, messages=[{"role": "user", "content": "w " * 1900}]))
+        self.assertEqual(got["choices"][0]["finish_reason"], "length")
+        self.assertEqual(got["usage"]["total_tokens"], 2048)
+
+    def test_long_prompts_are_refused_or_cut_as_asked(self):
+        long = [{"role": "user", "content": "word " * 4000}]
+        answer = self.chat(messages=long)
+        self.refused(answer, 400, "messages", "context_length_exceeded", "2048")
+        for how in ("left", "right", "middle"):
+            cut = self.chat(messages=long, truncate_prompt=how, max_tokens=4)
+            self.assertEqual(self.fine(cut)["usage"]["prompt_tokens"], 2044)
+            self.assertRegex(cut.headers["x-prompt-truncated"], rf"^{how}; \d+ tokens left out$")
+
+    # ---- refusals
+
+    def test_mistakes_are_400_and_name_the_field(self):
+        for body, param, says in [
+            ({"messages": "Hi"}, "messages", "must be a list"),
+            ({"messages": []}, "messages", "empty"),
+            ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role", "robot"),
+            ({"messages": [{"content": "x"}]}, "messages[0].role", "absent"),
+            ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "must be a string"),
+            ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]},
+             "messages[0].content[0]", "text only"),
+            ({"messages": HELLO, "temperature": "hot"}, "temperature", "number"),
+            ({"messages": HELLO, "n": 0}, "n", "from 1"),
+            ({"messages": HELLO, "logit_bias": {"x": 1}}, "logit_bias", "token id"),
+            ({"messages": HELLO, "logit_bias": {"1": 101}}, "logit_bias", "-100 to 100"),
+            ({"messages": HELLO, "stop": [""]}, "stop[0]", "0 bytes"),
+            ({"messages": HELLO, "continue_final_message": True}, "continue_final_message", "assistant"),
+            ({}, "messages", "missing"),
+        ]:
+            with self.subTest(body=str(body)[:80]):
+                self.refused(self.server.post("/v1/chat/completions", body), 400, param, "invalid_argument", says)
+        for body in (b"", b"{", b"[]", b"{\"a\": NaN}", b"{\"n\": 1, \"n\": 2}", b"\xff\xfe", b"[" * 100000):
+            self.assertEqual(self.server.post("/v1/chat/completions", body).status, 400)
+        self.refused(self.complete(suffix="x"), 400, "suffix", says="fill-in-the-middle")
+        self.refused(self.complete(prompt=[[]]), 400, "prompt[0]")
+        self.refused(self.complete(prompt=[[1, 99999999]]), 400, None, says="99999999")
+
+    def test_unknown_models_paths_and_verbs(self):
+        self.refused(self.chat(model="gpt-4"), 404, "model", "model_not_found", "tiny")
+        self.refused(self.server.get("/v1/nothing"), 404, None, "not_found")
+        answer = self.server.get("/v1/chat/completions")
+        self.refused(answer, 405, None, "method_not_allowed")
+        self.assertEqual(answer.headers["allow"], "POST")
+
+    def test_what_has_no_meaning_here_is_named(self):
+        answer = self.chat(store=True, service_tier="auto", user="me", metadata={}, prediction=None)
+        self.fine(answer)
+        self.assertEqual(answer.headers["x-ignored-params"], "store, service_tier")
+
+    def test_request_ids_are_kept(self):
+        answer = self.server.post("/v1/chat/completions", {"messages": HELLO, "max_tokens": 1}, **{"X-Request-Id": "my-id"})
+        self.assertEqual(answer.headers["x-request-id"], "my-id")
+        self.assertEqual(answer.json()["id"], "chatcmpl-my-id")
+
+    # ---- the rest
+
+    def test_models_are_listed_and_described(self):
+        listed = self.fine(self.server.get("/v1/models"))
+        self.assertEqual([m["id"] for m in listed["data"]], ["tiny", "autoglm-phone-9b"])
+        one = self.fine(self.server.get("/v1/models/autoglm-phone-9b"))
+        self.assertEqual(one["root"], "tiny")
+        self.assertEqual(one["max_model_len"], 2048)
+        self.assertGreater(one["meta"]["n_params"], 0)
+        ready = self.fine(self.server.get("/v1/models/tiny/ready"))
+        self.assertEqual((ready["ready"], ready["phase"], ready["percent"]), (True, "ready", 100))
+        self.refused(self.server.get("/v1/models/none"), 404, "model", "model_not_found")
+
+    def test_probes_answer(self):
+        for path in ("/health", "/livez", "/readyz", "/startupz", "/v2/health/live", "/v2/health/ready",
+                     "/v2/models/tiny/ready", "/version"):
+            self.fine(self.server.get(path))
+            head = self.server.ask("HEAD", path)
+            self.assertEqual((head.status, head.body), (200, b""))
+
+    def test_tokens_there_and_back(self):
+        text = "Grüße, 世界!"
+        there = self.fine(self.server.post("/tokenize", {"prompt": text, "add_special_tokens": False,
+                                                         "return_token_strs": True}))
+        self.assertEqual(there["count"], len(there["tokens"]))
+        self.assertEqual(len(there["token_strs"]), there["count"])
+        self.assertEqual(self.fine(self.server.post("/detokenize", {"tokens": there["tokens"]}))["prompt"], text)
+        rendered = self.fine(self.server.post("/apply-template", {"messages": HELLO}))["prompt"]
+        self.assertIn(HELLO[0]["content"], rendered)
+        count = self.fine(self.server.post("/tokenize", {"messages": HELLO}))["count"]
+        self.assertEqual(count, self.fine(self.chat())["usage"]["prompt_tokens"])
+        info = self.fine(self.server.get("/tokenizer_info"))
+        self.assertTrue(info["eos_token"] and info["chat_template"])
+        self.refused(self.server.post("/tokenize", {}), 400, "prompt")
+        self.refused(self.server.post("/detokenize", {}), 400, "tokens")
+
+    def test_embeddings_of_a_chat_model_are_refused(self):
+        self.refused(self.server.post("/v1/embeddings", {"input": "x"}), 400, "model", says="embeddings")
+
+
+class Embeddings(Case):
+    def test_vectors_in_every_form(self):
+        with Server(EMBED, "--model-name", "e") as server:
+            def embed(**k):
+                answer = server.post("/v1/embeddings", {"model": "e", **k})
+                self.assertEqual(answer.status, 200, answer.body)
+                return answer.json()
+            one = embed(input="hello")["data"][0]["embedding"]
+            self.assertAlmostEqual(sum(x * x for x in one), 1, places=5)
+            two = embed(input=["hello", "world"], encoding_format="base64")
+            raw = base64.b64decode(two["data"][0]["embedding"])
+            self.assertEqual(list(struct.unpack(f"<{len(one)}f", raw)), [struct.unpack("f", struct.pack("f", x))[0] for x in one])
+            self.assertEqual([d["index"] for d in two["data"]], [0, 1])
+            self.assertGreater(two["usage"]["prompt_tokens"], 1)
+            self.assertEqual(len(embed(input="hello", dimensions=8)["data"][0]["embedding"]), 8)
+            ids = server.post("/tokenize", {"prompt": "hello"}).json()["tokens"]
+            self.assertEqual(embed(input=ids)["data"][0]["embedding"], one)
+            self.assertEqual(embed(input=[ids])["data"][0]["embedding"], one)
+            for body in ({}, {"input": []}, {"input": ""}, {"input": 5}, {"input": "x", "dimensions": 99999},
+                         {"input": "x", "encoding_format": "int8"}, {"input": "x " * 5000}):
+                answer = server.post("/v1/embeddings", body)
+                self.assertEqual(answer.status, 400, (body, answer.body))
+            self.assertEqual(server.post("/v1/chat/completions", {"messages": HELLO}).status, 400)
+            self.assertEqual(server.stop(), 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""The server's life: starting, keys, ending, clients that leave."""
+import json
+import signal
+import socket
+import threading
+import time
+
+from server import BINARY, CHAT, Case, Server, environment, main, model_path, run
+
+LONG = {"messages": [{"role": "user", "content": "Hello"}], "ignore_eos": True, "max_tokens": 1900, "stream": True}
+
+
+class Life(Case):
+    def stream(self, server, body=LONG):
+        """Begin a stream; returns its connection and response after the first event."""
+        connection = server.connect()
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"X-Request-Id": "long"})
+        response = connection.getresponse()
+        self.assertEqual(response.status, 200)
+        self.assertTrue(response.readline().startswith(b"data: "))
+        return connection, response
+
+    def test_keys_are_needed_where_there_are_keys(self):
+        keys = self.write("keys", "alice sk-1\nsk-2\n")
+        with Server(CHAT, "--api-key-file", keys) as server:
+            self.assertEqual(server.get("/health").status, 200)
+            for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer sk-3"}):
+                answer = server.get("/v1/models", **headers)
+                self.assertEqual((answer.status, answer.json()["error"]["type"]), (401, "authentication_error"))
+            self.assertEqual(server.get("/v1/models", Authorization="Bearer sk-2").status, 200)
+            # Before the body is read: a large one is not waited for.
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+                s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+                self.assertIn(b" 401 ", s.recv(100))
+
+    def test_without_keys_it_stays_on_loopback(self):
+        self.fails(2, "without --api-key-file", "serve", "-m", model_path(CHAT), "--host", "0.0.0.0", "--port", "0")
+
+    def test_a_port_in_use_is_an_error(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            s.listen()
+            self.fails(1, "is in use", "serve", "-m", model_path(CHAT), "--port", str(s.getsockname()[1]))
+
+    def test_a_model_that_cannot_be_loaded_ends_it(self):
+        r = run("serve", "-m", self.path("none.gguf"), "--port", "0")
+        self.assertEqual(r.status, 1)
+        self.assertIn("none.gguf", r.err)
+
+    def test_it_ends_when_what_runs_has_ended(self):
+        with Server() as server:
+            short = dict(LONG, max_tokens=200)
+            connection, response = self.stream(server, short)
+            server.process.send_signal(signal.SIGTERM)
+            rest = response.read()
+            self.assertTrue(rest.endswith(b"data: [DONE]\n\n"), rest[-200:])
+            self.assertIn(b'"finish_reason":"length"', rest)
+            self.assertEqual(server.process.wait(60), 0, server.said)
+            connection.close()
+
+    def test_at_the_end_of_the_drain_streams_are_told(self):
+        with Server(CHAT, "--drain-seconds", "0") as server:
+            connection, response = self.stream(server)
+            server.process.send_signal(signal.SIGTERM)
+            last = response.read().strip().split(b"\n\n")[-1]
+            error = json.loads(last[6:])["error"]
+            self.assertEqual(error["code"], "cancelled")
+            self.assertIn("shutting down", error["message"])
+            self.assertEqual(server.process.wait(60), 0, server.said)
+            connection.close()
+
+    def test_a_request_is_ended_by_its_id(self):
+        with Server() as server:
+            connection, response = self.stream(server)
+            answer = server.ask("DELETE", "/v1/requests/chatcmpl-long")
+            self.assertEqual((answer.status, answer.json()["cancelled"]), (200, True))
+            last = response.read().strip().split(b"\n\n")[-1]
+            self.assertEqual(json.loads(last[6:])["error"]["code"], "cancelled")
+            self.assertEqual(server.ask("DELETE", "/v1/requests/long").status, 404)
+            connection.close()
+
+    def test_clients_that_leave_free_their_place(self):
+        with Server(CHAT, "--max-sequences", "1") as server:
+            for _ in range(5):
+                connection, response = self.stream(server)
+                response.close()
+                connection.close()
+            began = time.monotonic()
+            answer = server.post("/v1/chat/completions", dict(LONG, max_tokens=1, stream=False))
+            self.assertEqual(answer.status, 200)
+            self.assertLess(time.monotonic() - began, 20)
+            self.assertEqual(server.stop(), 0)
+
+    def test_many_at_once_get_their_own_answers(self):
+        with Server() as server:
+            bodies = [{"messages": [{"role": "user", "content": f"Number {i}"}], "temperature": 0, "max_tokens": 16,
+                       "stream": i % 2 == 0} for i in range(24)]
+
+            def text(answer):
+                if b"data: " not in answer.body:
+                    return answer.json()["choices"][0]["message"]["content"]
+                return "".join(e["choices"][0]["delta"].get("content", "") for e in answer.events())
+            alone = [text(server.post("/v1/chat/completions", b)) for b in bodies]
+            together = [None] * len(bodies)
+
+            def ask(i):
+                together[i] = text(server.post("/v1/chat/completions", bodies[i]))
+            threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(bodies))]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            self.assertEqual(alone, together)
+            self.assertEqual(server.stop(), 0)
+
+    def test_browsers_may_call_where_it_is_allowed(self):
+        with Server(CHAT, "--cors-origin", "https://example.org") as server:
+            answer = server.ask("OPTIONS", "/v1/chat/completions", None, {"Origin": "https://example.org"})
+            self.assertEqual(answer.status, 204)
+            self.assertEqual(answer.headers["access-control-allow-origin"], "https://example.org")
+            self.assertEqual(server.get("/v1/models").headers["access-control-allow-origin"], "https://example.org")
+            self.assertEqual(server.stop(signal.SIGINT), 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+/* The table as a whole: every route denies without a key, and what is not in it is told in the same
+ * shape as everything else. */
+#include <stdio.h>
+
+#include "unit/test.h"
+
+#include "routes/routes.h"
+#include "routes/table.h"
+#include "unit/routes/fake_http.h"
+
+typedef struct world {
+    ag_runtime *runtime;
+    ag_keys *keys;
+    ag_routes *routes;
+    ag_http_handler handler;
+    ag_http_req req;
+} world;
+
+static const char *const aliases[] = {"other"};
+/* Lazy and never asked for: nothing is opened. */
+static const ag_served_decl model = {.name = "tiny",
+                                     .aliases = aliases,
+                                     .n_aliases = 1,
+                                     .opts = {.model = "no/such/file"},
+                                     .lazy = true};
+
+static int set_up(void **state) {
+    static world w;
+    ag_err err = {0};
+    memset(&w, 0, sizeof w);
+    ag_runtime_opts runtime = {.models = &model, .n_models = 1};
+    assert_int_equal(ag_runtime_open(&runtime, &w.runtime, &err), AG_OK);
+    assert_int_equal(ag_keys_parse(ag_str("alice secret-1\nsecret-2\n"), "keys", &w.keys, &err),
+                     AG_OK);
+    ag_routes_opts routes = {.runtime = w.runtime, .keys = w.keys};
+    assert_int_equal(ag_routes_new(&routes, &w.routes, &err), AG_OK);
+    w.handler = ag_routes_handler(w.routes);
+    *state = &w;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    world *w = *state;
+    assert_int_equal(w->req.refs, 0);
+    ag_routes_stop(w->routes);
+    ag_runtime_close(&w->runtime);
+    ag_routes_free(&w->routes);
+    ag_keys_free(&w->keys);
+    free(w->req.answer_headers);
+    return 0;
+}
+
+static int ask(world *w, const char *method, const char *path, const char *key) {
+    w->req.method = method;
+    w->req.path = path;
+    w->req.body = "{}";
+    w->req.names[0] = key ? "Authorization" : NULL;
+    w->req.values[0] = key;
+    fake_exchange(&w->handler, &w->req);
+    return w->req.status;
+}
+
+static bool has_header(const world *w, const char *line) {
+    return w->req.answer_headers && strstr(w->req.answer_headers, line);
+}
+
+/* The path of a row with something for {}. */
+static void path_of(const ag_route *r, char *path, size_t room) {
+    const char *hole = strstr(r->path, "{}");
+    if (hole)
+        snprintf(path, room, "%.*stiny%s", (int)(hole - r->path), r->path, hole + 2);
+    else
+        snprintf(path, room, "%s", r->path);
+}
+
+static void every_route_but_the_probes_denies_without_a_key(void **state) {
+    world *w = *state;
+    static const char *const bad[] = {
+        NULL,       "Bearer ",          "Bearer nobody", "Basic secret-1",
+        "secret-1", "Bearer secret-1x", "Bearer secret-"};
+    size_t n_open = 0;
+    for (const ag_route *r = ag_route_table; r->verb; r++) {
+        char path[128];
+        path_of(r, path, sizeof path);
+        if (r->permission == AG_MAY_PROBE) {
+            n_open++;
+            assert_int_not_equal(ask(w, r->verb, path, NULL), 401);
+            continue;
+        }
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            assert_int_equal(ask(w, r->verb, path, bad[i]), 401);
+            assert_non_null(strstr(w->req.answer, "\"type\":\"authentication_error\""));
+            assert_true(has_header(w, "www-authenticate: Bearer"));
+        }
+        assert_int_not_equal(ask(w, r->verb, path, "Bearer secret-1"), 401);
+        assert_int_not_equal(ask(w, r->verb, path, "bearer  secret-2"), 401);
+    }
+    assert_int_equal(n_open, 6);
+}
+
+static void what_exists_is_not_told_without_a_key(void **state) {
+    world *w = *state;
+    assert_int_equal(ask(w, "GET", "/nothing", NULL), 401);
+    assert_int_equal(ask(w, "GET", "/v1/chat/completions", NULL), 401);
+}
+
+static void an_unknown_path_is_404_and_a_wrong_verb_405_with_allow(void **state) {
+    world *w = *state;
+    assert_int_equal(ask(w, "GET", "/nothing", "Bearer secret-1"), 404);
+    assert_non_null(strstr(w->req.answer, "\"code\":\"not_found\""));
+    assert_false(has_header(w, "allow:"));
+    assert_int_equal(ask(w, "GET", "/v1/chat/completions", "Bearer secret-1"), 405);
+    assert_true(has_header(w, "allow: POST\n"));
+    assert_int_equal(ask(w, "PATCH", "/v1/models", "Bearer secret-1"), 405);
+    assert_true(has_header(w, "allow: GET, HEAD\n"));
+    assert_int_equal(ask(w, "HEAD", "/v1/models", "Bearer secret-1"), 200);
+}
+
+static void a_request_id_is_kept_when_it_is_sane_and_made_otherwise(void **state) {
+    world *w = *state;
+    w->req.names[1] = "X-Request-Id";
+    w->req.values[1] = "abc-1.2:3_4";
+    ask(w, "GET", "/nothing", "Bearer secret-1");
+    assert_true(has_header(w, "x-request-id: abc-1.2:3_4\n"));
+    w->req.values[1] = "a b";
+    ask(w, "GET", "/health", "Bearer secret-1");
+    assert_false(has_header(w, "a b"));
+    assert_true(has_header(w, "x-request-id: "));
+    w->req.names[1] = NULL;
+}
+
+static void patterns_take_names_with_slashes(void **state) {
+    (void)state;
+    char arg[64], allow[64];
+    const ag_route *r =
+        ag_route_find("GET", "/v1/models/org/name/ready", arg, sizeof arg, allow, sizeof allow);
+    assert_string_equal(r->path, "/v1/models/{}/ready");
+    assert_string_equal(arg, "org/name");
+    r = ag_route_find("HEAD", "/v1/models/org/name", arg, sizeof arg, allow, sizeof allow);
+    assert_string_equal(r->path, "/v1/models/{}");
+    assert_string_equal(arg, "org/name");
+    assert_null(ag_route_find("GET", "/v1/models/", arg, sizeof arg, allow, sizeof allow));
+    assert_string_equal(allow, "");
+    char small[4];
+    assert_false(ag_route_match("/a/{}", "/a/long", small, sizeof small));
+}
+
+static void an_unknown_model_is_404_model_not_found(void **state) {
+    world *w = *state;
+    assert_int_equal(ask(w, "GET", "/v1/models/none", "Bearer secret-1"), 404);
+    assert_non_null(strstr(w->req.answer, "\"code\":\"model_not_found\""));
+    assert_int_equal(ask(w, "GET", "/v1/models/other", "Bearer secret-1"), 200);
+    assert_non_null(strstr(w->req.answer, "\"id\":\"other\""));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_route_but_the_probes_denies_without_a_key),
+        cmocka_unit_test(what_exists_is_not_told_without_a_key),
+        cmocka_unit_test(an_unknown_path_is_404_and_a_wrong_verb_405_with_allow),
+        cmocka_unit_test(a_request_id_is_kept_when_it_is_sane_and_made_otherwise),
+        cmocka_unit_test(patterns_take_names_with_slashes),
+        cmocka_unit_test(an_unknown_model_is_404_model_not_found),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
