@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_out.h"
 #include "cli/input.h"
 #include "cli/out.h"
 
@@ -18,22 +19,15 @@ static ag_code read_text(const char *path, ag_buf *text, ag_err *err) {
 }
 
 static ag_code write_choice(const ag_cli_list *list, ag_buf *text, ag_err *err) {
-    json_t *array = json_array();
+    ag_json_open(text, '[');
     for (size_t i = 0; i < list->n; i++) {
         ag_code code = ag_cli_check_utf8(ag_str(list->v[i]), "--choice", err);
-        if (code) {
-            json_decref(array);
+        if (code)
             return code;
-        }
-        json_array_append_new(array, json_string(list->v[i]));
+        ag_json_str(text, list->v[i]);
     }
-    char *json = json_dumps(array, JSON_COMPACT);
-    ag_buf_adds(text, json ? json : "");
-    bool ok = json != NULL;
-    free(json);
-    json_decref(array);
-    return ok ? ag_buf_check(text, "--choice", err)
-              : ag_fail(err, AG_E_NOMEM, "out of memory for --choice");
+    ag_json_close(text, ']');
+    return ag_buf_check(text, "--choice", err);
 }
 
 int ag_cli_structure(const ag_cli_args *a, ag_buf *text, ag_structure *out) {
