@@ -23,7 +23,7 @@ bool ag_http_queue_push(ag_http_queue *q, ag_span bytes) {
     if (bytes.n == 0)
         return true;
     /* Only when at least half of the bytes were taken, so that each is moved once on average. */
-    if (q->at >= ag_http_queue_bytes(q) && q->buf.n + bytes.n > q->buf.room)
+    if (q->at > 0 && q->at >= ag_http_queue_bytes(q) && q->buf.n + bytes.n > q->buf.room)
         compact(q);
     if (!ag_buf_add(&q->buf, bytes.p, bytes.n))
         return false;
