@@ -27,6 +27,7 @@
     X(NAMES, "names")                                                                              \
     X(RUNTIME, "runtime")                                                                          \
     X(ROUTES, "routes")                                                                            \
+    X(PROCESS, "process")                                                                          \
     X(CLI, "cli")                                                                                  \
     X(TEST, "test")
 

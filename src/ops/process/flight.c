@@ -1,0 +1,137 @@
+/* Flight records: what a server was doing when it hung or died.
+ *
+ * The child's signal handler writes stacks into a memfd that the supervisor holds too, so that they
+ * outlive it; the supervisor adds what the system knows of each thread and writes the file. */
+#include <dirent.h>
+#include <execinfo.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "process/process.h"
+
+enum {
+    FRAMES = 64,
+    RECORD_BYTES = 1 << 20,
+    MAX_THREADS = 512,
+    ANSWER_US = 300000, /* for threads to write their stacks */
+};
+
+/* ---- the child's side --------------------------------------------------------------------------
+ */
+
+static int flight_fd = -1;
+
+/* backtrace() is safe here once it has been called before: it then loads nothing. */
+static void write_stack(int signal) {
+    void *frames[FRAMES];
+    char line[64];
+    int n = snprintf(line, sizeof line, "thread %ld, signal %d\n", syscall(SYS_gettid), signal);
+    (void)!write(flight_fd, line, (size_t)n);
+    backtrace_symbols_fd(frames, backtrace(frames, FRAMES), flight_fd);
+}
+
+/* A crash goes on to its default action: SA_RESETHAND has put it back. */
+static void on_crash(int signal) {
+    write_stack(signal);
+    raise(signal);
+}
+
+void ag_flight_install(int fd) {
+    void *frames[FRAMES];
+    (void)backtrace(frames, FRAMES);
+    flight_fd = fd;
+    struct sigaction quit = {.sa_handler = write_stack, .sa_flags = SA_RESTART};
+    sigaction(SIGQUIT, &quit, NULL);
+    struct sigaction crash = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND};
+    const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &crash, NULL);
+}
+
+/* ---- the supervisor's side ---------------------------------------------------------------------
+ */
+
+static void add_file(ag_buf *out, const char *label, const char *path) {
+    char bytes[2048];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, bytes, sizeof bytes) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (n > 0)
+        ag_buf_addf(out, "%s%.*s%s", label, (int)n, bytes, bytes[n - 1] == '\n' ? "" : "\n");
+}
+
+/* Name, state and place in the kernel of each thread; each is asked for its stack on the way. */
+static void add_threads(ag_buf *out, pid_t pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return;
+    int left = MAX_THREADS;
+    for (struct dirent *e; left > 0 && (e = readdir(dir)); left--) {
+        long tid = strtol(e->d_name, NULL, 10);
+        if (tid <= 0)
+            continue;
+        const char *facts[] = {"comm", "wchan", "syscall", "stat"};
+        ag_buf_addf(out, "\nthread %ld\n", tid);
+        for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+            char file[96], label[16];
+            snprintf(file, sizeof file, "%s/%ld/%s", path, tid, facts[i]);
+            snprintf(label, sizeof label, "  %s: ", facts[i]);
+            add_file(out, label, file);
+        }
+        (void)syscall(SYS_tgkill, pid, (int)tid, SIGQUIT);
+    }
+    closedir(dir);
+    usleep(ANSWER_US);
+}
+
+static void add_stacks(ag_buf *out, int fd) {
+    char bytes[4096];
+    off_t at = 0;
+    ag_buf_adds(out, "\n---- stacks\n");
+    for (ssize_t n; (n = pread(fd, bytes, sizeof bytes, at)) > 0; at += n)
+        ag_buf_add(out, bytes, (size_t)n);
+}
+
+void ag_flight_record(const ag_supervise_opts *o, const ag_child *c, const char *why, bool alive) {
+    if (!o->flight_dir)
+        return;
+    char stamp[32], path[4096];
+    time_t wall = time(NULL);
+    struct tm utc;
+    gmtime_r(&wall, &utc);
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc);
+    snprintf(path, sizeof path, "%s/flight-%s-%d.txt", o->flight_dir, stamp, (int)c->pid);
+    uint64_t now = ag_clock_us();
+    ag_buf out;
+    ag_err err;
+    ag_buf_init(&out, AG_ROOM_PROCESS, RECORD_BYTES);
+    ag_buf_addf(&out,
+                "AutoGLM flight record\nwhy: %s\ntime: %s\npid: %d\nlived: %" PRIu64 " ms\n"
+                "last beat: %" PRIu64 " ms ago\nready: %s\nstatus: %s\n",
+                why, stamp, (int)c->pid, (now - c->born_us) / 1000, (now - c->beat_us) / 1000,
+                c->ready ? "yes" : "no", c->status);
+    if (alive) {
+        char status[64];
+        snprintf(status, sizeof status, "/proc/%d/status", (int)c->pid);
+        add_file(&out, "\n", status);
+        add_threads(&out, c->pid);
+    }
+    add_stacks(&out, c->flight);
+    if (ag_file_write(path, ag_buf_span(&out), &err) == AG_OK)
+        ag_log(&o->log, AG_LOG_WARN, "supervisor", "flight record: %s", path);
+    else
+        ag_log(&o->log, AG_LOG_ERROR, "supervisor", "no flight record: %s", err.msg);
+    ag_buf_deinit(&out);
+}
