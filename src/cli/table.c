@@ -661,8 +661,8 @@ const ag_cli_command ag_cli_commands[] = {
         .examples = "autoglm loadtest http://127.0.0.1:8000/v1 -c 32 -n 256\n"
                     "autoglm loadtest http://127.0.0.1:8000/v1 --rate 5 --duration 60 --slo-ttft "
                     "500 --plot load.svg\n"
-                    "autoglm loadtest http://127.0.0.1:8000/v1 --shared-words 1500 --prompt-words "
-                    "1600 --json | jq .ttft_ms.p99\n",
+                    "autoglm loadtest http://127.0.0.1:8000/v1 --shared-words 1500 --json | jq "
+                    ".ttft_ms.p99\n",
         .min_pos = 1,
         .max_pos = 1,
         .groups = {{"Options", loadtest_opts}},

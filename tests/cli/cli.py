@@ -21,7 +21,7 @@ BINARY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
 MODELS = sys.argv[2] if len(sys.argv) > 2 else ""
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COMMANDS = ["chat", "run", "inspect", "bench", "quantize", "imatrix", "eval", "embed", "tokenize", "logits", "check",
-            "loadtest", "version", "help", "models", "pull", "serve",
+            "loadtest", "version", "help", "models", "pull", "serve"]
 LIMIT = 120     # seconds for one command: sanitizers on a busy machine are slow
 
 
