@@ -22,8 +22,10 @@ static void compact(ag_http_queue *q) {
 bool ag_http_queue_push(ag_http_queue *q, ag_span bytes) {
     if (bytes.n == 0)
         return true;
-    /* Only when at least half of the bytes were taken, so that each is moved once on average. */
-    if (q->at > 0 && q->at >= ag_http_queue_bytes(q) && q->buf.n + bytes.n > q->buf.room)
+    /* Up to twice the high mark only when at least half of the bytes were taken, so that each is
+     * moved once on average; above it always, since memory of a slow reader counts more. */
+    bool cheap = q->at >= ag_http_queue_bytes(q) || q->buf.room >= 2 * q->high;
+    if (q->at > 0 && cheap && q->buf.n + bytes.n > q->buf.room)
         compact(q);
     if (!ag_buf_add(&q->buf, bytes.p, bytes.n))
         return false;
