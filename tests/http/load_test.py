@@ -41,7 +41,7 @@ class Load(unittest.TestCase):
             server.wait_for(lambda now: now["active"] == 101)
             before = server.stats()["cpu_ms"]
             time.sleep(2)
-            self.assertLess(server.stats()["cpu_ms"] - before, 2000 // 5)  # the test's own thread ticks
+            self.assertLess(server.stats()["cpu_ms"] - before, 100)
             for s in waiting:
                 s.close()
             server.wait_for(lambda now: now["active"] == 1 and now["gone"] == 100)

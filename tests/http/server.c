@@ -149,7 +149,7 @@ static void *work(void *arg) {
 static void stats(ag_http_req *r) {
     ag_buf b;
     struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
+    getrusage(RUSAGE_THREAD, &u); /* handlers run on the io thread */
     long rss = 0;
     FILE *f = fopen("/proc/self/statm", "r");
     if (!f || fscanf(f, "%*d %ld", &rss) != 1)
