@@ -67,11 +67,11 @@ class Server:
 
 def everything(s, quiet=10):
     s.settimeout(quiet)
-    data = b""
+    data = []
     with contextlib.suppress(OSError):
         while piece := s.recv(65536):
-            data += piece
-    return data
+            data.append(piece)
+    return b"".join(data)
 
 
 def parse(data):

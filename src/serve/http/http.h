@@ -81,8 +81,8 @@ typedef struct ag_http_opts {
     size_t body_bytes;              /* 32 MiB */
     size_t bodies_bytes;            /* of all requests being read or handled; 1 GiB, then 503 */
     uint32_t max_headers;           /* 100 */
-    uint32_t max_connections;       /* 4096 */
-    uint32_t max_per_address;       /* 0: no limit of its own */
+    uint32_t max_connections;       /* 4096; then the longest idle one makes room */
+    uint32_t max_per_address;       /* more are closed at once; 0: no limit of its own */
     uint32_t head_timeout_ms;       /* first byte to the whole head; 10 s */
     uint32_t body_timeout_ms;       /* a body that stops coming; 30 s */
     uint32_t idle_timeout_ms;       /* keep-alive; 75 s */

@@ -189,10 +189,14 @@ static ag_code open_sockets(ag_http *h, ag_err *err) {
     return AG_OK;
 }
 
-/* The io thread takes no signals: they are the main thread's. */
+/* Signals are the main thread's, except those that tell of a crash or ask for this thread's stack.
+ */
 static ag_code start_thread(ag_http *h, ag_err *err) {
     sigset_t all, before;
+    const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGQUIT};
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&all, own[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&h->mail->mu); /* until the thread's name is known */
     int rc = pthread_create(&h->thread, NULL, run, h);
