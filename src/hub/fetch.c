@@ -324,7 +324,7 @@ static ag_code receive_right(fetch *x, ag_hub_state *state, ag_err *err) {
         if (strcmp(found, wanted) == 0)
             return finish(x, err);
         if (!resumed) {
-            x->at = 0; /* so that it goes */
+            remove_unfinished(x);
             return ag_fail(err, AG_E_FORMAT,
                            "%s: what came has %s %s, the hub lists %s; it was deleted", x->f->path,
                            x->digest.is_sha256 ? "SHA-256" : "blob SHA-1", found, wanted);
@@ -357,9 +357,10 @@ ag_code ag_hub_fetch(ag_hub *h, const ag_hub_file *f, ag_hub_state *state, ag_er
         code = take_up(&x, err);
     if (!code)
         code = receive_right(&x, state, err);
-    h->out->there += code ? x.at : f->bytes;
-    if (code && x.is_locked && x.at == 0)
+    uint64_t there = code ? ag_hub_unfinished(h, f) : f->bytes;
+    if (code && x.is_locked && there == 0)
         remove_unfinished(&x);
+    h->out->there += there;
     if (x.fd >= 0)
         close(x.fd);
     ag_free(x.path);

@@ -22,6 +22,9 @@ static const char list[] =
 /* What a hub with one file in two ways answers. */
 static const char *answer_for(const char *asked) {
     static char text[1024];
+    if (strstr(asked, "Range: bytes=2-"))
+        return "HTTP/1.1 206 Rest\r\nContent-Range: bytes 2-3/4\r\nContent-Length: 2\r\n"
+               "Connection: close\r\n\r\nst";
     const char *body = strstr(asked, "/resolve/")    ? DATA
                        : strstr(asked, "/tree/")     ? list
                        : strstr(asked, "/revision/") ? "{\"sha\":\"" COMMIT "\"}"
@@ -110,6 +113,47 @@ static void a_pull_brings_the_file(void **state) {
     check_there(f, "config.json");
 }
 
+static void note_checking(void *ctx, ag_hub_phase phase, uint64_t done, uint64_t total) {
+    *(bool *)ctx |= phase == AG_HUB_CHECKING && done > 0 && done <= total;
+}
+
+static bool is_set(void *ctx) { return *(bool *)ctx; }
+
+static void write_file(const fixture *f, const char *name, const char *text) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", f->folder, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static void stopping_while_it_checks_keeps_what_is_there(void **state) {
+    const fixture *f = *state;
+    char folder[256];
+    bool was_checking = false;
+    ag_hub_result r;
+    ag_err err = {0};
+    ag_hub_spec spec = {.repo = "a/b"};
+    const ag_hub_opts opts = {.endpoint = f->url,
+                              .on_progress = note_checking,
+                              .is_stopped = is_set,
+                              .ctx = &was_checking};
+    snprintf(folder, sizeof folder, "%s/sub", f->folder);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    write_file(f, "sub/a.gguf.partial", "te");
+    write_file(f, "sub/a.gguf.partial.note", SHA " 4\n\n");
+    assert_int_equal(ag_hub_pull(&spec, f->folder, &opts, &r, &err), AG_E_CANCELLED);
+    assert_int_equal(r.there, 2);
+    ag_hub_result_deinit(&r);
+    was_checking = false;
+    assert_int_equal(pull(f, "", &r, &err), AG_OK);
+    assert_int_equal(r.files[0].state, AG_HUB_RESUMED);
+    assert_int_equal(r.fetched, 2);
+    ag_hub_result_deinit(&r);
+    check_there(f, "sub/a.gguf");
+}
+
 /* Fail the first, second, third ... until a pull is not touched any more. */
 static void fail_each(const fixture *f, ag_fault kind, long most) {
     for (long n = 1;; n++) {
@@ -156,6 +200,8 @@ static void a_full_disk_is_told_and_gone_on_from(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_pull_brings_the_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stopping_while_it_checks_keeps_what_is_there, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(failing_allocations_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failing_reads_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_is_told_and_gone_on_from, set_up, tear_down),
