@@ -185,7 +185,14 @@ static ag_code connect(ag_names *n, const char *name, int flags, ag_err *err) {
     if (!n->db)
         return ag_fail(err, AG_E_NOMEM, "registry %s: out of memory", n->path);
     ag_code code = rc == SQLITE_OK ? set_up(n, err) : fail_db(n, "open", err);
-    return code ? code : check_schema(n, err);
+    /* One transaction, so that version and schema are of the same moment. */
+    if (!code)
+        code = run(n, "BEGIN", err);
+    if (!code)
+        code = check_schema(n, err);
+    if (!code)
+        code = run(n, "COMMIT", err);
+    return code;
 }
 
 /* Opened to write where that is allowed: the last to close takes away the files that SQLite puts
@@ -215,10 +222,13 @@ static ag_code connect_reader(ag_names *n, ag_err *err) {
 
 static ag_code connect_writer(ag_names *n, ag_err *err) {
     ag_code code = connect(n, n->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
-    /* Where WAL is not possible (some network file systems), SQLite's other journal does. */
     if (!code && n->is_new)
-        code = run(n, "PRAGMA journal_mode=WAL", err);
-    return code || !n->is_new ? code : make_table(n, err);
+        code = make_table(n, err);
+    /* The switch does not wait for other processes and is not possible on some network file
+     * systems: then SQLite's other journal serves until the next writer comes. */
+    if (!code)
+        (void)sqlite3_exec(n->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
+    return code;
 }
 
 /* What SQLite would not say clearly. */

@@ -318,9 +318,12 @@ static void processes_may_write_at_once(void **state) {
                 ag_names *n = NULL;
                 ag_name_entry e = entry("x");
                 snprintf(e.name, sizeof e.name, "w%d-%d", w, i);
-                if (ag_names_open(path, AG_NAMES_WRITE, &n, NULL) ||
-                    ag_names_add(n, &e, false, NULL))
+                ag_err err = {0};
+                if (ag_names_open(path, AG_NAMES_WRITE, &n, &err) ||
+                    ag_names_add(n, &e, false, &err)) {
+                    fprintf(stderr, "writer %d, entry %d: %s\n", w, i, err.msg);
                     _exit(1);
+                }
                 ag_names_close(&n);
             }
             _exit(0);
