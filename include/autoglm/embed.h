@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "autoglm/error.h"
+#include "autoglm/request.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,9 +34,13 @@ typedef struct ag_embed_input {
 
 typedef struct ag_embed_opts {
     ag_pooling pooling;
-    bool normalize;      /* to length 1, so that a scalar product is a cosine */
-    uint32_t dimensions; /* keep this many leading numbers, before normalising; 0: all */
-    bool truncate;       /* cut inputs beyond the context instead of refusing them */
+    bool normalize;       /* to length 1, so that a scalar product is a cosine */
+    uint32_t dimensions;  /* keep this many leading numbers, before normalising; 0: all */
+    bool truncate;        /* cut inputs beyond the context instead of refusing them */
+    ag_priority priority; /* these as in ag_request_opts; the time is that of each input in line */
+    const char *tenant;
+    float tenant_weight;
+    uint32_t timeout_ms;
 } ag_embed_opts;
 
 /* What the model says, normalised, all dimensions, nothing cut. */

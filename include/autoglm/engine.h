@@ -30,6 +30,17 @@ extern "C" {
 typedef struct ag_engine ag_engine;
 typedef struct ag_request ag_request;
 
+/* What computes: one engine thread and its compute pool. Several engines may share one: their steps
+ * take turns by the time they have used, so that cores are never asked for twice. Opening or
+ * closing one of them does not stop the others. */
+typedef struct ag_executor ag_executor;
+
+/* n_threads 0: one per physical core available. AG_E_ARG, AG_E_NOMEM. */
+AG_API ag_code ag_executor_open(uint32_t n_threads, ag_executor **out, ag_err *err) AG_MUST_USE;
+/* Give it back: its threads end with the last engine that was opened on it. Not from a callback.
+ * Sets *executor to NULL; accepts NULL. */
+AG_API void ag_executor_close(ag_executor **executor);
+
 /* Loading: called from the opening thread with bytes of weights ready and in all; return false to
  * give up (open then fails with AG_E_CANCELLED). */
 typedef bool (*ag_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
@@ -46,7 +57,8 @@ typedef struct ag_engine_opts {
     const char *dtype;           /* "auto": as in the file; "f32", "f16", "bf16": re-encode */
     const char *quantize;   /* NULL or "none"; "int8", "q4_k_m", ...: before dtype, on loading */
     double memory_fraction; /* of the machine's or cgroup's memory; 0: 0.7 */
-    uint32_t n_threads;     /* 0: one per physical core available */
+    ag_executor *executor;  /* what computes; NULL: the engine starts one of its own */
+    uint32_t n_threads;     /* of an own one; 0: one per physical core available */
     const char *numa; /* NULL or "auto", "off", "interleave", a node's number: docs/devices.md */
     uint32_t batch_tokens;        /* most tokens of a step (a prefill chunk); 0: 512 */
     uint32_t max_queued_requests; /* that wait; beyond it submit says AG_E_AGAIN; 0: 512 */

@@ -312,6 +312,9 @@ static void wrong_inputs_are_named(void **state) {
     must_refuse(bert, in, 3, NULL, AG_E_UTF8, "input 2");
     ag_embed_opts eo = {.pooling = (ag_pooling)9};
     must_refuse(bert, in, 2, &eo, AG_E_ARG, "pooling");
+    eo = ag_embed_default();
+    eo.priority = (ag_priority)7;
+    must_refuse(bert, in, 2, &eo, AG_E_ARG, "priority is 7");
 }
 
 static void an_encoder_does_not_generate(void **state) {

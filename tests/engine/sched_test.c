@@ -124,6 +124,224 @@ static void the_line_is_as_long_as_was_asked_for(void **state) {
     ag_engine_close(&engine);
 }
 
+/* Notes when it ended, as a number that counts up. */
+static atomic_int n_ended;
+static void note_end(void *ctx, const ag_result *result) {
+    answer *into = ctx;
+    into->result = *result;
+    into->finish = result->finish;
+    atomic_store(&into->n_done, atomic_fetch_add(&n_ended, 1) + 1);
+}
+
+static void the_higher_class_goes_first(void **state) {
+    (void)state;
+    ag_engine_opts o = small(1024, 1);
+    engine = must_open(&o);
+    ag_request_opts r = ask_endless(&a);
+    ag_request *first = must_submit(engine, &r), *others[3];
+    wait_for_tokens(&a, 1);
+    static answer of[3];
+    for (int i = 0; i < 3; i++) { /* low, normal, high */
+        r = ask("Hello", 3, &of[i]);
+        r.priority = (ag_priority)(i - 1);
+        r.on_done = note_end;
+        others[i] = must_submit(engine, &r);
+    }
+    atomic_store(&n_ended, 0);
+    ag_request_cancel(first);
+    must_finish(&first);
+    for (int i = 0; i < 3; i++)
+        must_finish(&others[i]);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(atomic_load(&of[i].n_done), 3 - i);
+    ag_engine_close(&engine);
+}
+
+/* The tenant that has had least is next, whoever came first. */
+static void tenants_take_turns(void **state) {
+    (void)state;
+    ag_engine_opts o = small(1024, 1);
+    engine = must_open(&o);
+    ag_request_opts r = ask_endless(&a);
+    ag_request *first = must_submit(engine, &r), *others[4];
+    wait_for_tokens(&a, 1);
+    static answer of[4];
+    static const char *const tenants[] = {"greedy", "greedy", "greedy", "modest"};
+    for (int i = 0; i < 4; i++) {
+        r = ask("Hello", 3, &of[i]);
+        r.tenant = tenants[i];
+        r.on_done = note_end;
+        others[i] = must_submit(engine, &r);
+    }
+    atomic_store(&n_ended, 0);
+    ag_request_cancel(first);
+    must_finish(&first);
+    for (int i = 0; i < 4; i++)
+        must_finish(&others[i]);
+    assert_true(atomic_load(&of[3].n_done) <= 2);
+    ag_engine_close(&engine);
+}
+
+static void a_resting_request_waits_and_answers_the_same(void **state) {
+    (void)state;
+    ag_engine_opts o = small(256, 4);
+    engine = must_open(&o);
+    static answer alone, c;
+    memset(&alone, 0, sizeof alone);
+    ag_request_opts r = ask("Open the settings", 40, &alone);
+    must_answer(engine, &r);
+    r = ask("Open the settings", 40, &b);
+    ag_request *request = must_submit(engine, &r);
+    ag_request_pause(request);
+    r = ask("Hello", 30, &c); /* goes on beside it */
+    must_answer(engine, &r);
+    int n = atomic_load(&b.n_tokens);
+    usleep(20000);
+    assert_in_range(atomic_load(&b.n_tokens), n, n); /* nothing came */
+    ag_engine_stats stats;
+    ag_engine_get_stats(engine, &stats);
+    assert_int_equal(stats.paused, 1);
+    ag_request_resume(request);
+    must_finish(&request);
+    assert_true(same_answer(&alone, &b));
+    r = ask_endless(&b); /* one that rests can be cancelled */
+    request = must_submit(engine, &r);
+    ag_request_pause(request);
+    ag_request_cancel(request);
+    must_finish(&request);
+    assert_int_equal(b.finish, AG_FINISH_CANCELLED);
+    r = ask_endless(&b); /* and its time runs on */
+    r.timeout_ms = 30;
+    request = must_submit(engine, &r);
+    ag_request_pause(request);
+    must_finish(&request);
+    assert_int_equal(b.result.err.code, AG_E_TIMEOUT);
+    ag_engine_close(&engine);
+}
+
+/* What rests gives its KV to who needs it, and is the same afterwards. */
+static void who_rests_makes_room(void **state) {
+    (void)state;
+    ag_engine_opts o = small(256, 1);
+    engine = must_open(&o);
+    static answer alone;
+    ag_request_opts r = ask("Open the settings", 40, &alone);
+    must_answer(engine, &r);
+    r = ask("Open the settings", 40, &b);
+    ag_request *request = must_submit(engine, &r);
+    wait_for_tokens(&b, 1);
+    ag_request_pause(request);
+    static answer c;
+    r = ask("Hello", 30, &c); /* there is one place only */
+    must_answer(engine, &r);
+    assert_int_equal(atomic_load(&b.n_done), atomic_load(&b.n_tokens) == 40);
+    ag_request_resume(request);
+    must_finish(&request);
+    assert_true(same_answer(&alone, &b));
+    ag_engine_close(&engine);
+}
+
+static void the_ledger_adds_up(void **state) {
+    (void)state;
+    ag_engine_opts o = small(1024, 2);
+    o.max_queued_requests = 4;
+    engine = must_open(&o);
+    static answer of[12];
+    ag_request *requests[12] = {0};
+    ag_engine_stats s;
+    uint64_t refused = 0;
+    for (int i = 0; i < 12; i++) {
+        ag_request_opts r = i % 3 == 0 ? ask_endless(&of[i]) : ask("Hello, hello", 20, &of[i]);
+        r.timeout_ms = i % 6 == 3 ? 20 : 0;
+        ag_err err = {0};
+        refused += ag_engine_submit(engine, &r, &requests[i], &err) == AG_E_AGAIN;
+    }
+    ag_engine_get_stats(engine, &s);
+    assert_int_equal(s.n_rejected_requests, refused);
+    assert_true(refused > 0 && s.retry_after_s >= 0);
+    for (int i = 0; i < 12; i += 6)
+        if (requests[i])
+            ag_request_cancel(requests[i]);
+    for (int i = 0; i < 12; i++)
+        if (requests[i])
+            must_finish(&requests[i]);
+    ag_engine_get_stats(engine, &s);
+    assert_int_equal(s.n_submitted + refused, 12);
+    assert_int_equal(s.n_requests, s.n_submitted);
+    assert_int_equal(s.n_requests, s.n_succeeded + s.n_failed + s.n_cancelled + s.n_expired);
+    assert_true(s.n_cancelled > 0 && s.n_succeeded > 0);
+    assert_int_equal(s.running + s.waiting + s.paused, 0);
+    assert_int_equal(s.kv_blocks_used, 0); /* of who was cancelled as well */
+    assert_int_equal(s.n_rows, s.n_prefill_rows + s.n_decode_rows);
+    assert_true(s.n_steps > 0 && s.n_step_us > 0 && s.tokens_per_s > 0 && s.requests_per_s > 0);
+    assert_int_equal(s.kv_blocks * s.kv_block_tokens, 4096);
+    ag_engine_close(&engine);
+}
+
+/* ---- one executor for several engines -------------------------------------------------------- */
+
+static void engines_share_an_executor(void **state) {
+    (void)state;
+    ag_executor *executor = NULL;
+    ag_err err = {0};
+    assert_int_equal(ag_executor_open(2, &executor, &err), AG_OK);
+    ag_engine_opts o = small(1024, 4);
+    static answer alone, other;
+    engine = must_open(&o);
+    ag_request_opts r = ask("Open the settings", 60, &alone);
+    must_answer(engine, &r);
+    ag_engine_close(&engine);
+
+    o.executor = executor;
+    engine = must_open(&o);
+    r = ask_endless(&a);
+    ag_request *endless = must_submit(engine, &r);
+    wait_for_tokens(&a, 1);
+    ag_engine_info info;
+    ag_engine_get_info(engine, &info);
+    assert_int_equal(info.n_threads, 2);
+    for (int round = 0; round < 3; round++) { /* others come and go while it streams */
+        ag_engine_opts p = test_opts(model_path("tiny-glm4", "q4_0"));
+        p.executor = executor;
+        ag_engine *second = must_open(&p);
+        ag_request_opts q = ask("Hello", 20, &other);
+        must_answer(second, &q);
+        int before = atomic_load(&a.n_tokens);
+        wait_for_tokens(&a, before + 2);
+        r = ask("Open the settings", 60, &b);
+        must_answer(engine, &r);
+        assert_true(same_answer(&alone, &b));
+        q = ask_endless(&other); /* closing one with work in it ends its own only */
+        ag_request *lost = must_submit(second, &q);
+        wait_for_tokens(&other, 1);
+        ag_engine_close(&second);
+        must_finish(&lost);
+        assert_int_equal(other.finish, AG_FINISH_CANCELLED);
+        assert_int_equal(atomic_load(&a.n_done), 0);
+    }
+    ag_executor_close(&executor); /* the engine still has it */
+    assert_null(executor);
+    wait_for_tokens(&a, atomic_load(&a.n_tokens) + 2);
+    ag_request_cancel(endless);
+    must_finish(&endless);
+    ag_engine_close(&engine);
+}
+
+static void a_request_may_be_touched_after_closing(void **state) {
+    (void)state;
+    ag_engine_opts o = small(256, 2);
+    engine = must_open(&o);
+    ag_request_opts r = ask_endless(&a);
+    ag_request *request = must_submit(engine, &r);
+    ag_engine_close(&engine);
+    ag_request_pause(request);
+    ag_request_resume(request);
+    ag_request_cancel(request);
+    ag_request_wait(request);
+    ag_request_release(&request);
+    assert_int_equal(a.finish, AG_FINISH_CANCELLED);
+}
+
 static void wrong_terms_are_refused_by_name(void **state) {
     (void)state;
     ag_engine_opts o = small(64, 1);
@@ -149,6 +367,13 @@ int main(void) {
         cmocka_unit_test(a_deadline_ends_a_waiting_request),
         cmocka_unit_test(beginnings_are_shared_only_under_one_salt),
         cmocka_unit_test(the_line_is_as_long_as_was_asked_for),
+        cmocka_unit_test(the_higher_class_goes_first),
+        cmocka_unit_test(tenants_take_turns),
+        cmocka_unit_test(a_resting_request_waits_and_answers_the_same),
+        cmocka_unit_test(who_rests_makes_room),
+        cmocka_unit_test(the_ledger_adds_up),
+        cmocka_unit_test(engines_share_an_executor),
+        cmocka_unit_test(a_request_may_be_touched_after_closing),
         cmocka_unit_test(wrong_terms_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

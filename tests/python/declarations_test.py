@@ -97,7 +97,7 @@ def test_every_field_of_a_request_has_its_option() -> None:
 def test_every_field_of_an_engine_has_its_argument() -> None:
     fields = {n for n, _ in ffi.typeof("ag_engine_opts").fields}
     ours = {"model": "model_name", "dtype": "torch_dtype"}
-    made_by_us = {"progress_ctx", "on_log", "log_ctx", "log_level"}
+    made_by_us = {"progress_ctx", "on_log", "log_ctx", "log_level", "executor"}
     arguments = set(inspect.signature(AutoGLMEngine.__init__).parameters) - {"self"}
     assert {ours.get(n, n) for n in fields - made_by_us} == arguments
 

@@ -15,12 +15,13 @@ typedef struct embedding {
     const ag_embed_input *inputs;
     size_t n;
     ag_embed_opts opts;
+    ag_request_opts terms; /* of each input */
     int dims;
     ag_ids suffix; /* what the tokenizer puts around nothing; its last id stays when cutting */
     float *out;
     uint32_t *n_tokens;
-    ag_job *jobs[WINDOW]; /* of input i at i % WINDOW, as the next */
-    ag_finish ends[WINDOW];
+    ag_job *jobs[WINDOW];   /* of input i at i % WINDOW, as the next */
+    ag_result ends[WINDOW]; /* their tails are not valid */
 } embedding;
 
 const char *ag_pooling_name(ag_pooling pooling) {
@@ -51,7 +52,7 @@ static ag_code encode(const embedding *b, size_t i, ag_ids *ids, ag_err *err) {
 }
 
 /* Written before the job is done, read after waiting for it. */
-static void note_end(void *ctx, const ag_result *result) { *(ag_finish *)ctx = result->finish; }
+static void note_end(void *ctx, const ag_result *result) { *(ag_result *)ctx = *result; }
 
 static ag_code submit(embedding *b, size_t i, ag_err *err) {
     const ag_embed_input *in = &b->inputs[i];
@@ -71,6 +72,8 @@ static ag_code submit(embedding *b, size_t i, ag_err *err) {
         code =
             ag_job_new_embed(ag_sched_env(b->e->sched), ids.v, ids.n, b->opts.pooling, &job, err);
     }
+    if (!code)
+        code = ag_job_set_terms(job, &b->terms, ag_sched_env(b->e->sched), err);
     if (!code) {
         job->on_done = note_end;
         job->ctx = &b->ends[i % WINDOW];
@@ -90,7 +93,7 @@ static ag_code submit(embedding *b, size_t i, ag_err *err) {
 /* Sums in double and in order, so that a vector is the same everywhere. */
 static void finish(const embedding *b, const ag_job *job, float *out) {
     double square = 0;
-    float by = b->opts.pooling == AG_POOLING_MEAN ? 1.0f / (float)job->n_prompt : 1;
+    float by = b->opts.pooling == AG_POOLING_MEAN ? 1.0f / (float)job->task.n_prompt : 1;
     for (int d = 0; d < b->dims; d++) {
         out[d] = job->pooled[d] * by;
         square += (double)out[d] * out[d];
@@ -118,6 +121,10 @@ static ag_code check(embedding *b, ag_err *err) {
     if (b->opts.dimensions > (uint32_t)c->n_embd)
         return ag_fail(err, AG_E_ARG, "dimensions is %u; the model's vectors have %d",
                        b->opts.dimensions, c->n_embd);
+    b->terms = (ag_request_opts){.priority = b->opts.priority,
+                                 .tenant = b->opts.tenant,
+                                 .tenant_weight = b->opts.tenant_weight,
+                                 .timeout_ms = b->opts.timeout_ms};
     b->dims = b->opts.dimensions ? (int)b->opts.dimensions : c->n_embd;
     return ag_tokenizer_encode(b->e->tokenizer, (ag_span){0}, AG_ENCODE_BOS, &b->suffix, err);
 }
@@ -125,18 +132,17 @@ static ag_code check(embedding *b, ag_err *err) {
 /* Wait for input i. Of a call that failed already only the end matters. */
 static ag_code collect(embedding *b, size_t i, ag_code before, ag_err *err) {
     ag_job *job = b->jobs[i % WINDOW];
-    ag_finish end;
     ag_code code = before;
     if (before)
-        atomic_store(&job->cancelled, true);
+        ag_job_set(&job->cancelled, true, job);
     ag_job_wait(job);
-    end = b->ends[i % WINDOW];
-    if (!before && end == AG_FINISH_LENGTH)
+    const ag_result *end = &b->ends[i % WINDOW];
+    if (!before && end->finish == AG_FINISH_LENGTH)
         finish(b, job, b->out + i * (size_t)b->dims);
-    else if (!before && end == AG_FINISH_CANCELLED)
+    else if (!before && end->finish == AG_FINISH_CANCELLED)
         code = ag_fail(err, AG_E_CLOSED, "the engine was closed");
     else if (!before)
-        code = ag_fail(err, AG_E_NOMEM, "out of memory for input %zu", i);
+        code = ag_fail(err, end->err.code, "input %zu: %s", i, end->err.msg);
     ag_job_unref(job);
     return code;
 }

@@ -82,25 +82,28 @@ static ag_code check_range(const char *field, uint64_t value, uint64_t max, ag_e
 }
 
 /* The machine's nodes and which of them are used; by default a thread for each core there. */
-static ag_code choose_threads(const ag_engine_opts *o, ag_core_opts *c, ag_err *err) {
+static ag_code choose_threads(const char *numa, uint32_t wish, ag_numa_plan *plan, int *n_threads,
+                              ag_err *err) {
+    ag_code code = check_range("n_threads", wish, AG_POOL_MAX_THREADS, err);
     cpu_set_t cpus;
     ag_numa machine;
     ag_system_cpus(&cpus);
     ag_numa_read("", &cpus, &machine);
-    ag_code code = ag_numa_plan_make(&machine, o->numa, &c->numa, err);
-    if (c->numa.how == AG_NUMA_ONE)
-        cpus = c->numa.threads.nodes[0].cpus;
-    int cores = ag_system_cores(&cpus);
-    if (c->n_threads == 0)
-        c->n_threads = cores < AG_POOL_MAX_THREADS ? cores : AG_POOL_MAX_THREADS;
-    return code;
+    if (!code)
+        code = ag_numa_plan_make(&machine, numa, plan, err);
+    if (code)
+        return code;
+    if (plan->how == AG_NUMA_ONE)
+        cpus = plan->threads.nodes[0].cpus;
+    int n = wish ? (int)wish : ag_system_cores(&cpus);
+    *n_threads = n < AG_POOL_MAX_THREADS ? n : AG_POOL_MAX_THREADS;
+    return AG_OK;
 }
 
 static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_opts *c,
-                         ag_err *err) {
+                         int *n_threads, ag_err *err) {
     *c = (ag_core_opts){.log = log,
                         .device_map = o->device_map,
-                        .n_threads = (int)o->n_threads,
                         .memory_fraction = o->memory_fraction > 0 ? o->memory_fraction : 0.7,
                         .max_context = (int)o->max_context_length,
                         .max_sequences = (int)o->max_sequences,
@@ -118,9 +121,8 @@ static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_
         (code = check_range("max_sequences", o->max_sequences, MAX_SEQUENCES, err)) ||
         (code = check_range("batch_tokens", o->batch_tokens, MAX_BATCH_TOKENS, err)) ||
         (code = check_range("max_queued_requests", o->max_queued_requests, MAX_QUEUED, err)) ||
-        (code = check_range("n_threads", o->n_threads, AG_POOL_MAX_THREADS, err)) ||
         (code = choose_types(o, c, err)) || (code = choose_kernels(o, c, err)) ||
-        (code = choose_threads(o, c, err)))
+        (code = choose_threads(o->numa, o->n_threads, &c->numa, n_threads, err)))
         return code;
     c->memory_bytes = ag_system_memory();
     c->budget_bytes = (uint64_t)((double)c->memory_bytes * c->memory_fraction);
@@ -143,6 +145,37 @@ static ag_code take_name(ag_engine *e, const char *path, ag_err *err) {
     return ok ? AG_OK : ag_fail(err, AG_E_NOMEM, "out of memory while opening %s", path);
 }
 
+ag_code ag_executor_open(uint32_t n_threads, ag_executor **out, ag_err *err) {
+    if (err)
+        *err = (ag_err){0};
+    *out = NULL;
+    ag_numa_plan plan;
+    int n;
+    ag_code code = choose_threads(NULL, n_threads, &plan, &n, err);
+    return code ? code : ag_executor_start(n, &plan, out, err);
+}
+
+void ag_executor_close(ag_executor **executor) {
+    if (!executor)
+        return;
+    ag_executor_unref(*executor);
+    *executor = NULL;
+}
+
+/* The caller's executor, which others may be using, or one of our own. */
+static ag_code open_executor(ag_engine *e, const ag_engine_opts *o, int n_threads, ag_core_opts *co,
+                             ag_err *err) {
+    ag_code code = AG_OK;
+    if (o->executor)
+        e->executor = ag_executor_ref(o->executor);
+    else
+        code = ag_executor_start(n_threads, &co->numa, &e->executor, err);
+    if (!code)
+        co->pool = ag_executor_pool(e->executor);
+    co->pool_is_shared = o->executor != NULL;
+    return code;
+}
+
 static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *path, ag_core_opts *co,
                           ag_err *err) {
     ag_source *file = NULL;
@@ -156,14 +189,14 @@ static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *pat
         return code;
     }
     if ((code = ag_core_open(&e->core, file, co, err)) || (code = take_name(e, path, err)) ||
-        (code = ag_sched_open(&e->core, e->tokenizer,
+        (code = ag_sched_open(&e->core, e->tokenizer, e->executor,
                               &(ag_sched_opts){.max_requests = o->max_queued_requests,
                                                .max_tokens = o->max_queued_tokens,
                                                .itl_target_ms = o->itl_target_ms},
                               &e->log, &e->sched, err)))
         return code;
     ag_log(&e->log, AG_LOG_INFO, "engine", "%s ready: %s, %d threads, %s kernels, context %d",
-           e->name, e->core.model.config.arch->name, co->n_threads, co->kernels->isa,
+           e->name, e->core.model.config.arch->name, ag_pool_threads(co->pool), co->kernels->isa,
            e->core.max_context);
     return AG_OK;
 }
@@ -171,7 +204,8 @@ static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *pat
 static ag_code open_model(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
     ag_core_opts co;
     ag_model_ref *ref = NULL;
-    ag_code code = read_opts(o, &e->log, &co, err);
+    int n_threads = 1;
+    ag_code code = read_opts(o, &e->log, &co, &n_threads, err);
     if (!code)
         code = ag_model_resolve(o->model, o->registry, &ref, err);
     if (code)
@@ -182,7 +216,9 @@ static ag_code open_model(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
             "%s: its files have changed since they were registered; verify them or register them "
             "again",
             ref->name);
-    code = open_parts(e, o, ref->path, &co, err);
+    code = open_executor(e, o, n_threads, &co, err);
+    if (!code)
+        code = open_parts(e, o, ref->path, &co, err);
     ag_model_ref_free(&ref);
     return code;
 }
@@ -219,6 +255,7 @@ void ag_engine_close(ag_engine **ep) {
     ag_chat_free(&e->chat);
     ag_tokenizer_free(&e->tokenizer);
     ag_core_close(&e->core);
+    ag_executor_unref(e->executor);
     ag_free(e->name);
     ag_free(e);
     *ep = NULL;
@@ -249,10 +286,7 @@ void ag_engine_get_info(const ag_engine *e, ag_engine_info *info) {
 }
 
 void ag_engine_get_stats(const ag_engine *e, ag_engine_stats *stats) {
-    ag_sched_counts c;
-    ag_sched_get_counts(e->sched, &c);
-    *stats = (ag_engine_stats){
-        .n_steps = c.steps, .n_rows = c.rows, .n_generated = c.generated, .n_requests = c.requests};
+    ag_sched_get_stats(e->sched, stats);
 }
 
 #define TEXT_OF(x)      #x

@@ -10,6 +10,7 @@
 struct ag_engine {
     ag_engine_opts opts; /* the log callback's; pointers in it are not used after opening */
     ag_logger log;
+    ag_executor *executor; /* a hold on it */
     ag_core core;
     ag_tokenizer *tokenizer;
     ag_chat *chat;  /* NULL when the model has no template that works */

@@ -53,9 +53,9 @@ ag_code ag_engine_submit(ag_engine *e, const ag_request_opts *o, ag_request **ou
     return code ? code : submit_job(e, job, out, err);
 }
 
-void ag_request_cancel(ag_request *r) { atomic_store(&ag_job_of(r)->cancelled, true); }
-void ag_request_pause(ag_request *r) { atomic_store(&ag_job_of(r)->paused, true); }
-void ag_request_resume(ag_request *r) { atomic_store(&ag_job_of(r)->paused, false); }
+void ag_request_cancel(ag_request *r) { ag_job_set(&ag_job_of(r)->cancelled, true, ag_job_of(r)); }
+void ag_request_pause(ag_request *r) { ag_job_set(&ag_job_of(r)->paused, true, ag_job_of(r)); }
+void ag_request_resume(ag_request *r) { ag_job_set(&ag_job_of(r)->paused, false, ag_job_of(r)); }
 void ag_request_wait(ag_request *r) { ag_job_wait(ag_job_of(r)); }
 
 void ag_request_release(ag_request **r) {

@@ -55,8 +55,8 @@ ag_code ag_budget_plan(ag_budget *b, const ag_model *m, const ag_core_opts *o, a
     b->batch_tokens = c->arch->encoder ? o->batch_tokens : min_int(o->batch_tokens, b->max_context);
     if (b->batch_tokens < o->max_sequences)
         b->batch_tokens = o->max_sequences; /* every running sequence must find a row */
-    b->scratch_bytes =
-        ag_scratch_bytes(m, b->kv_shape.ops, b->batch_tokens, o->max_sequences, o->n_threads);
+    b->scratch_bytes = ag_scratch_bytes(m, b->kv_shape.ops, b->batch_tokens, o->max_sequences,
+                                        ag_pool_threads(o->pool));
     uint64_t block = ag_kv_block_bytes(&b->kv_shape);
     uint64_t fixed = m->weight_bytes + m->vector_bytes + b->scratch_bytes;
     uint64_t fit = fixed < o->budget_bytes ? (o->budget_bytes - fixed) / block : 0;

@@ -25,7 +25,7 @@ static ag_code open_buffers(ag_core *core, const ag_core_opts *o, const ag_budge
                "containers need CAP_SYS_NICE for it");
     if (!code)
         code = ag_scratch_init(&core->scratch, &core->model, b->kv_shape.ops, b->batch_tokens,
-                               core->max_logits, o->n_threads, err);
+                               core->max_logits, ag_pool_threads(core->pool), err);
     return code;
 }
 
@@ -66,7 +66,7 @@ static ag_code place(ag_core *core, const ag_core_opts *o, ag_err *err) {
 }
 
 ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished, ag_err *err) {
-    *core = (ag_core){.file = file, .numa = wished->numa};
+    *core = (ag_core){.file = file, .pool = wished->pool, .numa = wished->numa};
     ag_model_opts mo = {.kernels = wished->kernels,
                         .dtype = wished->dtype,
                         .quantize = wished->quantize,
@@ -74,6 +74,7 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished,
                         .on_progress = wished->on_progress,
                         .progress_ctx = wished->progress_ctx};
     ag_binding *plan = NULL;
+    ag_pool *own = NULL;
     ag_budget budget;
     ag_code code = ag_model_bind(file, &mo, &core->model, &plan, err);
     if (!code)
@@ -85,12 +86,13 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished,
     }
     const ag_core_opts o = settle(wished, &core->model.config);
     code = ag_budget_plan(&budget, &core->model, &o, err);
+    if (!code && o.pool_is_shared)
+        code = ag_pool_new(ag_pool_threads(o.pool), &own, err);
+    if (own)
+        ag_pool_pin(own, &core->numa);
     if (!code)
-        code = ag_pool_new(o.n_threads, &core->pool, err);
-    if (!code)
-        ag_pool_pin(core->pool, &core->numa);
-    if (!code)
-        code = ag_model_load(&core->model, &plan, file, &mo, core->pool, err);
+        code = ag_model_load(&core->model, &plan, file, &mo, own ? own : o.pool, err);
+    ag_pool_free(&own);
     if (!code)
         code = open_buffers(core, &o, &budget, err);
     ag_binding_free(&plan);
@@ -105,7 +107,6 @@ void ag_core_close(ag_core *core) {
     ag_free(core->runs);
     ag_free(core->logit_rows);
     ag_free(core->device_map);
-    ag_pool_free(&core->pool);
     ag_model_close(&core->model);
     ag_source_close(&core->file);
     *core = (ag_core){0};

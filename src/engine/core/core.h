@@ -19,7 +19,8 @@ typedef struct ag_core_opts {
     int dtype;              /* AG_DTYPE_KEEP or the type to re-encode to */
     const ag_mix *quantize; /* or the mix; NULL: none */
     ag_kv_type kv_type;
-    int n_threads;          /* 1 or more */
+    ag_pool *pool;          /* for the steps; borrowed until the core is closed */
+    bool pool_is_shared;    /* others may be using it: load with threads of our own */
     ag_numa_plan numa;      /* where they run, and where pages come from */
     uint64_t budget_bytes;  /* for weights, KV and scratch */
     uint64_t memory_bytes;  /* that the machine has, for messages */
@@ -36,7 +37,7 @@ typedef struct ag_core_opts {
 typedef struct ag_core {
     ag_source *file; /* owned: embeddings are read from its mapping */
     ag_model model;
-    ag_pool *pool;
+    ag_pool *pool; /* borrowed */
     ag_numa_plan numa;
     ag_kv kv;
     ag_scratch scratch;

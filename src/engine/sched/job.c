@@ -7,7 +7,10 @@
 void ag_job_unref(ag_job *j) {
     if (!j || atomic_fetch_sub(&j->refs, 1) != 1)
         return;
-    ag_free(j->ids);
+    if (j->task.kv.kv) /* it was not submitted */
+        ag_kv_seq_deinit(&j->task.kv);
+    ag_bell_unref(j->bell);
+    ag_free(j->task.ids);
     ag_free(j->stop_ids);
     ag_free(j->pooled);
     ag_sampler_free(&j->sampler);
@@ -53,21 +56,25 @@ static ag_code check_fits(const ag_core *core, size_t n, ag_err *err) {
     return AG_OK;
 }
 
-static ag_code new_job(const int32_t *ids, size_t n, size_t room, ag_job **out, ag_err *err) {
+/* A job of n prompt tokens that grows to at most `room`. */
+static ag_code new_job(const ag_job_env *env, const int32_t *ids, size_t n, size_t room,
+                       ag_job **out, ag_err *err) {
     ag_job *j = ag_calloc(AG_ROOM_SCHED, 1, sizeof *j);
     if (!j)
         return ag_fail(err, AG_E_NOMEM, "out of memory for a request");
     atomic_store(&j->refs, 1);
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->ended, NULL);
-    j->n_ids = j->n_prompt = (int)n;
+    j->bell = ag_bell_ref(env->bell);
     j->top_logprobs = -1;
-    j->ids = ag_calloc(AG_ROOM_SCHED, room, sizeof *j->ids);
-    if (!j->ids) {
+    ag_task *t = &j->task;
+    *t = (ag_task){.n_ids = (int)n, .n_prompt = (int)n, .weight = 1};
+    t->ids = ag_calloc(AG_ROOM_SCHED, room, sizeof *t->ids);
+    if (!t->ids || ag_kv_seq_init(&t->kv, &env->core->kv, (int)room, err)) {
         ag_job_unref(j);
         return ag_fail(err, AG_E_NOMEM, "out of memory for a request of %zu tokens", room);
     }
-    memcpy(j->ids, ids, n * sizeof *ids);
+    memcpy(t->ids, ids, n * sizeof *ids);
     *out = j;
     return AG_OK;
 }
@@ -111,7 +118,7 @@ static ag_code open_sampler(ag_job *j, const ag_request_opts *o, const ag_job_en
     if (!code)
         code = ag_sampler_new(&so, &j->sampler, err);
     if (!code)
-        ag_sampler_prompt(j->sampler, j->ids, (size_t)j->n_prompt);
+        ag_sampler_prompt(j->sampler, j->task.ids, (size_t)j->task.n_prompt);
     return code;
 }
 
@@ -160,7 +167,9 @@ ag_code ag_job_accept(ag_job *j, int32_t id, ag_err *err) {
     return ag_match_accept(j->match, id, err);
 }
 
-static ag_code read_terms(ag_job *j, const ag_request_opts *o, const ag_kv *kv, ag_err *err) {
+ag_code ag_job_set_terms(ag_job *j, const ag_request_opts *o, const ag_job_env *env, ag_err *err) {
+    const ag_kv *kv = &env->core->kv;
+    ag_task *t = &j->task;
     if (o->priority < AG_PRIORITY_LOW || o->priority > AG_PRIORITY_HIGH)
         return ag_fail(err, AG_E_ARG, "priority is %d, expected %d to %d", (int)o->priority,
                        AG_PRIORITY_LOW, AG_PRIORITY_HIGH);
@@ -168,12 +177,12 @@ static ag_code read_terms(ag_job *j, const ag_request_opts *o, const ag_kv *kv, 
         return ag_fail(err, AG_E_ARG, "tenant_weight is %g, expected 0 (as 1) to 1000",
                        (double)o->tenant_weight);
     ag_span tenant = ag_str(o->tenant);
-    j->priority = (int)o->priority;
-    j->tenant = ag_hash64(tenant.p, tenant.n, kv->seed);
-    j->weight = o->tenant_weight > 0 ? (double)o->tenant_weight : 1;
-    j->salt = ag_kv_salt(kv, o->cache_salt, o->cache_salt_len);
-    j->expire_after = (uint64_t)o->timeout_ms * 1000;
-    j->queue_at_most = (uint64_t)o->max_queue_ms * 1000;
+    t->priority = (int)o->priority;
+    t->tenant = ag_hash64(tenant.p, tenant.n, kv->seed);
+    t->weight = o->tenant_weight > 0 ? (double)o->tenant_weight : 1;
+    t->kv.salt = ag_kv_salt(kv, o->cache_salt, o->cache_salt_len);
+    t->expire_after = (uint64_t)o->timeout_ms * 1000;
+    t->queue_at_most = (uint64_t)o->max_queue_ms * 1000;
     return AG_OK;
 }
 
@@ -195,7 +204,7 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
     if (o->max_tokens > 0 && o->max_tokens < max_new)
         max_new = o->max_tokens;
     ag_job *j;
-    code = new_job(ids, n, n + max_new, &j, err);
+    code = new_job(env, ids, n, n + max_new, &j, err);
     if (code)
         return code;
     j->max_new = (int)max_new;
@@ -203,7 +212,7 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
     j->on_token = o->on_token;
     j->on_done = o->on_done;
     j->ctx = o->ctx;
-    if ((code = read_terms(j, o, &env->core->kv, err)) || (code = collect_stops(j, o, env, err)) ||
+    if ((code = ag_job_set_terms(j, o, env, err)) || (code = collect_stops(j, o, env, err)) ||
         (code = open_sampler(j, o, env, err)) || (code = open_match(j, o, env, err)) ||
         (code = ag_stream_init(&j->stream, env->tokenizer, false, o->stop, o->n_stop, err)) ||
         (code = ag_stream_show(&j->stream, o->show_ids, o->n_show_ids, err))) {
@@ -220,9 +229,10 @@ ag_code ag_job_new_logits(const ag_job_env *env, const int32_t *ids, size_t n, f
     ag_code code;
     if ((code = ag_job_check_generates(env->core, err)) ||
         (code = check_ids(env->core, ids, n, err)) || (code = check_fits(env->core, n, err)) ||
-        (code = new_job(ids, n, n, out, err)))
+        (code = new_job(env, ids, n, n, out, err)))
         return code;
     (*out)->all_logits = out_logits;
+    (*out)->task.reads = true;
     return AG_OK;
 }
 
@@ -232,8 +242,9 @@ ag_code ag_job_new_embed(const ag_job_env *env, const int32_t *ids, size_t n, ag
     ag_job *j;
     ag_code code;
     if ((code = check_ids(env->core, ids, n, err)) || (code = check_fits(env->core, n, err)) ||
-        (code = new_job(ids, n, n, &j, err)))
+        (code = new_job(env, ids, n, n, &j, err)))
         return code;
+    j->task.reads = true;
     j->pooling = pooling;
     j->pooled = ag_calloc(AG_ROOM_SCHED, (size_t)env->core->model.config.n_embd, sizeof(float));
     if (!j->pooled) {

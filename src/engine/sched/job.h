@@ -3,7 +3,7 @@
  *   submit            admit             last token / stop / cancel
  *   ──────▶ WAITING ─────────▶ RUNNING ───────────────────────────▶ DONE
  *              ▲                  │
- *              └── preempt (KV ran out; recomputed later, bit for bit) ──┘
+ *              └── preempt (KV ran out; recomputed later, bit for bit)
  *
  * Before submit the caller's thread owns it; afterwards the engine thread owns everything but the
  * atomics. Two references keep it: the engine's, dropped when DONE, and the caller's handle. */
@@ -17,16 +17,17 @@
 #include "core/core.h"
 #include "grammar/grammar.h"
 #include "sample/sampler.h"
+#include "sched/bell.h"
 #include "sched/stream.h"
+#include "sched/task.h"
 
 typedef struct ag_job {
+    ag_task task; /* first: a task of the policy is its job */
     _Atomic int refs;
-    _Atomic bool cancelled; /* any thread sets it */
-    _Atomic bool paused;    /* likewise */
+    _Atomic bool cancelled, paused; /* any thread sets them, and rings */
+    ag_bell *bell;                  /* a reference; wakes the engine thread */
 
     /* Set at submit. */
-    int32_t *ids; /* owned [room]: prompt, then what was generated */
-    int n_prompt;
     int max_new; /* at least 1; 0 for a logits job or an embedding */
     int min_new;
     int32_t *stop_ids; /* owned [n_stop_ids] */
@@ -39,23 +40,13 @@ typedef struct ag_job {
     void (*on_done)(void *ctx, const ag_result *result);
     void *ctx;
 
-    int priority; /* an ag_priority */
-    uint64_t tenant;
-    double weight;
-    uint64_t salt;                        /* of its blocks */
-    uint64_t expire_after, queue_at_most; /* µs from submit; 0: no limit */
-
     /* The engine thread's. */
-    int n_ids;    /* prompt and generated tokens so far */
-    int n_cached; /* prompt tokens found in the prefix index */
-    ag_kv_seq kv;
     ag_sampler *sampler;       /* owned; NULL for a logits job or an embedding */
     ag_dry_breakers *breakers; /* owned; NULL unless DRY is on */
     ag_match *match;           /* owned; NULL: free text */
     uint64_t *allowed;         /* owned: the mask of the next token, with `match` */
     ag_stream stream;
-    uint64_t submit_at, start_at, first_at, last_at; /* µs; 0: not yet */
-    struct ag_job *next;                             /* in the waiting line */
+    uint64_t first_at, last_at; /* first and latest token, µs; 0: not yet */
 
     /* Waiting for the end. */
     pthread_mutex_t lock; /* guards done */
@@ -65,10 +56,11 @@ typedef struct ag_job {
 
 /* What every job of an engine shares; all borrowed for its life. */
 typedef struct ag_job_env {
-    const ag_core *core;
+    ag_core *core;
     const ag_tokenizer *tokenizer;
     ag_sample_scratch *scratch;
     ag_gcache *grammars;
+    ag_bell *bell;
 } ag_job_env;
 
 /* Check `o` against the model and build the job from n prompt ids, which are copied.
@@ -86,6 +78,9 @@ ag_code ag_job_check_generates(const ag_core *core, ag_err *err) AG_MUST_USE;
  * done. The same errors. */
 ag_code ag_job_new_embed(const ag_job_env *env, const int32_t *ids, size_t n, ag_pooling pooling,
                          ag_job **out, ag_err *err) AG_MUST_USE;
+/* Take priority, tenant, deadlines and salt from `o`; before submit. AG_E_ARG. */
+ag_code ag_job_set_terms(ag_job *job, const ag_request_opts *o, const ag_job_env *env,
+                         ag_err *err) AG_MUST_USE;
 void ag_job_unref(ag_job *job);
 
 /* The form of the answer. Set *allowed to the mask of the next token, NULL: any may come; the stop
@@ -99,9 +94,14 @@ static inline bool ag_job_is_complete(const ag_job *j) {
 }
 bool ag_job_is_stop(const ag_job *job, int32_t id);
 
+/* Set one of its flags and wake the engine thread. Any thread, at any time. */
+static inline void ag_job_set(_Atomic bool *flag, bool value, const ag_job *job) {
+    atomic_store(flag, value);
+    ag_bell_ring(job->bell);
+}
 /* Block until the job is DONE. Not from the engine thread. */
 void ag_job_wait(ag_job *job);
-/* Tokens whose K and V are not stored yet. */
-static inline int ag_job_pending(const ag_job *j) { return j->n_ids - j->kv.n_tokens; }
+/* The job whose task this is. */
+static inline ag_job *ag_job_of_task(ag_task *t) { return (ag_job *)(void *)t; }
 
 #endif

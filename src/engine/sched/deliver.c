@@ -1,0 +1,73 @@
+#include "sched/deliver.h"
+
+static int n_generated(const ag_job *j) { return j->task.n_ids - j->task.n_prompt; }
+
+/* Hand a token to the caller; says how the job goes on. */
+static ag_finish deliver(ag_job *j, const ag_sample *pick, ag_err *err) {
+    bool stop_id = ag_job_is_stop(j, pick->id), stopped = false;
+    ag_span text = {0};
+    if (!stop_id && ag_stream_push(&j->stream, pick->id, &text, &stopped, err))
+        return AG_FINISH_ERROR;
+    ag_token_event e = {.id = pick->id,
+                        .logprob = pick->logprob,
+                        .top = pick->top,
+                        .n_top = pick->n_top,
+                        .text = text.p ? text.p : "",
+                        .text_len = text.n,
+                        .index = (uint64_t)(n_generated(j) - 1)};
+    if (j->on_token && !j->on_token(j->ctx, &e))
+        return AG_FINISH_CANCELLED;
+    if (stop_id || stopped || ag_job_is_complete(j))
+        return AG_FINISH_STOP;
+    return n_generated(j) >= j->max_new ? AG_FINISH_LENGTH : AG_FINISH_NONE;
+}
+
+ag_finish ag_job_take_token(ag_job *j, const float *logits, uint64_t now, ag_err *err) {
+    ag_sample pick;
+    bool early = n_generated(j) < j->min_new;
+    ag_pick how_to = {.logits = logits,
+                      .top_logprobs = j->top_logprobs,
+                      .forbidden = early ? j->stop_ids : NULL,
+                      .n_forbidden = early ? j->n_stop_ids : 0};
+    if (ag_job_is_complete(j)) /* the only text of its form is the empty one */
+        return AG_FINISH_STOP;
+    if (ag_job_allowed(j, &how_to.allowed, err) ||
+        ag_sampler_pick(j->sampler, &how_to, &pick, err) || ag_job_accept(j, pick.id, err))
+        return AG_FINISH_ERROR;
+    ag_sampler_accept(j->sampler, pick.id);
+    j->last_at = now;
+    if (!j->first_at)
+        j->first_at = now;
+    j->task.ids[j->task.n_ids++] = pick.id;
+    return deliver(j, &pick, err);
+}
+
+void ag_job_end(ag_job *j, ag_finish why, const ag_err *error, uint64_t now) {
+    const ag_task *t = &j->task;
+    ag_result r = {.finish = why,
+                   .n_prompt = (uint32_t)t->n_prompt,
+                   .n_cached = (uint32_t)t->n_cached,
+                   .n_generated = (uint32_t)n_generated(j)};
+    r.queue_us = (t->start_at ? t->start_at : now) - t->submit_at;
+    if (j->first_at) {
+        r.prefill_us = j->first_at - t->start_at;
+        r.decode_us = j->last_at - j->first_at;
+    } else if (t->start_at) {
+        r.prefill_us = now - t->start_at;
+    }
+    if (error)
+        r.err = *error;
+    ag_span tail = {0};
+    if (j->sampler && !ag_stream_end(&j->stream, &tail, NULL)) {
+        r.tail = tail.p;
+        r.tail_len = tail.n;
+    }
+    ag_kv_seq_deinit(&j->task.kv);
+    if (j->on_done)
+        j->on_done(j->ctx, &r);
+    pthread_mutex_lock(&j->lock);
+    j->done = true;
+    pthread_cond_broadcast(&j->ended);
+    pthread_mutex_unlock(&j->lock);
+    ag_job_unref(j);
+}

@@ -1,0 +1,56 @@
+#include "sched/gate.h"
+
+#include <math.h>
+
+#define WINDOW_US     30e6
+#define MAX_RETRY_S   600
+#define LEAST_RETRY_S 1
+
+void ag_drain_note(ag_drain *d, double tokens, double requests, double us) {
+    double keep = exp(-us / WINDOW_US);
+    d->tokens = d->tokens * keep + tokens;
+    d->requests = d->requests * keep + requests;
+    d->us = d->us * keep + us;
+}
+
+static double wait_for(const ag_gate *g, double requests) {
+    double rate = ag_drain_per_s(&g->drain, g->drain.requests);
+    double s = rate > 0 ? requests / rate : LEAST_RETRY_S;
+    return s < MAX_RETRY_S ? s : MAX_RETRY_S;
+}
+
+double ag_gate_wait_s(const ag_gate *g) { return wait_for(g, (double)g->requests + 1); }
+
+double ag_gate_retry_s(const ag_gate *g) {
+    if (g->requests < g->max_requests && g->tokens < g->max_tokens)
+        return 0;
+    double over = (double)g->requests - 0.75 * (double)g->max_requests;
+    double tokens_over = (double)g->tokens - 0.75 * (double)g->max_tokens;
+    if (g->tokens > 0 && tokens_over > 0) { /* as so many requests of the usual length */
+        double as_requests = tokens_over * (double)g->requests / (double)g->tokens;
+        over = over > as_requests ? over : as_requests;
+    }
+    double s = wait_for(g, over);
+    return s > LEAST_RETRY_S ? s : LEAST_RETRY_S;
+}
+
+ag_code ag_gate_enter(ag_gate *g, int tokens, ag_err *err) {
+    if (g->requests >= g->max_requests) {
+        g->refused_requests++;
+        return ag_fail(err, AG_E_AGAIN,
+                       "%llu requests are waiting already; try again in about %.0f s",
+                       (unsigned long long)g->requests, ceil(ag_gate_retry_s(g)));
+    }
+    if (g->requests > 0 && g->tokens + (uint64_t)tokens > g->max_tokens) {
+        g->refused_tokens++;
+        double s = ag_gate_retry_s(g);
+        return ag_fail(err, AG_E_AGAIN,
+                       "prompts of %llu tokens are waiting already, and this one has %d; try again "
+                       "in about %.0f s",
+                       (unsigned long long)g->tokens, tokens, ceil(s > 0 ? s : LEAST_RETRY_S));
+    }
+    g->requests++;
+    g->tokens += (uint64_t)tokens;
+    g->entered++;
+    return AG_OK;
+}

@@ -1,0 +1,37 @@
+/* The door to the line: how much may wait, and how long until there is room. Callers hold the lock
+ * of whoever owns it. */
+#ifndef AG_SCHED_GATE_H
+#define AG_SCHED_GATE_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* How fast the line empties: sums over the last half minute or so of work. */
+typedef struct ag_drain {
+    double tokens, requests, us;
+} ag_drain;
+
+/* So much was done in so long. */
+void ag_drain_note(ag_drain *d, double tokens, double requests, double us);
+/* 0: not known. */
+static inline double ag_drain_per_s(const ag_drain *d, double what) {
+    return d->us > 0 ? what / d->us * 1e6 : 0;
+}
+
+typedef struct ag_gate {
+    uint64_t max_requests, max_tokens;
+    uint64_t requests, tokens; /* that wait; of their prompts; the owner takes them off */
+    uint64_t entered, refused_requests, refused_tokens;
+    ag_drain drain;
+} ag_gate;
+
+/* A request with a prompt of so many tokens comes. AG_E_AGAIN: the line is full; the message says
+ * of what, and when to come back. */
+ag_code ag_gate_enter(ag_gate *g, int tokens, ag_err *err) AG_MUST_USE;
+/* Seconds until a quarter of the line is free; 0: it is not full. */
+double ag_gate_retry_s(const ag_gate *g);
+/* Seconds that a request which comes now will wait, when all places are taken. */
+double ag_gate_wait_s(const ag_gate *g);
+
+#endif

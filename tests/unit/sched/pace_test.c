@@ -1,0 +1,180 @@
+#include "unit/test.h"
+
+#include "base/random.h"
+#include "sched/gate.h"
+#include "sched/pace.h"
+
+/* A machine whose steps take what the model of pace.h says, give or take `noise`. */
+typedef struct machine {
+    double fixed, decode, decode_look, prefill, prefill_look, noise;
+    ag_rng rng;
+} machine;
+
+static double time_of(machine *m, const ag_load *l) {
+    double us = m->fixed + m->decode * l->decoding + m->decode_look * l->decode_looks +
+                m->prefill * l->prefill + m->prefill_look * l->prefill_looks;
+    return us * (1 + m->noise * (2 * ag_rng_f64(&m->rng) - 1));
+}
+
+static machine usual(double noise) {
+    machine m = {.fixed = 50000,
+                 .decode = 4000,
+                 .decode_look = 1,
+                 .prefill = 5000,
+                 .prefill_look = 0.5,
+                 .noise = noise};
+    ag_rng_init(&m.rng, 1);
+    return m;
+}
+
+static void learn(ag_pace *p, machine *m, int steps) {
+    for (int i = 0; i < steps; i++) {
+        ag_load l = {.decoding = 1 + (int)(ag_rng_f64(&m->rng) * 8)};
+        l.decode_looks = l.decoding * ag_rng_f64(&m->rng) * 2000;
+        if (i % 2) {
+            l.prefill = 1 + (int)(ag_rng_f64(&m->rng) * 64);
+            l.prefill_looks = l.prefill * ag_rng_f64(&m->rng) * 8000;
+        }
+        ag_pace_learn(p, &l, time_of(m, &l));
+    }
+}
+
+/* Whatever is planned takes what it was planned to take. */
+static void check_plans(ag_pace *p, machine *m, double part) {
+    for (int decoding = 1; decoding <= 8; decoding++)
+        for (int stored = 0; stored <= 8000; stored += 2000) {
+            ag_load l = {.decoding = decoding, .decode_looks = decoding * 1000.0};
+            m->noise = 0;
+            double quiet = time_of(m, &l), us = ag_pace_spare_us(p, &l);
+            assert_true(ag_pace_quiet_us(p, &l) > quiet * (1 - part));
+            assert_true(ag_pace_quiet_us(p, &l) < quiet * (1 + part));
+            l.prefill = ag_pace_rows(p, stored, 100000, &us);
+            l.prefill_looks = l.prefill * (stored + l.prefill / 2.0);
+            double step = time_of(m, &l);
+            assert_true(step < 1.75 * quiet * (1 + part));
+            double row = m->prefill + m->prefill_look * stored;
+            assert_true(step > 1.75 * quiet * (1 - part) - row);
+        }
+}
+
+static void a_steady_machine_is_learned(void **state) {
+    (void)state;
+    ag_pace p = {0};
+    machine m = usual(0);
+    learn(&p, &m, 400);
+    check_plans(&p, &m, 0.03);
+}
+
+static void a_noisy_machine_is_learned(void **state) {
+    (void)state;
+    ag_pace p = {0};
+    machine m = usual(0.15);
+    learn(&p, &m, 400);
+    check_plans(&p, &m, 0.2);
+}
+
+static void a_machine_that_changes_is_learned_anew(void **state) {
+    (void)state;
+    ag_pace p = {0};
+    machine m = usual(0.05);
+    learn(&p, &m, 400);
+    m.fixed *= 2;
+    m.decode *= 2;
+    m.decode_look *= 2;
+    m.prefill *= 2;
+    m.prefill_look *= 2;
+    learn(&p, &m, 300);
+    check_plans(&p, &m, 0.1);
+}
+
+/* A step that lost its core for a second says little about the next. */
+static void one_step_far_off_does_not_throw_it(void **state) {
+    (void)state;
+    ag_pace p = {0};
+    machine m = usual(0);
+    learn(&p, &m, 400);
+    ag_load l = {.decoding = 4, .decode_looks = 4000};
+    double before = ag_pace_quiet_us(&p, &l);
+    ag_pace_learn(&p, &l, 100 * before);
+    assert_true(ag_pace_quiet_us(&p, &l) < 1.5 * before);
+}
+
+/* Prompts that were not seen for long keep the price they had. */
+static void what_is_not_seen_stays_known(void **state) {
+    (void)state;
+    ag_pace p = {0};
+    machine m = usual(0);
+    learn(&p, &m, 400);
+    for (int i = 0; i < 5000; i++) {
+        ag_load l = {.decoding = 3, .decode_looks = 3.0 * i};
+        ag_pace_learn(&p, &l, time_of(&m, &l));
+    }
+    double us = 100000;
+    int rows = ag_pace_rows(&p, 0, 1000, &us);
+    assert_in_range(rows, 18, 21);
+}
+
+static void without_knowledge_a_prompt_gets_a_little(void **state) {
+    (void)state;
+    ag_pace p = {0};
+    ag_load l = {.decoding = 1};
+    double us = ag_pace_spare_us(&p, &l);
+    assert_int_equal(ag_pace_rows(&p, 0, 1000, &us), 16);
+    l.decoding = 0;
+    us = ag_pace_spare_us(&p, &l);
+    assert_true(us < 0);
+    assert_int_equal(ag_pace_rows(&p, 0, 1000, &us), 1000);
+}
+
+/* ---- gate.h ---------------------------------------------------------------------------------- */
+
+static void the_gate_holds_requests_and_tokens(void **state) {
+    (void)state;
+    ag_gate g = {.max_requests = 3, .max_tokens = 100};
+    ag_err err;
+    assert_int_equal(ag_gate_enter(&g, 500, &err), AG_OK); /* alone, whatever its length */
+    assert_int_equal(ag_gate_enter(&g, 1, &err), AG_E_AGAIN);
+    assert_int_equal(g.refused_tokens, 1);
+    g.requests = g.tokens = 0;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ag_gate_enter(&g, 10, &err), AG_OK);
+    assert_int_equal(ag_gate_enter(&g, 10, &err), AG_E_AGAIN);
+    assert_int_equal(g.refused_requests, 1);
+    assert_int_equal(g.entered, 4);
+    assert_true(ag_gate_retry_s(&g) >= 1);
+    g.requests = 2;
+    assert_true(ag_gate_retry_s(&g) <= 0);
+}
+
+static void the_time_to_come_back_follows_the_drain(void **state) {
+    (void)state;
+    ag_gate g = {.max_requests = 100, .max_tokens = 1000000, .requests = 100, .tokens = 1000};
+    for (int i = 0; i < 1000; i++) /* 2 requests and 500 tokens a second */
+        ag_drain_note(&g.drain, 50, 0.2, 100000);
+    double rate = ag_drain_per_s(&g.drain, g.drain.requests);
+    assert_true(rate > 1.99 && rate < 2.01);
+    double s = ag_gate_retry_s(&g);
+    assert_true(s > 12.4 && s < 12.6); /* until 25 have gone */
+    assert_true(ag_gate_wait_s(&g) > 50 && ag_gate_wait_s(&g) < 51);
+    for (int i = 0; i < 1000; i++) /* now ten times as fast */
+        ag_drain_note(&g.drain, 500, 2, 100000);
+    assert_true(ag_gate_retry_s(&g) < 2);
+    g.max_tokens = 1000; /* full by tokens: a quarter of them is a quarter of the requests */
+    g.max_requests = 1000;
+    s = ag_gate_retry_s(&g);
+    assert_true(s > 1.2 && s < 1.5);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_steady_machine_is_learned),
+        cmocka_unit_test(a_noisy_machine_is_learned),
+        cmocka_unit_test(a_machine_that_changes_is_learned_anew),
+        cmocka_unit_test(one_step_far_off_does_not_throw_it),
+        cmocka_unit_test(what_is_not_seen_stays_known),
+        cmocka_unit_test(without_knowledge_a_prompt_gets_a_little),
+        cmocka_unit_test(the_gate_holds_requests_and_tokens),
+        cmocka_unit_test(the_time_to_come_back_follows_the_drain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
