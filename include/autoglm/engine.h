@@ -66,6 +66,7 @@ typedef struct ag_engine_opts {
                                  * request may be longer */
     uint32_t itl_target_ms; /* between two tokens of a stream while prompts are read beside it; 0:
                              * 1.75 times what it is without */
+    int32_t speculate;      /* of requests that say 0, as there; 0: up to 8, where it gains */
     const char *isa;        /* NULL or "auto": the best; "ref", "avx2", ... (autoglm version) */
     const char *chat_template;  /* Jinja source that replaces the model's own; NULL: the model's */
     ag_progress_fn on_progress; /* may be NULL */
@@ -224,6 +225,8 @@ typedef struct ag_engine_stats {
     uint64_t n_step_us;      /* time in steps, with picking and handing out their tokens */
     uint64_t n_prefill_rows; /* of n_rows, those of prompts (and of what was recomputed) */
     uint64_t n_decode_rows;
+    uint64_t n_drafted;        /* of n_decode_rows, those of tokens that were guessed */
+    uint64_t n_drafts_true;    /* of these, guessed right */
     uint64_t n_preempted;      /* times that a sequence had to give its KV back */
     uint64_t n_prefix_queried; /* tokens of prompts that were looked up in the prefix cache */
     uint64_t n_prefix_found;   /* and were there */

@@ -138,6 +138,8 @@ typedef struct ag_request_opts {
     ag_sampling sampling;
     ag_structure structure; /* zero: free text */
 
+    int32_t speculate; /* tokens guessed ahead, of those that stood in the text before; the answer
+                        * is the same. 0: as the engine; -1: none; 1..16: so many, gain or not */
     ag_priority priority;
     const char *tenant;  /* who asks; requests of one name share one account of what they used, and
                           * accounts take turns by it. NULL: the account "" */

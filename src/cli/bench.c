@@ -259,7 +259,7 @@ static int read_facts(bench *b) {
 }
 
 static int open_engine(bench *b) {
-    ag_cli_need need = {.sequences = 1};
+    ag_cli_need need = {.sequences = 1, .measured = true};
     for (size_t i = 0; i < b->n_tests; i++) {
         uint32_t ctx = ag_cli_bench_ctx(&b->tests[i]);
         uint32_t sequences = ag_cli_bench_sequences(&b->tests[i]);

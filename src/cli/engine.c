@@ -57,6 +57,8 @@ int ag_cli_engine_opts(const ag_cli_args *a, const ag_cli_need *need, ag_buf *te
     opts->n_threads = a->threads;
     opts->numa = a->numa;
     opts->batch_tokens = a->batch_tokens;
+    opts->itl_target_ms = need->measured ? UINT32_MAX : 0;
+    opts->speculate = need->measured ? -1 : 0;
     opts->isa = tier;
     opts->chat_template = source;
     opts->on_log = on_log;

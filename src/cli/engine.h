@@ -12,6 +12,7 @@ typedef struct ag_cli_need {
     uint32_t ctx;       /* used when --ctx is not given */
     uint32_t sequences; /* that run at once */
     uint64_t kv_tokens;
+    bool measured; /* whole chunks of prompts beside streams, and no guesses: what work costs */
 } ag_cli_need;
 
 /* The engine's options as the command line says them, without progress; log lines go to standard

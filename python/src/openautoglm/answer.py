@@ -130,6 +130,8 @@ class EngineStats:
     n_step_us: int
     n_prefill_rows: int
     n_decode_rows: int
+    n_drafted: int
+    n_drafts_true: int
     n_preempted: int
     n_prefix_queried: int
     n_prefix_found: int

@@ -57,7 +57,7 @@ class AutoGLMEngine:
                  quantize: str | None = None, memory_fraction: float = 0.7, n_threads: int = 0,
                  numa: str | int = "auto", max_sequences: int = 0,
                  kv_tokens: int = 0, kv_type: object = "float16", batch_tokens: int = 0,
-                 max_queued_requests: int = 0, max_queued_tokens: int = 0, itl_target_ms: int = 0,
+                 max_queued_requests: int = 0, max_queued_tokens: int = 0, itl_target_ms: int = 0, speculate: int = 0,
                  isa: str | None = None, chat_template: str | None = None,
                  on_progress: Progress | None = None) -> None:
         """Load a model; blocks until it is ready. Ctrl-C stops loading.
@@ -84,6 +84,8 @@ class AutoGLMEngine:
             times kv_tokens.
         itl_target_ms: between two tokens of an answer while other prompts are read; 0: 1.75 times
             what it is without.
+        speculate: tokens guessed ahead at most (answers stay the same); 0: 8, fewer where it does not
+            gain; -1: none.
         isa: use at most these instructions of the CPU, for example "avx2"; None: the best.
         chat_template: Jinja source that replaces the model's own.
         on_progress: called with bytes of weights ready and in all.
@@ -111,7 +113,8 @@ class AutoGLMEngine:
         numbers = {"max_context_length": max_context_length or 0, "memory_fraction": memory_fraction,
                    "n_threads": n_threads, "max_sequences": max_sequences, "kv_tokens": kv_tokens,
                    "batch_tokens": batch_tokens, "max_queued_requests": max_queued_requests,
-                   "max_queued_tokens": max_queued_tokens, "itl_target_ms": itl_target_ms}
+                   "max_queued_tokens": max_queued_tokens, "itl_target_ms": itl_target_ms,
+                   "speculate": speculate}
         for name, number in numbers.items():
             write_field(opts, name, number)
         self._lib = lib

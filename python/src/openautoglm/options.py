@@ -73,6 +73,8 @@ class RequestOptions(SamplingOptions, total=False):
     """The answer is one of these texts."""
     grammar: str
     """The answer is a text of this grammar, written in GBNF."""
+    speculate: int
+    """Tokens guessed ahead; the answer is the same. 0: as the engine; -1: none."""
     priority: int
     """-1: can wait; 0; 1: before others."""
     tenant: str

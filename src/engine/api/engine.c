@@ -81,6 +81,12 @@ static ag_code check_range(const char *field, uint64_t value, uint64_t max, ag_e
                    (unsigned long long)value, (unsigned long long)max);
 }
 
+static ag_code check_speculate(int32_t n, ag_err *err) {
+    if (n >= -1 && n <= AG_MAX_DRAFT)
+        return AG_OK;
+    return ag_fail(err, AG_E_ARG, "speculate is %d, expected -1 (off) to %d", n, AG_MAX_DRAFT);
+}
+
 /* The machine's nodes and which of them are used; by default a thread for each core there. */
 static ag_code choose_threads(const char *numa, uint32_t wish, ag_numa_plan *plan, int *n_threads,
                               ag_err *err) {
@@ -121,7 +127,8 @@ static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_
         (code = check_range("max_sequences", o->max_sequences, MAX_SEQUENCES, err)) ||
         (code = check_range("batch_tokens", o->batch_tokens, MAX_BATCH_TOKENS, err)) ||
         (code = check_range("max_queued_requests", o->max_queued_requests, MAX_QUEUED, err)) ||
-        (code = choose_types(o, c, err)) || (code = choose_kernels(o, c, err)) ||
+        (code = check_speculate(o->speculate, err)) || (code = choose_types(o, c, err)) ||
+        (code = choose_kernels(o, c, err)) ||
         (code = choose_threads(o->numa, o->n_threads, &c->numa, n_threads, err)))
         return code;
     c->memory_bytes = ag_system_memory();
@@ -192,7 +199,8 @@ static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *pat
         (code = ag_sched_open(&e->core, e->tokenizer, e->executor,
                               &(ag_sched_opts){.max_requests = o->max_queued_requests,
                                                .max_tokens = o->max_queued_tokens,
-                                               .itl_target_ms = o->itl_target_ms},
+                                               .itl_target_ms = o->itl_target_ms,
+                                               .speculate = o->speculate},
                               &e->log, &e->sched, err)))
         return code;
     ag_log(&e->log, AG_LOG_INFO, "engine", "%s ready: %s, %d threads, %s kernels, context %d",

@@ -153,11 +153,12 @@ void ag_core_step(ag_core *core, ag_step_item *items, int n_items) {
     int n = 0;
     for (int i = 0; i < n_items; i++) {
         items[i].logits = NULL;
-        if (!items[i].want_last)
+        if (items[i].n_logits == 0)
             continue;
-        AG_ASSERT(n < core->max_logits);
+        AG_ASSERT(n + items[i].n_logits <= core->max_logits);
         items[i].logits = core->scratch.logits + (size_t)n * (size_t)core->model.config.n_vocab;
-        core->logit_rows[n++] = core->runs[i].row0 + items[i].n - 1;
+        for (int k = items[i].n_logits; k > 0; k--)
+            core->logit_rows[n++] = core->runs[i].row0 + items[i].n - k;
     }
     if (n > 0)
         ag_forward_logits(&core->model, core->pool, &core->scratch, core->logit_rows, n,

@@ -65,15 +65,15 @@ typedef struct ag_step_item {
     ag_kv_seq *kv;      /* the new tokens' positions follow its n_tokens; blocks are reserved */
     const int32_t *ids; /* [n] new tokens */
     int n;
-    bool want_last;      /* logits of the last token, in *logits */
+    int n_logits;        /* logits of so many last tokens, in *logits */
     float *all_logits;   /* or NULL: logits of all n tokens go here, [n, n_vocab] */
-    const float *logits; /* out: [n_vocab], valid until the next step */
+    const float *logits; /* out: [n_logits, n_vocab], valid until the next step */
     float *pooled;       /* or NULL: see ag_forward_pool() */
     ag_pooling pooling;
 } ag_step_item;
 
 /* Run n_items (at most max_sequences) sequences with at most batch_tokens tokens together and at
- * most max_sequences want_last; of an encoder each item is a whole input, and there are no logits.
+ * most max_sequences logits; of an encoder each item is a whole input, and there are no logits.
  * Cannot fail and does not allocate. */
 void ag_core_step(ag_core *core, ag_step_item *items, int n_items);
 

@@ -90,6 +90,11 @@ void ag_kv_seq_deinit(ag_kv_seq *s);
 int ag_kv_seq_adopt(ag_kv_seq *s, const int32_t *ids, int n);
 /* Hold enough blocks for n_tokens positions. On failure nothing changes. AG_E_NO_BLOCKS. */
 ag_code ag_kv_seq_reserve(ag_kv_seq *s, int n_tokens) AG_MUST_USE;
+/* Forget what is stored beyond n_tokens, of which nothing was offered to the index yet. */
+static inline void ag_kv_seq_cut(ag_kv_seq *s, int n_tokens) {
+    if (s->n_tokens > n_tokens)
+        s->n_tokens = n_tokens;
+}
 /* Offer the blocks that are full by now to the index; ids are the sequence's tokens so far. */
 void ag_kv_seq_commit(ag_kv_seq *s, const int32_t *ids);
 /* Let go of all blocks; the sequence is empty again. Indexed ones stay cached. */

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "sched/breakers.h"
 
+#define USUAL_DRAFT 8 /* tokens guessed ahead where it gains */
+
 void ag_job_unref(ag_job *j) {
     if (!j || atomic_fetch_sub(&j->refs, 1) != 1)
         return;
@@ -186,6 +188,15 @@ ag_code ag_job_set_terms(ag_job *j, const ag_request_opts *o, const ag_job_env *
     return AG_OK;
 }
 
+static ag_code open_draft(ag_job *j, const ag_request_opts *o, const ag_job_env *env, ag_err *err) {
+    if (o->speculate < -1 || o->speculate > AG_MAX_DRAFT)
+        return ag_fail(err, AG_E_ARG, "speculate is %d, expected -1 (off) to %d", o->speculate,
+                       AG_MAX_DRAFT);
+    int n = o->speculate ? o->speculate : env->speculate;
+    ag_draft_init(&j->task.draft, n == 0 ? USUAL_DRAFT : n > 0 ? n : 0, n > 0);
+    return AG_OK;
+}
+
 ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_t *ids, size_t n,
                    ag_job **out, ag_err *err) {
     *out = NULL;
@@ -212,8 +223,9 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
     j->on_token = o->on_token;
     j->on_done = o->on_done;
     j->ctx = o->ctx;
-    if ((code = ag_job_set_terms(j, o, env, err)) || (code = collect_stops(j, o, env, err)) ||
-        (code = open_sampler(j, o, env, err)) || (code = open_match(j, o, env, err)) ||
+    if ((code = ag_job_set_terms(j, o, env, err)) || (code = open_draft(j, o, env, err)) ||
+        (code = collect_stops(j, o, env, err)) || (code = open_sampler(j, o, env, err)) ||
+        (code = open_match(j, o, env, err)) ||
         (code = ag_stream_init(&j->stream, env->tokenizer, false, o->stop, o->n_stop, err)) ||
         (code = ag_stream_show(&j->stream, o->show_ids, o->n_show_ids, err))) {
         ag_job_unref(j);

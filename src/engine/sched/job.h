@@ -61,6 +61,7 @@ typedef struct ag_job_env {
     ag_sample_scratch *scratch;
     ag_gcache *grammars;
     ag_bell *bell;
+    int speculate; /* of requests that do not say */
 } ag_job_env;
 
 /* Check `o` against the model and build the job from n prompt ids, which are copied.

@@ -55,6 +55,8 @@ double ag_pace_quiet_us(const ag_pace *p, const ag_load *load) {
     return predict(&p->decode, x);
 }
 
+double ag_pace_decode_row_us(const ag_pace *p) { return p->decode.by[1] / ROWS; }
+
 /* What one of `rows` rows of a prompt costs, when they look back at `looks` tokens each. */
 static double row_us(const ag_pace *p, double looks) {
     const double x[AG_FIT_TERMS] = {1 / ROWS, looks / LOOKS, 0};

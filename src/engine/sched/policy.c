@@ -165,7 +165,7 @@ static bool add_slice(ag_policy *p, int i, int n) {
         if (p->n_running <= i)
             return false;
     }
-    p->slices[p->n_slices++] = (ag_slice){t, n};
+    p->slices[p->n_slices++] = (ag_slice){.task = t, .n = n};
     return true;
 }
 
@@ -195,12 +195,38 @@ static void add_decoding(ag_policy *p) {
     }
 }
 
+/* Drafts, where they pay and nobody has to make room for them. Each row needs logits, of which
+ * there are as many as places. */
+static void add_drafts(ag_policy *p) {
+    int rows = p->opts.max_running - p->n_running, n_decoding = p->n_slices;
+    if (rows > p->opts.batch_tokens - p->n_running)
+        rows = p->opts.batch_tokens - p->n_running;
+    double token_us = ag_pace_quiet_us(&p->pace, &p->load) / (n_decoding ? n_decoding : 1);
+    for (int i = 0; i < n_decoding && rows > 0; i++) {
+        ag_slice *slice = &p->slices[i];
+        ag_task *t = slice->task;
+        int n = t->n_draft < rows ? t->n_draft : rows;
+        n = ag_draft_worth(&t->draft, n, token_us, ag_pace_decode_row_us(&p->pace));
+        if (ag_kv_blocks_for(t->n_ids + n) > t->kv.n_blocks &&
+            ag_kv_available(p->opts.kv) < p->n_running)
+            continue;
+        if (n == 0 || ag_kv_seq_reserve(&t->kv, t->n_ids + n) != AG_OK)
+            continue;
+        slice->n_draft = n;
+        rows -= n;
+        p->load.decoding += n;
+        p->load.decode_looks += (double)n * t->n_ids;
+        p->counts.drafted += (uint64_t)n;
+    }
+}
+
 static bool is_reading(const ag_task *t) { return !t->resting && ag_task_pending(t) > 1; }
 
 static void add_chunk(ag_policy *p, ag_task *t, int rows, double *us) {
     int pending = ag_task_pending(t), stored = t->kv.n_tokens;
     int n = ag_pace_rows(&p->pace, stored, pending < rows ? pending : rows, us);
-    p->slices[p->n_slices++] = (ag_slice){t, n}; /* its blocks are reserved since it started */
+    p->slices[p->n_slices++] =
+        (ag_slice){.task = t, .n = n}; /* its blocks are reserved since it started */
     p->load.prefill += n;
     p->load.prefill_looks += n * (stored + n / 2.0);
 }
@@ -265,6 +291,7 @@ int ag_policy_plan(ag_policy *p, uint64_t now) {
         add_whole(p);
     } else {
         add_decoding(p);
+        add_drafts(p);
         add_prompts(p);
     }
     p->counts.prefill_rows += (uint64_t)p->load.prefill;

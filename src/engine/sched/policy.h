@@ -29,7 +29,8 @@ typedef struct ag_policy_opts {
 /* One task's part of a step. */
 typedef struct ag_slice {
     ag_task *task;
-    int n; /* of its pending tokens */
+    int n;       /* of its pending tokens */
+    int n_draft; /* and of its draft */
 } ag_slice;
 
 /* These only grow. */
@@ -37,6 +38,7 @@ typedef struct ag_policy_counts {
     uint64_t preempted;
     uint64_t prefix_queried, prefix_found; /* tokens */
     uint64_t prefill_rows, decode_rows;
+    uint64_t drafted; /* of decode_rows */
 } ag_policy_counts;
 
 typedef struct ag_policy {

@@ -40,6 +40,7 @@ static void publish(ag_sched *s) {
     st->n_rows = p->counts.prefill_rows + p->counts.decode_rows;
     st->n_prefill_rows = p->counts.prefill_rows;
     st->n_decode_rows = p->counts.decode_rows;
+    st->n_drafted = p->counts.drafted;
     st->n_preempted = p->counts.preempted;
     st->n_prefix_queried = p->counts.prefix_queried;
     st->n_prefix_found = p->counts.prefix_found;
@@ -197,30 +198,65 @@ static ag_step_item item_of(const ag_sched *s, const ag_slice *slice) {
     ag_task *t = slice->task;
     const ag_job *j = ag_job_of_task(t);
     size_t row = (size_t)s->core->model.config.n_vocab;
+    bool complete = slice->n == ag_task_pending(t) && !t->reads;
     return (ag_step_item){
         .kv = &t->kv,
         .ids = t->ids + t->kv.n_tokens,
-        .n = slice->n,
-        .want_last = slice->n == ag_task_pending(t) && !t->reads,
+        .n = slice->n + slice->n_draft,
+        .n_logits = complete ? 1 + slice->n_draft : 0,
         .all_logits = j->all_logits ? j->all_logits + (size_t)t->kv.n_tokens * row : NULL,
         .pooled = j->pooled,
         .pooling = j->pooling,
     };
 }
 
-/* What the step gave to one job. */
-static void hand_out(ag_sched *s, ag_job *j, const float *logits) {
+/* Guess what may follow in sequences that decode. */
+static void draft(ag_sched *s) {
+    for (int i = 0; i < s->policy.n_running; i++) {
+        ag_task *t = s->policy.running[i];
+        int room = ag_job_of_task(t)->max_new - (t->n_ids - t->n_prompt) - 1;
+        int n = t->draft.most < room ? t->draft.most : room;
+        bool decodes = n > 0 && ag_task_pending(t) == 1;
+        t->n_draft = decodes ? ag_draft_find(t->ids, t->n_ids, n, t->ids + t->n_ids) : 0;
+    }
+}
+
+/* Pick tokens from the logits of the last token and of each drafted one, as long as the draft comes
+ * true: a row's logits count only if the tokens before it are those that were picked. */
+static ag_finish take_tokens(ag_sched *s, ag_job *j, const float *logits, int n_draft,
+                             ag_err *err) {
     ag_task *t = &j->task;
-    if (!s->policy.opts.whole) /* an encoder's keys depend on later tokens too */
-        ag_kv_seq_commit(&t->kv, t->ids);
+    uint64_t now = ag_clock_us();
+    int n_true = 0;
+    for (;;) {
+        int32_t drafted = n_true < n_draft ? t->ids[t->n_ids] : -1;
+        int before = t->n_ids;
+        ag_finish how = ag_job_take_token(j, logits, now, err);
+        bool came_true = t->n_ids > before && t->ids[before] == drafted;
+        s->stats.n_generated += (uint64_t)(t->n_ids - before);
+        n_true += came_true;
+        if (how == AG_FINISH_NONE && came_true) {
+            logits += s->core->model.config.n_vocab;
+            continue;
+        }
+        ag_draft_note(&t->draft, n_draft, n_true);
+        s->stats.n_drafts_true += (uint64_t)n_true;
+        ag_kv_seq_cut(&t->kv, t->n_ids - 1);
+        return how;
+    }
+}
+
+/* What the step gave to one job. */
+static void hand_out(ag_sched *s, ag_job *j, const float *logits, int n_draft) {
+    ag_task *t = &j->task;
     ag_finish how = AG_FINISH_NONE;
     ag_err err = {0};
-    if (logits) {
-        how = ag_job_take_token(j, logits, ag_clock_us(), &err);
-        s->stats.n_generated += how != AG_FINISH_ERROR;
-    } else if (t->reads && ag_task_pending(t) == 0) {
+    if (logits)
+        how = take_tokens(s, j, logits, n_draft, &err);
+    else if (t->reads && ag_task_pending(t) == 0)
         how = AG_FINISH_LENGTH;
-    }
+    if (!s->policy.opts.whole) /* an encoder's keys depend on later tokens too */
+        ag_kv_seq_commit(&t->kv, t->ids);
     if (how != AG_FINISH_NONE)
         end(s, j, how, how == AG_FINISH_ERROR ? &err : NULL);
 }
@@ -237,6 +273,7 @@ static void note_step(ag_sched *s, int rows, uint64_t n_ended, uint64_t us) {
 static bool step(ag_sched *s, uint64_t now) {
     ag_policy *p = &s->policy;
     uint64_t ended = s->stats.n_requests, preempted = p->counts.preempted;
+    draft(s);
     int n = ag_policy_plan(p, now), rows = 0;
     if (n == 0)
         return false;
@@ -245,14 +282,14 @@ static bool step(ag_sched *s, uint64_t now) {
                (unsigned long long)(p->counts.preempted - preempted));
     for (int i = 0; i < n; i++) {
         s->items[i] = item_of(s, &p->slices[i]);
-        rows += p->slices[i].n;
+        rows += s->items[i].n;
     }
     s->stats.n_steps++;
     s->step_began_at = now;
     publish(s);
     ag_core_step(s->core, s->items, n);
     for (int i = 0; i < n; i++)
-        hand_out(s, ag_job_of_task(p->slices[i].task), s->items[i].logits);
+        hand_out(s, ag_job_of_task(p->slices[i].task), s->items[i].logits, p->slices[i].n_draft);
     uint64_t us = ag_clock_us() - now;
     ag_policy_done(p, (double)us);
     note_step(s, rows, s->stats.n_requests - ended, us);
@@ -323,7 +360,10 @@ ag_code ag_sched_open(ag_core *core, const ag_tokenizer *t, ag_executor *executo
     s->core = core;
     s->log = log;
     s->executor = executor;
-    s->env = (ag_job_env){.core = core, .tokenizer = t, .bell = ag_executor_bell(executor)};
+    s->env = (ag_job_env){.core = core,
+                          .tokenizer = t,
+                          .bell = ag_executor_bell(executor),
+                          .speculate = opts->speculate};
     s->member = (ag_member){.turn = turn, .ctx = s};
     pthread_mutex_init(&s->lock, NULL);
     ag_code code = open_parts(s, opts, err);

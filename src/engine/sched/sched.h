@@ -17,6 +17,7 @@ typedef struct ag_sched_opts {
     uint32_t max_requests; /* in line */
     uint64_t max_tokens;   /* of their prompts */
     uint32_t itl_target_ms;
+    int32_t speculate;
 } ag_sched_opts;
 
 /* Let a core that nobody else uses from now on take turns on the executor, whose pool it has.

@@ -4,6 +4,7 @@
 #define AG_SCHED_TASK_H
 
 #include "kv/kv.h"
+#include "sched/draft.h"
 
 typedef struct ag_task {
     /* Set before it is submitted. */
@@ -16,10 +17,12 @@ typedef struct ag_task {
     uint64_t expire_after, queue_at_most; /* µs from submit; 0: no limit */
 
     /* Changes as it goes. */
-    int n_ids;                    /* prompt and generated tokens so far */
-    int n_cached;                 /* of the prompt, found in the prefix index */
-    bool resting;                 /* is not computed for now; set between plans */
-    ag_kv_seq kv;                 /* holds blocks only while it runs */
+    int n_ids;    /* prompt and generated tokens so far */
+    int n_cached; /* of the prompt, found in the prefix index */
+    bool resting; /* is not computed for now; set between plans */
+    ag_draft draft;
+    int n_draft;  /* tokens at ids[n_ids] that may follow: a draft for the next step */
+    ag_kv_seq kv; /* holds blocks only while it runs */
     uint64_t submit_at, start_at; /* µs; start_at 0: did not run yet */
 
     /* The policy's own. */

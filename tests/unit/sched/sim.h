@@ -36,6 +36,7 @@ typedef struct sim {
     ag_policy policy;
     ag_rng rng;
     uint64_t now, n_steps;
+    bool drafts;
     sim_task tasks[SIM_TASKS];
     int n_tasks;
     /* µs of a step: fixed, a decoding row, a row of a prompt, and 1000 tokens looked back at */
@@ -138,25 +139,39 @@ static inline uint64_t sim_next_event(const sim *s) {
 /* What a step must be, whatever came before. */
 static inline void sim_check_step(const sim *s) {
     const ag_policy *p = &s->policy;
-    int rows = 0;
+    int rows = 0, logits = 0;
     for (int i = 0; i < p->n_slices; i++) {
         const ag_slice *x = &p->slices[i];
         const ag_task *t = x->task;
-        rows += x->n;
+        rows += x->n + x->n_draft;
+        logits += 1 + x->n_draft;
+        AG_ASSERT(x->n_draft == 0 || (x->n == 1 && ag_task_pending(t) == 1));
+        AG_ASSERT(x->n_draft <= t->n_draft);
         AG_ASSERT(ag_policy_runs(p, t) && !t->resting);
         AG_ASSERT(x->n >= 1 && x->n <= ag_task_pending(t));
         AG_ASSERT(!p->opts.whole || x->n == ag_task_pending(t));
-        AG_ASSERT(t->kv.n_blocks * AG_KV_BLOCK >= t->kv.n_tokens + x->n);
+        AG_ASSERT(t->kv.n_blocks * AG_KV_BLOCK >= t->kv.n_tokens + x->n + x->n_draft);
         for (int k = 0; k < i; k++)
             AG_ASSERT(p->slices[k].task != t);
     }
-    AG_ASSERT(rows <= p->opts.batch_tokens);
+    AG_ASSERT(rows <= p->opts.batch_tokens && logits <= p->opts.max_running);
     for (int i = 0; i < p->n_running && !p->opts.whole; i++) { /* who decodes is in every step */
         const ag_task *t = p->running[i];
         bool in = t->resting || ag_task_pending(t) != 1;
         for (int k = 0; k < p->n_slices && !in; k++)
             in = p->slices[k].task == t;
         AG_ASSERT(in);
+    }
+}
+
+/* Now and then a draft, which may be of any length. */
+static inline void sim_draft(sim *s) {
+    for (int i = 0; i < s->policy.n_running; i++) {
+        sim_task *t = (sim_task *)(void *)s->policy.running[i];
+        int room = t->task.n_prompt + t->max_new - t->task.n_ids - 1;
+        bool may = s->drafts && room > 0 && ag_task_pending(&t->task) == 1 && !t->task.reads;
+        t->task.n_draft = may ? sim_below(s, (room < 8 ? room : 8) + 1) : 0;
+        t->task.draft.rate = 0.9;
     }
 }
 
@@ -168,12 +183,11 @@ static inline void sim_compute(sim *s) {
     s->now += (uint64_t)us + 1;
     for (int i = 0; i < p->n_slices; i++) {
         sim_task *t = (sim_task *)(void *)p->slices[i].task;
-        t->task.kv.n_tokens += p->slices[i].n;
-        if (!p->opts.whole)
-            ag_kv_seq_commit(&t->task.kv, t->task.ids);
-        if (ag_task_pending(&t->task) > 0)
-            continue;
-        if (!t->task.reads && t->task.n_ids < t->task.n_prompt + t->max_new) {
+        t->task.kv.n_tokens += p->slices[i].n + p->slices[i].n_draft;
+        int n = p->slices[i].n_draft ? 1 + sim_below(s, p->slices[i].n_draft + 1) : 1;
+        if (ag_task_pending(&t->task) > 0 || t->task.reads)
+            n = 0;
+        while (n-- > 0 && t->task.n_ids < t->task.n_prompt + t->max_new) {
             if (t->last_at && s->now - t->last_at > t->worst_gap)
                 t->worst_gap = s->now - t->last_at;
             t->last_at = s->now;
@@ -181,6 +195,12 @@ static inline void sim_compute(sim *s) {
             t->task.ids[t->task.n_ids] = 5000 + t->task.n_ids;
             t->task.n_ids++;
         }
+        if (!t->task.reads)
+            ag_kv_seq_cut(&t->task.kv, t->task.n_ids - 1);
+        if (!p->opts.whole)
+            ag_kv_seq_commit(&t->task.kv, t->task.ids);
+        if (ag_task_pending(&t->task) > 0 && t->task.n_ids < t->task.n_prompt + t->max_new)
+            continue;
         if (t->task.reads || t->task.n_ids == t->task.n_prompt + t->max_new)
             sim_end(s, t, true);
     }
@@ -190,6 +210,7 @@ static inline void sim_compute(sim *s) {
 /* One step, or a jump to where something happens. False: nothing will ever happen again. */
 static inline bool sim_step(sim *s) {
     sim_events(s);
+    sim_draft(s);
     if (ag_policy_plan(&s->policy, s->now) > 0) {
         s->n_steps++;
         sim_check_step(s);

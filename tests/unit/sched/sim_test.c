@@ -38,6 +38,7 @@ static void run_trace(uint64_t seed, uint64_t *n_preempted, uint64_t *n_steps) {
     if (o.whole && o.batch_tokens < most)
         o.batch_tokens = most;
     sim_open(&s, n_blocks, &o, seed);
+    s.drafts = !o.whole && sim_chance(&s, 0.5);
     int n_tasks = 1 + sim_below(&s, 12);
     for (int i = 0; i < n_tasks; i++) {
         int n_prompt = 1 + sim_below(&s, most < 150 ? most - 1 : 150);
