@@ -42,7 +42,8 @@ uint32_t ag_draft_state(ag_draft *d, bool accepts) {
             flags = ag_realloc(AG_ROOM_GRAMMAR, d->accepts, room, 1);
             d->accepts = flags ? flags : d->accepts;
         }
-        d->failed = !next || !flags;
+        if (!next || !flags)
+            d->failed = room <= AG_ATOM_STATES ? AG_E_NOMEM : AG_E_GRAMMAR;
         d->room = d->failed ? d->room : room;
     }
     if (d->failed)
@@ -144,9 +145,11 @@ static bool pack(ag_draft *d, const uint8_t *keep, ag_atom *a) {
 ag_code ag_draft_finish(ag_draft *d, ag_atom **out, ag_err *err) {
     *out = NULL;
     if (d->failed) {
+        bool no_memory = d->failed == AG_E_NOMEM;
         ag_draft_deinit(d);
-        return ag_fail(err, AG_E_GRAMMAR, "an automaton of more than %u states is needed",
-                       AG_ATOM_STATES);
+        return no_memory ? ag_fail(err, AG_E_NOMEM, "out of memory for an automaton")
+                         : ag_fail(err, AG_E_GRAMMAR,
+                                   "an automaton of more than %u states is needed", AG_ATOM_STATES);
     }
     ag_atom *a = ag_calloc(AG_ROOM_GRAMMAR, 1, sizeof *a);
     uint8_t *keep = ag_calloc(AG_ROOM_GRAMMAR, d->n + 1, 1);
@@ -180,7 +183,7 @@ static uint32_t find_pair(pairs *p, uint32_t s, uint32_t t, bool accepts) {
         if (p->v[p->slots[at] - 1] == key)
             return p->slots[at] - 1;
     if (p->n == AG_ATOM_STATES) {
-        p->draft.failed = true;
+        p->draft.failed = AG_E_GRAMMAR;
         return 0;
     }
     uint32_t state = ag_draft_state(&p->draft, accepts);
@@ -211,7 +214,7 @@ static ag_code combine(const ag_atom *a, const ag_atom *b, bool without, uint64_
         find_pair(p, 0, start, ENDS(0, start));
     for (uint32_t i = 0; i < p->n && !p->draft.failed; i++) {
         if (*work < 256) {
-            p->draft.failed = true;
+            p->draft.failed = AG_E_GRAMMAR;
             break;
         }
         *work -= 256;

@@ -36,7 +36,7 @@ typedef struct ag_draft {
     uint16_t (*next)[256]; /* owned [n] */
     uint8_t *accepts;      /* owned [n] */
     uint32_t n, room;
-    bool failed; /* sticky: too many states, or no memory */
+    ag_code failed; /* sticky: AG_E_GRAMMAR (too many states) or AG_E_NOMEM */
 } ag_draft;
 
 void ag_draft_deinit(ag_draft *d);

@@ -21,7 +21,7 @@ const ag_expr *ag_build_atom_expr(ag_build *b, const ag_atom *atom) {
 static uint32_t number_of(ag_machine *m, uint32_t state, uint32_t *numbers, uint32_t *states,
                           ag_draft *d) {
     if (state >= 4 * AG_ATOM_STATES) {
-        d->failed = true;
+        d->failed = AG_E_GRAMMAR;
         return 0;
     }
     if (!numbers[state]) {

@@ -25,7 +25,7 @@ void ag_charset_add(ag_charset *s, uint32_t lo, uint32_t hi) {
         ag_range *v =
             room <= AG_CHARSET_RANGES ? ag_realloc(AG_ROOM_GRAMMAR, s->v, room, sizeof *v) : NULL;
         if (!v) {
-            s->failed = true;
+            s->failed = room <= AG_CHARSET_RANGES ? AG_E_NOMEM : AG_E_GRAMMAR;
             return;
         }
         s->v = v;
@@ -37,7 +37,7 @@ void ag_charset_add(ag_charset *s, uint32_t lo, uint32_t hi) {
 void ag_charset_add_set(ag_charset *s, const ag_charset *other) {
     for (uint32_t i = 0; i < other->n; i++)
         ag_charset_add(s, other->v[i].lo, other->v[i].hi);
-    s->failed |= other->failed;
+    s->failed = s->failed ? s->failed : other->failed;
 }
 
 static int by_lo(const void *a, const void *b) {
@@ -277,6 +277,8 @@ static void draw_all_escapes(drawing *w, uint32_t start) {
 ag_code ag_charset_atom(const ag_charset *s, ag_chars_as as, ag_atom **out, ag_err *err) {
     const bool in_json = as != AG_CHARS_PLAIN;
     *out = NULL;
+    if (s->failed == AG_E_NOMEM)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for a class of characters");
     if (s->failed)
         return ag_fail(err, AG_E_GRAMMAR, "a class of characters has more than %u ranges",
                        AG_CHARSET_RANGES);

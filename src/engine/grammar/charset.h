@@ -15,7 +15,7 @@ typedef struct ag_range {
 typedef struct ag_charset {
     ag_range *v; /* owned */
     uint32_t n, room;
-    bool failed; /* sticky: too many ranges, or no memory */
+    ag_code failed; /* sticky: AG_E_GRAMMAR (too many ranges) or AG_E_NOMEM */
 } ag_charset;
 
 void ag_charset_deinit(ag_charset *s);

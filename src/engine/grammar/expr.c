@@ -41,13 +41,21 @@ bool ag_build_spend(ag_build *b, uint64_t n) {
     return true;
 }
 
+/* The arena gave nothing for n bytes: its cap, or the machine's memory? */
+static const ag_expr *no_room(ag_build *b, size_t n) {
+    if (n > b->arena.cap - b->arena.bytes)
+        return ag_build_fail(b, AG_E_GRAMMAR,
+                             "it is too large: compiling it needs more than %zu MiB",
+                             AG_MAX_GRAMMAR_ARENA >> 20);
+    return ag_build_fail(b, AG_E_NOMEM, "out of memory for a grammar");
+}
+
 static ag_expr *new_expr(ag_build *b, ag_expr_kind kind, uint32_t size) {
     if (!ag_build_spend(b, 1))
         return NULL;
     ag_expr *e = ag_arena_get(&b->arena, sizeof *e);
     if (!e) {
-        ag_build_fail(b, AG_E_GRAMMAR, "it is too large: it needs more than %zu MiB to compile",
-                      AG_MAX_GRAMMAR_ARENA >> 20);
+        no_room(b, sizeof *e);
         return NULL;
     }
     e->kind = kind;
@@ -71,7 +79,7 @@ const ag_expr *ag_expr_bytes(ag_build *b, ag_span bytes) {
     ag_expr *e = new_expr(b, AG_EXPR_BYTES, (uint32_t)(1 + bytes.n / 1024));
     char *copy = e ? ag_arena_strndup(&b->arena, bytes.p, bytes.n) : NULL;
     if (!copy)
-        return ag_build_fail(b, AG_E_GRAMMAR, "it is too large");
+        return no_room(b, bytes.n);
     e->u.bytes = ag_span_of(copy, bytes.n);
     return e;
 }
@@ -85,9 +93,11 @@ static bool grow(ag_build *b, void **array, uint32_t n, uint32_t *room, size_t s
     if (n < *room)
         return true;
     uint32_t more = *room ? *room * 2 : 16;
-    void *p = n < AG_MAX_GRAMMAR_NODES ? ag_realloc(AG_ROOM_GRAMMAR, *array, more, size) : NULL;
+    bool too_many = n >= AG_MAX_GRAMMAR_NODES;
+    void *p = too_many ? NULL : ag_realloc(AG_ROOM_GRAMMAR, *array, more, size);
     if (!p) {
-        ag_build_fail(b, AG_E_GRAMMAR, "it has too many rules");
+        ag_build_fail(b, too_many ? AG_E_GRAMMAR : AG_E_NOMEM,
+                      too_many ? "it has too many rules" : "out of memory for a grammar");
         return false;
     }
     *array = p;
@@ -129,7 +139,7 @@ void ag_parts_add(ag_build *b, ag_parts *list, const ag_expr *part) {
         size_t room = list->room ? list->room * 2 : 8;
         const ag_expr **v = ag_arena_array(&b->arena, room, sizeof *v);
         if (!v) {
-            ag_build_fail(b, AG_E_GRAMMAR, "it is too large");
+            no_room(b, room * sizeof *v);
             return;
         }
         if (list->n)
@@ -197,7 +207,7 @@ const ag_expr *ag_expr_repeat(ag_build *b, const ag_expr *part, uint32_t min, ui
     ag_expr *e = new_expr(b, AG_EXPR_REPEAT, 1);
     const ag_expr **parts = e ? ag_arena_array(&b->arena, 1, sizeof *parts) : NULL;
     if (!parts || !part)
-        return ag_build_fail(b, AG_E_GRAMMAR, "it is too large");
+        return no_room(b, sizeof *parts);
     parts[0] = part;
     e->u.parts = parts;
     e->n = 1;

@@ -105,6 +105,8 @@ static const ag_expr *parse_literal(reader *r) {
     }
     if (!why && !take(r, "\""))
         why = "the literal is not closed: a quote is missing";
+    if (!why && text.failed)
+        ag_build_fail(r->b, AG_E_NOMEM, "out of memory for a grammar");
     const ag_expr *e = why ? fail_at(r, from, why) : ag_expr_bytes(r->b, ag_buf_span(&text));
     ag_buf_deinit(&text);
     return e;

@@ -168,7 +168,7 @@ const char *ag_class_parse(ag_span t, size_t *at, ag_charset *set) {
         ag_charset_invert(set);
     else
         ag_charset_settle(set);
-    return set->failed ? "the class has too many ranges" : NULL;
+    return set->failed == AG_E_GRAMMAR ? "the class has too many ranges" : NULL;
 }
 
 const ag_expr *ag_expr_set(ag_build *b, ag_charset *set, bool in_json) {

@@ -20,6 +20,11 @@ const ag_expr *ag_schema_fail(ag_schema *s, const char *key, const char *fmt, ..
                          why);
 }
 
+const ag_expr *ag_schema_fail_as(ag_schema *s, const char *key, const ag_err *err) {
+    return ag_build_fail(s->b, err->code, "%s%s%s: %s", s->path, key ? "/" : "", key ? key : "",
+                         err->msg);
+}
+
 size_t ag_schema_enter(ag_schema *s, const char *key) {
     size_t mark = s->path_len;
     for (const char *p = *key ? key : ""; s->path_len + 4 < sizeof s->path; p++) {
@@ -51,6 +56,21 @@ const ag_expr *ag_schema_at(ag_schema *s, const char *key, json_t *node) {
     const ag_expr *e = ag_schema_node(s, node);
     ag_schema_leave(s, mark);
     return e;
+}
+
+void ag_schema_escape(ag_schema *s, ag_span text, ag_buf *out) {
+    ag_buf_init(out, AG_ROOM_GRAMMAR, AG_MAX_GRAMMAR_BYTES * 8);
+    ag_json_escape(out, text);
+    if (out->failed)
+        ag_build_fail(s->b, AG_E_NOMEM, "out of memory for a schema");
+}
+
+bool ag_schema_fits(ag_schema *s, const ag_atom *atom, ag_span text) {
+    ag_buf buf;
+    ag_schema_escape(s, text, &buf);
+    bool fits = ag_atom_matches(atom, ag_buf_span(&buf));
+    ag_buf_deinit(&buf);
+    return fits;
 }
 
 bool ag_schema_count(ag_schema *s, json_t *node, const char *key, uint32_t *out) {
@@ -303,12 +323,9 @@ static bool fulfils(ag_schema *s, json_t *node, json_t *value) {
         return false;
     if (json_is_string(value) && has_any(node, string_words)) {
         const ag_atom *atom = ag_schema_string_atom(s, node);
-        ag_buf text;
-        ag_buf_init(&text, AG_ROOM_GRAMMAR, AG_MAX_GRAMMAR_BYTES * 8);
-        ag_json_escape(&text, ag_span_of(json_string_value(value), json_string_length(value)));
-        bool ok = atom && ag_atom_matches(atom, ag_buf_span(&text));
-        ag_buf_deinit(&text);
-        return ok;
+        return atom &&
+               ag_schema_fits(s, atom,
+                              ag_span_of(json_string_value(value), json_string_length(value)));
     }
     if (json_is_number(value) && has_any(node, number_words)) {
         double x = json_number_value(value);

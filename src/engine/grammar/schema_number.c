@@ -275,7 +275,7 @@ static const ag_expr *whole_multiples(ag_schema *s, uint32_t k, const range *r) 
     if (!x || !y)
         return NULL;
     if (ag_atom_both(x, y, &b->work_left, &atom, &err))
-        return ag_schema_fail(s, "multipleOf", "%s", err.msg);
+        return ag_schema_fail_as(s, "multipleOf", &err);
     return ag_expr_atom(b, atom);
 }
 

@@ -2,7 +2,6 @@
  * required may be left out; properties that the schema does not name come behind them. */
 #include <stdlib.h>
 
-#include "base/json_out.h"
 #include "base/limits.h"
 #include "grammar/atoms_of.h"
 #include "grammar/schema_parts.h"
@@ -42,7 +41,7 @@ static bool is_required(json_t *node, const char *name, size_t len) {
 static const ag_atom *own(ag_schema *s, ag_code code, ag_atom *atom, const ag_err *err) {
     if (!code)
         return ag_build_own_atom(s->b, atom);
-    ag_schema_fail(s, NULL, "%s", err->msg);
+    ag_schema_fail_as(s, NULL, err);
     return NULL;
 }
 
@@ -50,11 +49,9 @@ static const ag_atom *own(ag_schema *s, ag_code code, ag_atom *atom, const ag_er
 static const ag_atom *names_atom(object *o) {
     ag_draft d = {0};
     uint32_t start = ag_draft_state(&d, false);
-    ag_buf text;
-    ag_buf_init(&text, AG_ROOM_GRAMMAR, AG_MAX_GRAMMAR_BYTES * 8);
     for (size_t i = 0; i < o->n && !d.failed; i++) {
-        text.n = 0;
-        ag_json_escape(&text, ag_span_of(o->members[i].name, o->members[i].len));
+        ag_buf text;
+        ag_schema_escape(o->s, ag_span_of(o->members[i].name, o->members[i].len), &text);
         uint32_t at = start;
         for (size_t k = 0; k < text.n && !d.failed; k++) {
             uint8_t c = (uint8_t)text.p[k];
@@ -66,8 +63,8 @@ static const ag_atom *names_atom(object *o) {
         }
         if (!d.failed)
             d.accepts[at] = true;
+        ag_buf_deinit(&text);
     }
-    ag_buf_deinit(&text);
     ag_atom *atom = NULL;
     ag_err err = {0};
     ag_code code = ag_draft_finish(&d, &atom, &err);
@@ -177,27 +174,18 @@ static json_t *schema_of(object *o, const char *name, size_t len, json_t *schema
     json_t *patterns = json_object_get(o->node, "patternProperties"), *more;
     const char *pattern;
     size_t pattern_len;
-    ag_buf text;
-    ag_buf_init(&text, AG_ROOM_GRAMMAR, AG_MAX_GRAMMAR_BYTES * 8);
-    ag_json_escape(&text, ag_span_of(name, len));
     json_object_keylen_foreach(patterns, pattern, pattern_len, more) {
         const ag_atom *fits = ag_schema_pattern_atom(s, ag_span_of(pattern, pattern_len));
-        if (fits && ag_atom_matches(fits, ag_buf_span(&text)))
+        if (fits && ag_schema_fits(s, fits, ag_span_of(name, len)))
             schema = schema ? ag_schema_merge(s, schema, more) : more;
     }
-    ag_buf_deinit(&text);
     return schema;
 }
 
 static bool name_is_allowed(object *o, const char *name, size_t len) {
     if (!json_object_get(o->node, "propertyNames") || !o->allowed_names)
         return true;
-    ag_buf text;
-    ag_buf_init(&text, AG_ROOM_GRAMMAR, AG_MAX_GRAMMAR_BYTES * 8);
-    ag_json_escape(&text, ag_span_of(name, len));
-    bool ok = ag_atom_matches(o->allowed_names, ag_buf_span(&text));
-    ag_buf_deinit(&text);
-    return ok;
+    return ag_schema_fits(o->s, o->allowed_names, ag_span_of(name, len));
 }
 
 static void find_allowed_names(object *o) {
@@ -323,7 +311,7 @@ static const ag_expr *members(object *o) {
                               "there are too many beside minProperties or maxProperties");
     const ag_expr **known = ag_arena_array(&b->arena, (o->n + 1) * n_counts, sizeof *known);
     if (!known)
-        return ag_build_fail(b, AG_E_GRAMMAR, "it is too large");
+        return ag_build_fail(b, AG_E_NOMEM, "out of memory for a schema");
     return from_member(o, 0, 0, known, n_counts);
 }
 

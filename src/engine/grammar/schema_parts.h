@@ -24,6 +24,8 @@ typedef struct ag_schema {
 
 /* Record a failure at `path` (plus /key, when it is not NULL); returns NULL. */
 const ag_expr *ag_schema_fail(ag_schema *s, const char *key, const char *fmt, ...) AG_PRINTF(3, 4);
+/* The same for a failure met elsewhere. */
+const ag_expr *ag_schema_fail_as(ag_schema *s, const char *key, const ag_err *err);
 /* Go down a step; give the result to leave. */
 size_t ag_schema_enter(ag_schema *s, const char *key);
 size_t ag_schema_enter_index(ag_schema *s, const char *key, size_t index);
@@ -53,6 +55,12 @@ json_t *ag_schema_merge(ag_schema *s, json_t *a, json_t *b);
 json_t *ag_schema_keep(ag_schema *s, json_t *made);
 /* Follow a local reference. NULL: see the builder. */
 json_t *ag_schema_resolve(ag_schema *s, json_t *ref);
+
+/* A text as it stands between the quotes of a string, in a new buffer. Without memory for it
+ * there is a failure in the builder. */
+void ag_schema_escape(ag_schema *s, ag_span text, ag_buf *out);
+/* Is this string, in that spelling, one of the atom's? */
+bool ag_schema_fits(ag_schema *s, const ag_atom *atom, ag_span text);
 
 /* A bound that is a count: false when it is not given. A wrong one is a failure. */
 bool ag_schema_count(ag_schema *s, json_t *node, const char *key, uint32_t *out);

@@ -116,7 +116,7 @@ static const ag_atom *both(ag_schema *s, const char *key, const ag_atom *a, cons
     if (!a || !b)
         return NULL;
     if (ag_atom_both(a, b, &s->b->work_left, &atom, &err)) {
-        ag_schema_fail(s, key, "%s", err.msg);
+        ag_schema_fail_as(s, key, &err);
         return NULL;
     }
     return ag_build_own_atom(s->b, atom);
