@@ -52,7 +52,7 @@
  * next two what one token may cost (some tens of milliseconds), the rest what is kept. */
 #define AG_MAX_GRAMMAR_BYTES        ((size_t)1 << 20)    /* of its text; real ones reach 100 KiB */
 #define AG_MAX_GRAMMAR_ARENA        ((size_t)64 << 20)   /* while it is compiled */
-#define AG_MAX_GRAMMAR_WORK         ((uint64_t)50000000) /* steps of compiling */
+#define AG_MAX_GRAMMAR_WORK         ((uint64_t)20000000) /* steps of compiling */
 #define AG_MAX_GRAMMAR_NODES        ((uint32_t)1 << 20)  /* of the automaton, 20 bytes each */
 #define AG_MAX_GRAMMAR_DEPTH        200                  /* groups in groups */
 #define AG_MAX_GRAMMAR_NESTING      6000u                /* expressions and rules in each other */

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
+
 void ag_atom_free(ag_atom *a) {
     if (!a)
         return;
@@ -62,49 +64,85 @@ void ag_draft_edge(ag_draft *d, uint32_t from, uint8_t lo, uint8_t hi, uint32_t 
 
 /* ---- finishing ------------------------------------------------------------------------------- */
 
-/* keep[s]: some text comes to s, and from s some text ends. Rows lose their ways to other states.
- */
-static bool mark_useful(ag_draft *d, uint8_t *keep) {
-    enum { FROM_START = 1, TO_END = 2 };
-    keep[0] = FROM_START;
-    for (uint32_t s = 0; s < d->n; s++)
-        keep[s] |= d->accepts[s] ? TO_END : 0;
-    for (bool more = true; more;) {
-        more = false;
-        for (uint32_t i = 0; i < 2 * d->n; i++) { /* up and down: chains settle in one round */
-            uint32_t s = i < d->n ? i : 2 * d->n - 1 - i;
+enum { FROM_START = 1, TO_END = 2, USEFUL = 3 };
+
+/* Mark all states that can be reached from the marked ones on the list, along the edges given: of
+ * state s those in to[at[s] .. at[s + 1]). */
+static void spread(uint8_t *keep, uint8_t mark, uint32_t *list, uint32_t n, const uint32_t *at,
+                   const uint16_t *to) {
+    while (n > 0) {
+        uint32_t s = list[--n];
+        for (uint32_t i = at[s]; i < at[s + 1]; i++)
+            if (!(keep[to[i]] & mark)) {
+                keep[to[i]] |= mark;
+                list[n++] = to[i];
+            }
+    }
+}
+
+/* Edges of the draft, each run of equal ones once, forwards or backwards. */
+static void list_edges(const ag_draft *d, bool backwards, uint32_t *at, uint16_t *to) {
+    memset(at, 0, (d->n + 2) * sizeof *at);
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t s = 0; s < d->n; s++)
             for (unsigned c = 0; c < 256; c++) {
                 uint32_t t = d->next[s][c];
-                if (t == AG_ATOM_NONE)
+                if (t == AG_ATOM_NONE || (c && t == d->next[s][c - 1]))
                     continue;
-                uint8_t here = keep[s] | (keep[t] & TO_END),
-                        there = keep[t] | (keep[s] & FROM_START);
-                more |= here != keep[s] || there != keep[t];
-                keep[s] = here;
-                keep[t] = there;
+                uint32_t key = backwards ? t : s;
+                if (pass == 0)
+                    at[key + 2]++;
+                else
+                    to[at[key + 1]++] = (uint16_t)(backwards ? s : t);
             }
-        }
+        for (uint32_t s = 2; pass == 0 && s < d->n + 2; s++)
+            at[s] += at[s - 1];
+    }
+}
+
+/* keep[s] == USEFUL: some text comes to s, and from s some text ends. Rows lose their ways to other
+ * states. False out of memory. */
+static bool mark_useful(ag_draft *d, uint8_t *keep) {
+    uint32_t *at = ag_calloc(AG_ROOM_GRAMMAR, d->n + 2, sizeof *at), n = 0;
+    uint32_t *list = ag_calloc(AG_ROOM_GRAMMAR, d->n + 1, sizeof *list);
+    uint16_t *to = ag_calloc(AG_ROOM_GRAMMAR, (size_t)d->n * 256, sizeof *to);
+    bool ok = at && list && to;
+    if (ok) {
+        keep[0] = FROM_START;
+        list[0] = 0;
+        list_edges(d, false, at, to);
+        spread(keep, FROM_START, list, 1, at, to);
+        list_edges(d, true, at, to);
+        for (uint32_t s = 0; s < d->n; s++)
+            if (d->accepts[s]) {
+                keep[s] |= TO_END;
+                list[n++] = s;
+            }
+        spread(keep, TO_END, list, n, at, to);
     }
     for (uint32_t s = 0; s < d->n; s++)
         for (unsigned c = 0; c < 256; c++)
-            if (d->next[s][c] != AG_ATOM_NONE && keep[d->next[s][c]] != 3)
+            if (d->next[s][c] != AG_ATOM_NONE && keep[d->next[s][c]] != USEFUL)
                 d->next[s][c] = AG_ATOM_NONE;
-    return keep[0] == 3;
+    ag_free(at);
+    ag_free(list);
+    ag_free(to);
+    return ok;
 }
 
-/* Bytes that lead the same way in every kept state share a class. */
+/* Bytes that lead the same way in every kept state share a class; ways are compared by their hash.
+ */
 static uint32_t classify(const ag_draft *d, const uint8_t *keep, uint8_t class_of[256],
                          uint8_t first[256]) {
+    uint64_t hash[256] = {0};
     uint32_t n = 0;
+    for (uint32_t s = 0; s < d->n; s++)
+        for (unsigned c = 0; c < 256 && keep[s] == USEFUL; c++)
+            hash[c] = ag_mix64(hash[c] ^ d->next[s][c], 0x9E3779B97F4A7C15ull) + s;
     for (unsigned c = 0; c < 256; c++) {
         uint32_t k = 0;
-        for (; k < n; k++) {
-            bool same = true;
-            for (uint32_t s = 0; s < d->n && same; s++)
-                same = keep[s] != 3 || d->next[s][c] == d->next[s][first[k]];
-            if (same)
-                break;
-        }
+        while (k < n && hash[first[k]] != hash[c])
+            k++;
         if (k == n)
             first[n++] = (uint8_t)c;
         class_of[c] = (uint8_t)k;
@@ -117,7 +155,7 @@ static bool pack(ag_draft *d, const uint8_t *keep, ag_atom *a) {
     uint16_t *number = ag_calloc(AG_ROOM_GRAMMAR, d->n, sizeof *number);
     uint32_t n = 0, n_classes = classify(d, keep, a->class_of, first);
     for (uint32_t s = 0; number && s < d->n; s++)
-        if (keep[s] == 3)
+        if (keep[s] == USEFUL)
             number[s] = (uint16_t)n++;
     a->n_states = (uint16_t)n;
     a->n_classes = (uint16_t)n_classes;
@@ -128,7 +166,7 @@ static bool pack(ag_draft *d, const uint8_t *keep, ag_atom *a) {
         return false;
     }
     for (uint32_t s = 0; s < d->n; s++) {
-        if (keep[s] != 3)
+        if (keep[s] != USEFUL)
             continue;
         uint32_t at = number[s];
         a->flags[at] = d->accepts[s] ? AG_ATOM_ACCEPTS : 0;
@@ -154,8 +192,8 @@ ag_code ag_draft_finish(ag_draft *d, ag_atom **out, ag_err *err) {
     ag_atom *a = ag_calloc(AG_ROOM_GRAMMAR, 1, sizeof *a);
     uint8_t *keep = ag_calloc(AG_ROOM_GRAMMAR, d->n + 1, 1);
     bool ok = a && keep;
-    if (ok && d->n > 0 && mark_useful(d, keep))
-        ok = pack(d, keep, a);
+    if (ok && d->n > 0)
+        ok = mark_useful(d, keep) && (keep[0] != USEFUL || pack(d, keep, a));
     ag_free(keep);
     ag_draft_deinit(d);
     if (!ok) {

@@ -51,6 +51,12 @@ typedef struct ag_rule {
     bool shared;         /* keep as a rule of its own even where it could be put in place */
 } ag_rule;
 
+#define AG_KNOWN_SETS 64u
+typedef struct ag_known_set {
+    uint64_t hash; /* 0: none */
+    uint32_t atom;
+} ag_known_set;
+
 typedef struct ag_build {
     ag_arena arena;
     ag_code code; /* of the first failure */
@@ -60,9 +66,10 @@ typedef struct ag_build {
     uint32_t n_rules, rule_room;
     ag_atom **atoms; /* owned, each owned [n_atoms] */
     uint32_t n_atoms, atom_room;
-    uint64_t work_left;           /* steps that compiling may still take */
-    const ag_gvocab *vocab;       /* borrowed; for tokens by their text */
-    const ag_expr *json_parts[8]; /* made once, by json_text.c */
+    uint64_t work_left;               /* steps that compiling may still take */
+    const ag_gvocab *vocab;           /* borrowed; for tokens by their text */
+    const ag_expr *json_parts[8];     /* made once, by json_text.c */
+    ag_known_set sets[AG_KNOWN_SETS]; /* classes of characters that were made, the last of a hash */
 } ag_build;
 
 /* All of AG_MAX_GRAMMAR_* of base/limits.h apply. Never fails by itself. */

@@ -1,4 +1,5 @@
 /* Escapes and classes of characters, shared by regular expressions and GBNF. */
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "grammar/charset.h"
 #include "grammar/regex.h"
@@ -171,13 +172,29 @@ const char *ag_class_parse(ag_span t, size_t *at, ag_charset *set) {
     return set->failed == AG_E_GRAMMAR ? "the class has too many ranges" : NULL;
 }
 
-const ag_expr *ag_expr_set(ag_build *b, ag_charset *set, bool in_json) {
+/* The set is settled. */
+static const ag_expr *new_set(ag_build *b, const ag_charset *set, bool in_json) {
     ag_atom *atom = NULL;
     ag_err err = {0};
-    ag_charset_settle(set);
-    if (ag_build_spend(b, 100 + (uint64_t)set->n * 64) &&
-        ag_charset_atom(set, in_json ? AG_CHARS_IN_JSON : AG_CHARS_PLAIN, &atom, &err))
-        ag_build_fail(b, err.code, "%s", err.msg);
-    ag_charset_deinit(set);
+    if (!ag_build_spend(b, 1000 + (uint64_t)set->n * 256))
+        return NULL;
+    if (ag_charset_atom(set, in_json ? AG_CHARS_IN_JSON : AG_CHARS_PLAIN, &atom, &err))
+        return ag_build_fail(b, err.code, "%s", err.msg);
     return ag_expr_atom(b, atom);
+}
+
+const ag_expr *ag_expr_set(ag_build *b, ag_charset *set, bool in_json) {
+    ag_charset_settle(set);
+    uint64_t hash = ag_hash64(set->v, set->n * sizeof *set->v, 1 + in_json) | 1;
+    ag_known_set *known = &b->sets[hash >> 32 & (AG_KNOWN_SETS - 1)];
+    const ag_expr *e = NULL;
+    if (!set->failed && known->hash == hash) {
+        e = ag_expr_atom_again(b, known->atom);
+    } else {
+        e = new_set(b, set, in_json);
+        if (e && e->kind == AG_EXPR_ATOM)
+            *known = (ag_known_set){hash, e->u.index};
+    }
+    ag_charset_deinit(set);
+    return e;
 }
