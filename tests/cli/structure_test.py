@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The form of an answer: run with --regex, --choice and --grammar on a model that knows nothing."""
+import json
 import os
 import re
 import tempfile
@@ -34,6 +35,24 @@ class Structure(Case):
                 text = self.answer("--grammar", path, "--seed", str(seed), "-n", "200")
                 self.assertEqual(text.count("("), text.count(")"))
                 self.assertRegex(text, re.compile(r"\A\(*\d{0,3}\)*\Z"))
+
+    def test_json_schema(self):
+        schema = {"type": "object", "properties": {"a": {"type": "integer", "minimum": -5, "maximum": 300},
+                                                   "b": {"type": "string", "maxLength": 5},
+                                                   "c": {"type": "array", "items": {"type": "boolean"}, "maxItems": 3}},
+                  "required": ["a", "b"], "additionalProperties": False}
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "schema.json")
+            with open(path, "w", encoding="utf-8") as f:
+                json.dump(schema, f)
+            for seed in range(8):
+                o = json.loads(self.answer("--json-schema", path if seed % 2 else json.dumps(schema), "--seed", str(seed)))
+                self.assertTrue({"a", "b"} <= set(o) <= {"a", "b", "c"}, o)
+                self.assertTrue(type(o["a"]) is int and -5 <= o["a"] <= 300 and len(o["b"]) <= 5, o)
+
+    def test_json_object(self):
+        o = self.succeeds("run", "-m", self.model(SMALL), "--raw", "--json", "--json-object", "-n", "20", "Hi").json()
+        self.assertTrue(o["text"].startswith("{"))
 
     def test_it_ends_where_nothing_can_follow(self):
         self.assertEqual(self.answer("--regex", "x{5}", "--ignore-eos"), "xxxxx")

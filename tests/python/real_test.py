@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pathlib
+from typing import Any
 
+import jsonschema
 import pytest
 
 from openautoglm import AutoGLMEngine
@@ -24,3 +27,27 @@ def test_a_batch_of_conversations_is_answered_as_each_alone() -> None:
         assert all(len(a.split()) > 3 for a in together)
         stream = engine.generate("The opposite of hot is", temperature=0, max_tokens=4, stream=True)
         assert "cold" in "".join(stream)
+
+
+CARD = {
+    "type": "object", "additionalProperties": False, "required": ["title", "year", "genre", "cast", "rating"],
+    "properties": {"title": {"type": "string", "maxLength": 30}, "year": {"type": "integer", "minimum": 1900,
+                                                                         "maximum": 2030},
+                   "genre": {"enum": ["drama", "comedy", "action"]},
+                   "cast": {"type": "array", "items": {"type": "string", "maxLength": 20}, "minItems": 1,
+                            "maxItems": 3},
+                   "rating": {"type": "number", "minimum": 0, "maximum": 10}}}
+
+
+def test_hot_answers_are_valid_json_a_hundred_times_of_a_hundred() -> None:
+    async def ask() -> list[Any]:
+        return list(await asyncio.gather(*(
+            engine.achat("Describe a film as JSON.", temperature=1.5, seed=seed, max_tokens=300, json_schema=CARD)
+            for seed in range(100))))
+
+    with AutoGLMEngine(MODEL, max_context_length=512, max_sequences=16) as engine:
+        answers = asyncio.run(ask())
+    assert {a.finish_reason for a in answers} == {"stop"}
+    for answer in answers:
+        jsonschema.validate(json.loads(answer), CARD)
+    assert len({a for a in answers}) > 90

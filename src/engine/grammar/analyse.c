@@ -52,12 +52,13 @@ bool ag_expr_nullable(const ag_build *b, const ag_expr *e, const ag_rule_facts *
     }
 }
 
-/* Smallest solution: raise what follows from what is known until nothing changes. Rules tend to use
- * later ones, so going backwards settles most in one round. */
+/* Smallest solution: raise what follows from what is known until nothing changes. Rules use later
+ * ones (grammars) or earlier ones (schemas), so a round goes up and down. */
 static bool solve_ends_and_nullable(ag_build *b, ag_rule_facts *facts) {
     for (bool more = true; more;) {
         more = false;
-        for (uint32_t i = b->n_rules; i-- > 0;) {
+        for (uint32_t k = 0; k < 2 * b->n_rules; k++) {
+            uint32_t i = k < b->n_rules ? k : 2 * b->n_rules - 1 - k;
             const ag_expr *body = b->rules[i].body;
             if (!body) /* of a sketch: not yet known */
                 continue;

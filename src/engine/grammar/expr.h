@@ -47,7 +47,7 @@ struct ag_expr {
 typedef struct ag_rule {
     ag_span name;        /* as the user wrote it; empty for one of ours */
     const ag_expr *body; /* NULL: referred to, not yet defined */
-    uint32_t line;       /* where it was first met; 0: unknown */
+    size_t at;           /* where in the text it was first met */
     bool shared;         /* keep as a rule of its own even where it could be put in place */
 } ag_rule;
 

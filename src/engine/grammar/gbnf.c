@@ -1,5 +1,7 @@
 #include "grammar/gbnf.h"
 
+#include <stdio.h>
+
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/utf8.h"
@@ -73,9 +75,7 @@ static uint32_t rule_of(reader *r, ag_span name, size_t at) {
         ag_build_fail(r->b, AG_E_NOMEM, "out of memory for a grammar");
         return UINT32_MAX;
     }
-    r->b->rules[rule].line = 1;
-    for (size_t i = 0; i < at; i++)
-        r->b->rules[rule].line += r->t.p[i] == '\n';
+    r->b->rules[rule].at = at;
     return (uint32_t)rule;
 }
 
@@ -319,9 +319,12 @@ static void parse_rule(reader *r) {
 static void check_defined(reader *r) {
     for (uint32_t i = 0; i < r->b->n_rules && !r->b->code; i++) {
         const ag_rule *rule = &r->b->rules[i];
-        if (!rule->body)
-            ag_build_fail(r->b, AG_E_GRAMMAR, "line %u: the rule \"%.*s\" is not defined",
-                          rule->line, AG_SPAN(ag_span_sub(rule->name, 0, 64)));
+        if (rule->name.n && !rule->body) {
+            char why[96];
+            snprintf(why, sizeof why, "the rule \"%.*s\" is not defined",
+                     AG_SPAN(ag_span_sub(rule->name, 0, 64)));
+            fail_at(r, rule->at, why);
+        }
     }
 }
 

@@ -331,22 +331,13 @@ static void add_group(ag_masks *s, uint32_t state, uint32_t from, uint32_t to, u
     uint32_t stack = ag_state_items(m, state)[from].stack;
     uint32_t alone = ag_machine_like(m, ag_machine_alone(m, state, from, to));
     ag_mask *mask = m->stopped ? NULL : get_alone(s, alone);
-    uint32_t below = mask && stack ? ag_machine_open(m, stack) : AG_STATE_DEAD;
     if (!mask)
         return;
     add_bits(s, mask, out);
-    if (below == AG_STATE_DEAD)
-        return;
-    uint64_t leads[4] = {0}; /* bytes with which what lies below can go on */
-    for (unsigned c = 0; c < 256; c++)
-        if (ag_machine_step(m, below, (uint8_t)c) != AG_STATE_DEAD)
-            leads[c >> 6] |= 1ull << (c & 63);
-    for (uint32_t i = 0; i < mask->n_exits && !m->stopped; i++) {
-        uint32_t exit = mask->exits[i];
-        for (uint32_t at = exit + 1; at < v->after[exit]; at = v->after[at])
-            if (leads[v->byte[at] >> 6] >> (v->byte[at] & 63) & 1)
-                walk(s, below, at, v->after[at], v->depth[exit], out, false);
-    }
+    uint32_t below = stack && mask->n_exits ? ag_machine_open(m, stack) : AG_STATE_DEAD;
+    for (uint32_t i = 0; below != AG_STATE_DEAD && i < mask->n_exits && !m->stopped; i++)
+        walk(s, below, mask->exits[i] + 1, v->after[mask->exits[i]], v->depth[mask->exits[i]], out,
+             false);
 }
 
 static void compute(ag_masks *s, uint32_t state, uint64_t *out) {

@@ -45,6 +45,8 @@ const ag_expr *ag_schema_array_type(ag_schema *s, json_t *node) {
     const ag_expr *tail = ag_expr_empty(b);
     if (more) {
         const ag_expr *item = rest ? ag_schema_at(s, "items", rest) : ag_gjson_value(b);
+        if (item && item->size > 8)
+            item = ag_expr_shared(b, item); /* it stands first and behind commas */
         uint32_t least = min > n ? min - n : 0, most = max == AG_EXPR_MANY ? max : max - n;
         if (n > 0) {
             tail = ag_expr_repeat(b, ag_gjson_next(b, item), least, most);

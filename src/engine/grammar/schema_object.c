@@ -225,18 +225,19 @@ static bool find_members(object *o) {
     ag_schema *s = o->s;
     json_t *props = json_object_get(o->node, "properties"), *schema;
     json_t *required = json_object_get(o->node, "required");
-    size_t n = json_object_size(props) + json_array_size(required), len;
+    size_t n = json_object_size(props), n_required = json_array_size(required), len;
     const char *name;
     if ((props && !json_is_object(props)) || (required && !json_is_array(required)))
         ag_schema_fail(s, props && !json_is_object(props) ? "properties" : "required",
                        props && !json_is_object(props) ? "expected an object"
                                                        : "expected an array of names");
-    else if (n > AG_MAX_SCHEMA_PROPERTIES)
-        ag_schema_fail(s, "properties", "%zu properties; at most %u are supported", n,
+    else if (n > AG_MAX_SCHEMA_PROPERTIES || n_required > AG_MAX_SCHEMA_PROPERTIES)
+        ag_schema_fail(s, n > n_required ? "properties" : "required",
+                       "%zu names; at most %u are supported", n > n_required ? n : n_required,
                        AG_MAX_SCHEMA_PROPERTIES);
     if (s->b->code)
         return false;
-    o->members = ag_calloc(AG_ROOM_GRAMMAR, n, sizeof *o->members);
+    o->members = ag_calloc(AG_ROOM_GRAMMAR, n + n_required, sizeof *o->members);
     if (!o->members)
         return ag_build_fail(s->b, AG_E_NOMEM, "out of memory for a schema") != NULL;
     json_object_keylen_foreach(props, name, len, schema)
@@ -275,6 +276,21 @@ static const ag_expr *extras(object *o, uint32_t n) {
     return least ? all : ag_expr_maybe(b, all);
 }
 
+static const ag_expr *from_member(object *o, size_t i, uint32_t n, const ag_expr **known,
+                                  uint32_t n_counts);
+
+/* All required members that follow each other, in one sequence. */
+static const ag_expr *from_required(object *o, size_t i, uint32_t n, const ag_expr **known,
+                                    uint32_t n_counts) {
+    ag_parts parts = {0};
+    for (; i < o->n && o->members[i].required; i++, n++) {
+        const ag_expr *pair = o->members[i].pair;
+        ag_parts_add(o->s->b, &parts, n ? ag_gjson_next(o->s->b, pair) : pair);
+    }
+    ag_parts_add(o->s->b, &parts, from_member(o, i, n, known, n_counts));
+    return o->s->b->code ? NULL : ag_expr_seq(o->s->b, parts.v, parts.n);
+}
+
 /* What may follow when members from i on are left and `n` were written. Only what matters is told
  * apart: whether there was one, and while bounds count, how many. Each is a rule, as two come to
  * it. */
@@ -287,6 +303,8 @@ static const ag_expr *from_member(object *o, size_t i, uint32_t n, const ag_expr
         return *at;
     if (i == o->n)
         return *at = extras(o, count);
+    if (o->members[i].required && n_counts == 2)
+        return *at = from_required(o, i, n, known, n_counts);
     const member *m = &o->members[i];
     const ag_expr *with = ag_expr_nothing(b);
     if (o->max == AG_EXPR_MANY || n < o->max)
@@ -328,6 +346,8 @@ const ag_expr *ag_schema_object_type(ag_schema *s, json_t *node) {
         find_allowed_names(&o);
     if (!s->b->code && find_members(&o)) {
         find_extra(&o);
+        if (o.extra && o.extra->size > 8)
+            o.extra = ag_expr_shared(s->b, o.extra); /* it stands first and behind commas */
         if (!s->b->code)
             e = ag_gjson_in_brackets(s->b, "{", members(&o), "}");
     }

@@ -152,7 +152,7 @@ static void refusals_say_where(void **state) {
     (void)state;
     static const char *const bad[][2] = {
         {"", "there is no rule \"root\""},
-        {"root ::= a\n", "line 1: the rule \"a\" is not defined"},
+        {"root ::= a\n", "line 1, column 10: the rule \"a\" is not defined"},
         {"root ::= \"a", "line 1, column 10: the literal is not closed"},
         {"root ::= (\"a\"\n\nb ::= \"c\"", "line 3, column 3"},
         {"root ::= \"a\")", "line 1, column 13: expected the end"},

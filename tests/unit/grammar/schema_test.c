@@ -284,6 +284,44 @@ static void refusals_say_where(void **state) {
     }
 }
 
+/* What users' programs make: many properties, deep nesting, long lists of values. Each takes some
+ * milliseconds; what is beyond the bounds is refused as quickly. */
+static void large_schemas(void **state) {
+    (void)state;
+    ag_buf text;
+    for (int optional = 0; optional < 2; optional++) {
+        ag_buf_init(&text, AG_ROOM_TEST, 1 << 22);
+        ag_buf_adds(&text, "{\"type\":\"object\",\"properties\":{");
+        for (int i = 0; i < 1000; i++)
+            ag_buf_addf(&text, "%s\"p%d\":{\"enum\":[\"value %d\",%d,null]}", i ? "," : "", i, i,
+                        i);
+        ag_buf_adds(&text, "},\"required\":[");
+        for (int i = 0; i < (optional ? 1 : 1000); i++)
+            ag_buf_addf(&text, "%s\"p%d\"", i ? "," : "", i);
+        ag_buf_adds(&text, "]}");
+        ag_grammar *g = compile(AG_STRUCTURE_JSON_SCHEMA, ag_buf_cstr(&text));
+        assert_int_equal(takes(g, "{\"p0\":\"value 0\",\"p999\":999}"), optional);
+        ag_grammar_unref(g);
+        ag_buf_deinit(&text);
+    }
+    for (int depth = 50; depth <= 5000; depth *= 100) {
+        ag_buf_init(&text, AG_ROOM_TEST, 1 << 22);
+        for (int i = 0; i < depth; i++)
+            ag_buf_adds(&text, "{\"type\":\"array\",\"items\":");
+        ag_buf_adds(&text, "{\"type\":\"null\"}");
+        for (int i = 0; i < depth; i++)
+            ag_buf_adds(&text, "}");
+        if (depth == 50) {
+            ag_grammar *g = compile(AG_STRUCTURE_JSON_SCHEMA, ag_buf_cstr(&text));
+            assert_true(takes(g, "[[[],[[]]]]"));
+            ag_grammar_unref(g);
+        } else {
+            assert_non_null(strstr(why_not(AG_STRUCTURE_JSON_SCHEMA, ag_buf_cstr(&text)), "#"));
+        }
+        ag_buf_deinit(&text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allows_what_it_should),
@@ -291,6 +329,7 @@ int main(void) {
         cmocka_unit_test(any_object),
         cmocka_unit_test(schemas_in_grammars),
         cmocka_unit_test(refusals_say_where),
+        cmocka_unit_test(large_schemas),
     };
     return cmocka_run_group_tests(tests, make_vocab, free_vocab);
 }
