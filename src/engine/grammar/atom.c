@@ -28,13 +28,13 @@ bool ag_atom_matches(const ag_atom *a, ag_span text) {
 
 /* ---- drawing --------------------------------------------------------------------------------- */
 
-void ag_draft_deinit(ag_draft *d) {
+void ag_drawing_deinit(ag_drawing *d) {
     ag_free(d->next);
     ag_free(d->accepts);
-    *d = (ag_draft){0};
+    *d = (ag_drawing){0};
 }
 
-uint32_t ag_draft_state(ag_draft *d, bool accepts) {
+uint32_t ag_drawing_state(ag_drawing *d, bool accepts) {
     if (!d->failed && d->n == d->room) {
         uint32_t room = d->room ? d->room * 2 : 16;
         void *next = NULL, *flags = NULL;
@@ -55,7 +55,7 @@ uint32_t ag_draft_state(ag_draft *d, bool accepts) {
     return d->n++;
 }
 
-void ag_draft_edge(ag_draft *d, uint32_t from, uint8_t lo, uint8_t hi, uint32_t to) {
+void ag_drawing_edge(ag_drawing *d, uint32_t from, uint8_t lo, uint8_t hi, uint32_t to) {
     if (d->failed)
         return;
     for (unsigned c = lo; c <= hi; c++)
@@ -81,7 +81,7 @@ static void spread(uint8_t *keep, uint8_t mark, uint32_t *list, uint32_t n, cons
 }
 
 /* Edges of the draft, each run of equal ones once, forwards or backwards. */
-static void list_edges(const ag_draft *d, bool backwards, uint32_t *at, uint16_t *to) {
+static void list_edges(const ag_drawing *d, bool backwards, uint32_t *at, uint16_t *to) {
     memset(at, 0, (d->n + 2) * sizeof *at);
     for (int pass = 0; pass < 2; pass++) {
         for (uint32_t s = 0; s < d->n; s++)
@@ -102,7 +102,7 @@ static void list_edges(const ag_draft *d, bool backwards, uint32_t *at, uint16_t
 
 /* keep[s] == USEFUL: some text comes to s, and from s some text ends. Rows lose their ways to other
  * states. False out of memory. */
-static bool mark_useful(ag_draft *d, uint8_t *keep) {
+static bool mark_useful(ag_drawing *d, uint8_t *keep) {
     uint32_t *at = ag_calloc(AG_ROOM_GRAMMAR, d->n + 2, sizeof *at), n = 0;
     uint32_t *list = ag_calloc(AG_ROOM_GRAMMAR, d->n + 1, sizeof *list);
     uint16_t *to = ag_calloc(AG_ROOM_GRAMMAR, (size_t)d->n * 256, sizeof *to);
@@ -132,7 +132,7 @@ static bool mark_useful(ag_draft *d, uint8_t *keep) {
 
 /* Bytes that lead the same way in every kept state share a class; ways are compared by their hash.
  */
-static uint32_t classify(const ag_draft *d, const uint8_t *keep, uint8_t class_of[256],
+static uint32_t classify(const ag_drawing *d, const uint8_t *keep, uint8_t class_of[256],
                          uint8_t first[256]) {
     uint64_t hash[256] = {0};
     uint32_t n = 0;
@@ -150,7 +150,7 @@ static uint32_t classify(const ag_draft *d, const uint8_t *keep, uint8_t class_o
     return n;
 }
 
-static bool pack(ag_draft *d, const uint8_t *keep, ag_atom *a) {
+static bool pack(ag_drawing *d, const uint8_t *keep, ag_atom *a) {
     uint8_t first[256];
     uint16_t *number = ag_calloc(AG_ROOM_GRAMMAR, d->n, sizeof *number);
     uint32_t n = 0, n_classes = classify(d, keep, a->class_of, first);
@@ -180,11 +180,11 @@ static bool pack(ag_draft *d, const uint8_t *keep, ag_atom *a) {
     return true;
 }
 
-ag_code ag_draft_finish(ag_draft *d, ag_atom **out, ag_err *err) {
+ag_code ag_drawing_finish(ag_drawing *d, ag_atom **out, ag_err *err) {
     *out = NULL;
     if (d->failed) {
         bool no_memory = d->failed == AG_E_NOMEM;
-        ag_draft_deinit(d);
+        ag_drawing_deinit(d);
         return no_memory ? ag_fail(err, AG_E_NOMEM, "out of memory for an automaton")
                          : ag_fail(err, AG_E_GRAMMAR,
                                    "an automaton of more than %u states is needed", AG_ATOM_STATES);
@@ -195,7 +195,7 @@ ag_code ag_draft_finish(ag_draft *d, ag_atom **out, ag_err *err) {
     if (ok && d->n > 0)
         ok = mark_useful(d, keep) && (keep[0] != USEFUL || pack(d, keep, a));
     ag_free(keep);
-    ag_draft_deinit(d);
+    ag_drawing_deinit(d);
     if (!ok) {
         ag_atom_free(a);
         return ag_fail(err, AG_E_NOMEM, "out of memory for an automaton");
@@ -212,7 +212,7 @@ typedef struct pairs {
     uint32_t n;
     uint32_t *slots; /* owned [n_slots]: 1 + index into v; 0: free */
     uint32_t n_slots;
-    ag_draft draft;
+    ag_drawing draft;
 } pairs;
 
 static uint32_t find_pair(pairs *p, uint32_t s, uint32_t t, bool accepts) {
@@ -224,7 +224,7 @@ static uint32_t find_pair(pairs *p, uint32_t s, uint32_t t, bool accepts) {
         p->draft.failed = AG_E_GRAMMAR;
         return 0;
     }
-    uint32_t state = ag_draft_state(&p->draft, accepts);
+    uint32_t state = ag_drawing_state(&p->draft, accepts);
     if (p->draft.failed)
         return 0;
     p->v[p->n++] = key;
@@ -263,11 +263,11 @@ static ag_code combine(const ag_atom *a, const ag_atom *b, bool without, uint64_
             if (s2 == AG_ATOM_NONE || (t2 == AG_ATOM_NONE && !without))
                 continue;
             uint32_t to = find_pair(p, s2, t2, ENDS(s2, t2));
-            ag_draft_edge(&p->draft, i, (uint8_t)c, (uint8_t)c, to);
+            ag_drawing_edge(&p->draft, i, (uint8_t)c, (uint8_t)c, to);
         }
     }
 #undef ENDS
-    ag_code code = ag_draft_finish(&p->draft, out, err);
+    ag_code code = ag_drawing_finish(&p->draft, out, err);
     ag_free(p->slots);
     ag_free(p);
     return code;

@@ -32,21 +32,21 @@ bool ag_atom_eq(const ag_atom *a, const ag_atom *b);
 void ag_atom_free(ag_atom *a);
 
 /* An automaton while it is drawn: a full row of 256 for each state. */
-typedef struct ag_draft {
+typedef struct ag_drawing {
     uint16_t (*next)[256]; /* owned [n] */
     uint8_t *accepts;      /* owned [n] */
     uint32_t n, room;
     ag_code failed; /* sticky: AG_E_GRAMMAR (too many states) or AG_E_NOMEM */
-} ag_draft;
+} ag_drawing;
 
-void ag_draft_deinit(ag_draft *d);
+void ag_drawing_deinit(ag_drawing *d);
 /* A new state that leads nowhere; 0 after a failure. */
-uint32_t ag_draft_state(ag_draft *d, bool accepts);
+uint32_t ag_drawing_state(ag_drawing *d, bool accepts);
 /* Bytes lo to hi lead from one state to another. */
-void ag_draft_edge(ag_draft *d, uint32_t from, uint8_t lo, uint8_t hi, uint32_t to);
+void ag_drawing_edge(ag_drawing *d, uint32_t from, uint8_t lo, uint8_t hi, uint32_t to);
 /* Drop states that no text comes to or that lead to no end and
  * pack. The draft is emptied. AG_E_GRAMMAR (too large), AG_E_NOMEM. */
-ag_code ag_draft_finish(ag_draft *d, ag_atom **out, ag_err *err) AG_MUST_USE;
+ag_code ag_drawing_finish(ag_drawing *d, ag_atom **out, ag_err *err) AG_MUST_USE;
 
 /* Texts of both; texts of a that are not texts of b. *work is reduced by the steps taken.
  * AG_E_GRAMMAR (too large), AG_E_NOMEM. */

@@ -19,13 +19,13 @@ const ag_expr *ag_build_atom_expr(ag_build *b, const ag_atom *atom) {
 
 /* The draft's number of a state; they are counted as they are met. */
 static uint32_t number_of(ag_machine *m, uint32_t state, uint32_t *numbers, uint32_t *states,
-                          ag_draft *d) {
+                          ag_drawing *d) {
     if (state >= 4 * AG_ATOM_STATES) {
         d->failed = AG_E_GRAMMAR;
         return 0;
     }
     if (!numbers[state]) {
-        uint32_t n = ag_draft_state(d, m->states.v[state].accepts);
+        uint32_t n = ag_drawing_state(d, m->states.v[state].accepts);
         if (d->failed)
             return 0;
         states[n] = state;
@@ -35,19 +35,19 @@ static uint32_t number_of(ag_machine *m, uint32_t state, uint32_t *numbers, uint
 }
 
 /* Follow every byte from every state. */
-static void explore(ag_machine *m, uint32_t *numbers, uint32_t *states, ag_draft *d) {
+static void explore(ag_machine *m, uint32_t *numbers, uint32_t *states, ag_drawing *d) {
     number_of(m, ag_machine_start(m), numbers, states, d);
     for (uint32_t i = 0; i < d->n && !d->failed && !m->stopped; i++)
         for (unsigned c = 0; c < 256 && !d->failed; c++) {
             uint32_t to = ag_machine_step(m, states[i], (uint8_t)c);
             if (to != AG_STATE_DEAD)
-                ag_draft_edge(d, i, (uint8_t)c, (uint8_t)c, number_of(m, to, numbers, states, d));
+                ag_drawing_edge(d, i, (uint8_t)c, (uint8_t)c, number_of(m, to, numbers, states, d));
         }
 }
 
 static ag_code determinise(ag_build *b, const ag_nfa *nfa, ag_atom **out, ag_err *err) {
     ag_machine m;
-    ag_draft d = {0};
+    ag_drawing d = {0};
     ag_code code = ag_machine_init(&m, nfa, AG_MAX_GRAMMAR_STATES_BYTES, err);
     if (code)
         return code;
@@ -62,8 +62,8 @@ static ag_code determinise(ag_build *b, const ag_nfa *nfa, ag_atom **out, ag_err
     else if (m.stopped)
         code = ag_machine_error(&m, err);
     else
-        code = ag_draft_finish(&d, out, err);
-    ag_draft_deinit(&d);
+        code = ag_drawing_finish(&d, out, err);
+    ag_drawing_deinit(&d);
     ag_free(numbers);
     ag_free(states);
     ag_machine_deinit(&m);

@@ -157,7 +157,7 @@ bool ag_charset_add_property(ag_charset *s, ag_span name) {
 /* ---- automata -------------------------------------------------------------------------------- */
 
 typedef struct drawing {
-    ag_draft d;
+    ag_drawing d;
     uint32_t end;     /* state behind the character */
     uint32_t full[4]; /* any k continuation bytes, then the end; 0: not drawn yet */
     const ag_charset *set;
@@ -193,13 +193,13 @@ static uint32_t draw(drawing *w, uint32_t base, unsigned k) {
         return w->end;
     if (how == 2 && w->full[k])
         return w->full[k];
-    uint32_t state = ag_draft_state(&w->d, false);
+    uint32_t state = ag_drawing_state(&w->d, false);
     if (how == 2)
         w->full[k] = state;
     for (uint32_t i = 0; i < 64 && !w->d.failed; i++) {
         uint32_t to = draw(w, base + i * (span >> 6), k - 1);
         if (to != AG_ATOM_NONE)
-            ag_draft_edge(&w->d, state, (uint8_t)(0x80 + i), (uint8_t)(0x80 + i), to);
+            ag_drawing_edge(&w->d, state, (uint8_t)(0x80 + i), (uint8_t)(0x80 + i), to);
     }
     return state;
 }
@@ -211,84 +211,84 @@ static void draw_lead_bytes(drawing *w, uint32_t start, uint32_t first, uint32_t
     for (uint32_t i = 0; i < n && !w->d.failed; i++) {
         uint32_t to = draw(w, i << (6 * k), k);
         if (to != AG_ATOM_NONE)
-            ag_draft_edge(&w->d, start, (uint8_t)(first + i), (uint8_t)(first + i), to);
+            ag_drawing_edge(&w->d, start, (uint8_t)(first + i), (uint8_t)(first + i), to);
     }
 }
 
 /* What a JSON string writes for one of the characters that it may not hold as they are. */
 static void draw_escapes(drawing *w, uint32_t start) {
     static const char shorts[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-    uint32_t slash = ag_draft_state(&w->d, false), u = 0, zeros[2] = {0, 0}, high[2] = {0, 0};
-    ag_draft_edge(&w->d, start, '\\', '\\', slash);
+    uint32_t slash = ag_drawing_state(&w->d, false), u = 0, zeros[2] = {0, 0}, high[2] = {0, 0};
+    ag_drawing_edge(&w->d, start, '\\', '\\', slash);
     for (const char *p = shorts; *p; p += 2)
         if (ag_charset_has(w->set, (uint8_t)p[0]))
-            ag_draft_edge(&w->d, slash, (uint8_t)p[1], (uint8_t)p[1], w->end);
+            ag_drawing_edge(&w->d, slash, (uint8_t)p[1], (uint8_t)p[1], w->end);
     for (uint32_t c = 0; c < 0x20; c++) {
         if (!ag_charset_has(w->set, c) || (c && strchr("\b\f\n\r\t", (int)c)))
             continue;
         if (!u) {
-            u = ag_draft_state(&w->d, false);
-            zeros[0] = ag_draft_state(&w->d, false);
-            zeros[1] = ag_draft_state(&w->d, false);
-            ag_draft_edge(&w->d, slash, 'u', 'u', u);
-            ag_draft_edge(&w->d, u, '0', '0', zeros[0]);
-            ag_draft_edge(&w->d, zeros[0], '0', '0', zeros[1]);
+            u = ag_drawing_state(&w->d, false);
+            zeros[0] = ag_drawing_state(&w->d, false);
+            zeros[1] = ag_drawing_state(&w->d, false);
+            ag_drawing_edge(&w->d, slash, 'u', 'u', u);
+            ag_drawing_edge(&w->d, u, '0', '0', zeros[0]);
+            ag_drawing_edge(&w->d, zeros[0], '0', '0', zeros[1]);
         }
         if (!high[c >> 4]) {
-            high[c >> 4] = ag_draft_state(&w->d, false);
-            ag_draft_edge(&w->d, zeros[1], (uint8_t)('0' + (c >> 4)), (uint8_t)('0' + (c >> 4)),
-                          high[c >> 4]);
+            high[c >> 4] = ag_drawing_state(&w->d, false);
+            ag_drawing_edge(&w->d, zeros[1], (uint8_t)('0' + (c >> 4)), (uint8_t)('0' + (c >> 4)),
+                            high[c >> 4]);
         }
         const char *digits = (c & 15) < 10 ? "0123456789" : "abcdef";
         uint8_t low = (uint8_t)digits[(c & 15) < 10 ? c & 15 : (c & 15) - 10];
-        ag_draft_edge(&w->d, high[c >> 4], low, low, w->end);
+        ag_drawing_edge(&w->d, high[c >> 4], low, low, w->end);
         if (low >= 'a')
-            ag_draft_edge(&w->d, high[c >> 4], (uint8_t)(low - 32), (uint8_t)(low - 32), w->end);
+            ag_drawing_edge(&w->d, high[c >> 4], (uint8_t)(low - 32), (uint8_t)(low - 32), w->end);
     }
 }
 
 static uint32_t hex_to(drawing *w, uint32_t from, uint32_t to) {
-    ag_draft_edge(&w->d, from, '0', '9', to);
-    ag_draft_edge(&w->d, from, 'a', 'f', to);
-    ag_draft_edge(&w->d, from, 'A', 'F', to);
+    ag_drawing_edge(&w->d, from, '0', '9', to);
+    ag_drawing_edge(&w->d, from, 'a', 'f', to);
+    ag_drawing_edge(&w->d, from, 'A', 'F', to);
     return to;
 }
 
 /* Every escape of a JSON string: the short ones, \uXXXX, and surrogates in pairs. */
 static void draw_all_escapes(drawing *w, uint32_t start) {
-    ag_draft *d = &w->d;
-    uint32_t slash = ag_draft_state(d, false), u = ag_draft_state(d, false);
+    ag_drawing *d = &w->d;
+    uint32_t slash = ag_drawing_state(d, false), u = ag_drawing_state(d, false);
     uint32_t left[4], high[3], pair[3];
     for (int i = 1; i < 4; i++) /* hexadecimal digits still to come */
-        left[i] = ag_draft_state(d, false);
+        left[i] = ag_drawing_state(d, false);
     left[0] = w->end;
     for (int i = 0; i < 3; i++)
-        high[i] = ag_draft_state(d, false);
+        high[i] = ag_drawing_state(d, false);
     for (int i = 0; i < 3; i++)
-        pair[i] = ag_draft_state(d, false);
-    ag_draft_edge(d, start, '\\', '\\', slash);
+        pair[i] = ag_drawing_state(d, false);
+    ag_drawing_edge(d, start, '\\', '\\', slash);
     for (const char *p = "\"\\/bfnrt"; *p; p++)
-        ag_draft_edge(d, slash, (uint8_t)*p, (uint8_t)*p, w->end);
-    ag_draft_edge(d, slash, 'u', 'u', u);
+        ag_drawing_edge(d, slash, (uint8_t)*p, (uint8_t)*p, w->end);
+    ag_drawing_edge(d, slash, 'u', 'u', u);
     hex_to(w, u, left[3]);
     for (int i = 3; i > 0; i--)
         hex_to(w, left[i], left[i - 1]);
     /* D8 to DB begin a pair, DC to DF are only its second half. */
-    ag_draft_edge(d, u, 'd', 'd', high[0]);
-    ag_draft_edge(d, u, 'D', 'D', high[0]);
-    ag_draft_edge(d, high[0], '0', '7', left[2]);
-    ag_draft_edge(d, high[0], '8', '9', high[1]);
-    ag_draft_edge(d, high[0], 'a', 'b', high[1]);
-    ag_draft_edge(d, high[0], 'A', 'B', high[1]);
+    ag_drawing_edge(d, u, 'd', 'd', high[0]);
+    ag_drawing_edge(d, u, 'D', 'D', high[0]);
+    ag_drawing_edge(d, high[0], '0', '7', left[2]);
+    ag_drawing_edge(d, high[0], '8', '9', high[1]);
+    ag_drawing_edge(d, high[0], 'a', 'b', high[1]);
+    ag_drawing_edge(d, high[0], 'A', 'B', high[1]);
     hex_to(w, high[1], high[2]);
     hex_to(w, high[2], pair[0]);
-    ag_draft_edge(d, pair[0], '\\', '\\', pair[1]);
-    ag_draft_edge(d, pair[1], 'u', 'u', pair[2]);
-    uint32_t second = ag_draft_state(d, false);
-    ag_draft_edge(d, pair[2], 'd', 'd', second);
-    ag_draft_edge(d, pair[2], 'D', 'D', second);
-    ag_draft_edge(d, second, 'c', 'f', left[2]);
-    ag_draft_edge(d, second, 'C', 'F', left[2]);
+    ag_drawing_edge(d, pair[0], '\\', '\\', pair[1]);
+    ag_drawing_edge(d, pair[1], 'u', 'u', pair[2]);
+    uint32_t second = ag_drawing_state(d, false);
+    ag_drawing_edge(d, pair[2], 'd', 'd', second);
+    ag_drawing_edge(d, pair[2], 'D', 'D', second);
+    ag_drawing_edge(d, second, 'c', 'f', left[2]);
+    ag_drawing_edge(d, second, 'C', 'F', left[2]);
 }
 
 ag_code ag_charset_atom(const ag_charset *s, ag_chars_as as, ag_atom **out, ag_err *err) {
@@ -300,11 +300,11 @@ ag_code ag_charset_atom(const ag_charset *s, ag_chars_as as, ag_atom **out, ag_e
         return ag_fail(err, AG_E_GRAMMAR, "a class of characters has more than %u ranges",
                        AG_CHARSET_RANGES);
     drawing w = {.set = s};
-    uint32_t start = ag_draft_state(&w.d, false);
-    w.end = ag_draft_state(&w.d, true);
+    uint32_t start = ag_drawing_state(&w.d, false);
+    w.end = ag_drawing_state(&w.d, true);
     for (uint32_t c = in_json ? 0x20 : 0; c < 0x80 && !w.d.failed; c++)
         if (ag_charset_has(s, c) && !(in_json && (c == '"' || c == '\\')))
-            ag_draft_edge(&w.d, start, (uint8_t)c, (uint8_t)c, w.end);
+            ag_drawing_edge(&w.d, start, (uint8_t)c, (uint8_t)c, w.end);
     if (as == AG_CHARS_IN_JSON)
         draw_escapes(&w, start);
     else if (in_json)
@@ -312,5 +312,5 @@ ag_code ag_charset_atom(const ag_charset *s, ag_chars_as as, ag_atom **out, ag_e
     draw_lead_bytes(&w, start, 0xC0, 32, 1, 0x80, 0x7FF);
     draw_lead_bytes(&w, start, 0xE0, 16, 2, 0x800, 0xFFFF);
     draw_lead_bytes(&w, start, 0xF0, 5, 3, 0x10000, AG_CHAR_LAST);
-    return ag_draft_finish(&w.d, out, err);
+    return ag_drawing_finish(&w.d, out, err);
 }

@@ -19,20 +19,20 @@ const ag_expr *ag_gjson_ws(ag_build *b) {
     const ag_expr **part = &b->json_parts[PART_WS];
     if (*part)
         return *part;
-    ag_draft d = {0};
+    ag_drawing d = {0};
     ag_atom *atom = NULL;
     ag_err err = {0};
-    uint32_t start = ag_draft_state(&d, true), at = ag_draft_state(&d, true);
-    ag_draft_edge(&d, start, ' ', ' ', at);
-    at = ag_draft_state(&d, true);
-    ag_draft_edge(&d, start, '\n', '\n', at);
+    uint32_t start = ag_drawing_state(&d, true), at = ag_drawing_state(&d, true);
+    ag_drawing_edge(&d, start, ' ', ' ', at);
+    at = ag_drawing_state(&d, true);
+    ag_drawing_edge(&d, start, '\n', '\n', at);
     for (unsigned i = 0; i < AG_JSON_INDENT; i++) {
-        uint32_t next = ag_draft_state(&d, true);
-        ag_draft_edge(&d, at, ' ', ' ', next);
-        ag_draft_edge(&d, at, '\t', '\t', next);
+        uint32_t next = ag_drawing_state(&d, true);
+        ag_drawing_edge(&d, at, ' ', ' ', next);
+        ag_drawing_edge(&d, at, '\t', '\t', next);
         at = next;
     }
-    if (ag_draft_finish(&d, &atom, &err))
+    if (ag_drawing_finish(&d, &atom, &err))
         return ag_build_fail(b, err.code, "%s", err.msg);
     return *part = ag_expr_atom(b, atom);
 }

@@ -74,7 +74,7 @@ static void add_one(char *whole, int by) {
  */
 
 typedef struct fraction_walk {
-    ag_draft d;
+    ag_drawing d;
     const bound *lo, *hi;                     /* NULL: not bounded on this side */
     uint32_t state[2][2][AG_JSON_DIGITS + 1]; /* 1 + state: above lo, below hi, digits read */
 } fraction_walk;
@@ -94,7 +94,7 @@ static uint32_t fraction_state(fraction_walk *w, bool above, bool below, size_t 
     uint32_t *known = &w->state[above][below][n];
     if (*known || w->d.failed)
         return *known - 1;
-    uint32_t at = ag_draft_state(&w->d, n > 0 && is_within(w, above, below, n));
+    uint32_t at = ag_drawing_state(&w->d, n > 0 && is_within(w, above, below, n));
     *known = at + 1;
     for (char c = '0'; c <= '9' && n < AG_JSON_DIGITS; c++) {
         bool is_above = above || !w->lo, is_below = below || !w->hi;
@@ -102,7 +102,7 @@ static uint32_t fraction_state(fraction_walk *w, bool above, bool below, size_t 
             continue;
         uint32_t to = fraction_state(w, is_above || c > digit_at(w->lo, n),
                                      is_below || c < digit_at(w->hi, n), n + 1);
-        ag_draft_edge(&w->d, at, (uint8_t)c, (uint8_t)c, to);
+        ag_drawing_edge(&w->d, at, (uint8_t)c, (uint8_t)c, to);
     }
     return at;
 }
@@ -116,7 +116,7 @@ static const ag_expr *fraction(ag_build *b, const bound *lo, const bound *hi, bo
     ag_atom *atom = NULL;
     ag_err err = {0};
     fraction_state(&w, false, false, 0);
-    if (ag_draft_finish(&w.d, &atom, &err))
+    if (ag_drawing_finish(&w.d, &atom, &err))
         return ag_build_fail(b, err.code, "%s", err.msg);
     const ag_expr *some = AG_SEQ(b, ag_expr_text(b, "."), ag_expr_atom(b, atom));
     return none ? ag_expr_maybe(b, some) : some;
@@ -236,25 +236,25 @@ static const ag_expr *bounded(ag_schema *s, const range *r, bool whole_only) {
 
 /* Whole numbers of up to `most` digits that k divides, written without zeros in front. */
 static const ag_expr *multiples(ag_build *b, uint32_t k, uint32_t most) {
-    ag_draft d = {0};
-    uint32_t start = ag_draft_state(&d, false), minus = ag_draft_state(&d, false);
-    uint32_t zero = ag_draft_state(&d, true), first = d.n;
+    ag_drawing d = {0};
+    uint32_t start = ag_drawing_state(&d, false), minus = ag_drawing_state(&d, false);
+    uint32_t zero = ag_drawing_state(&d, true), first = d.n;
     for (uint32_t i = 0; i < k * most && !d.failed; i++)
-        ag_draft_state(&d, i % k == 0);
-    ag_draft_edge(&d, start, '-', '-', minus);
-    ag_draft_edge(&d, start, '0', '0', zero);
+        ag_drawing_state(&d, i % k == 0);
+    ag_drawing_edge(&d, start, '-', '-', minus);
+    ag_drawing_edge(&d, start, '0', '0', zero);
     for (uint32_t c = 1; c < 10 && !d.failed; c++) {
-        ag_draft_edge(&d, start, (uint8_t)('0' + c), (uint8_t)('0' + c), first + c % k);
-        ag_draft_edge(&d, minus, (uint8_t)('0' + c), (uint8_t)('0' + c), first + c % k);
+        ag_drawing_edge(&d, start, (uint8_t)('0' + c), (uint8_t)('0' + c), first + c % k);
+        ag_drawing_edge(&d, minus, (uint8_t)('0' + c), (uint8_t)('0' + c), first + c % k);
     }
     for (uint32_t n = 0; n + 1 < most; n++)
         for (uint32_t r = 0; r < k && !d.failed; r++)
             for (uint32_t c = 0; c < 10; c++)
-                ag_draft_edge(&d, first + n * k + r, (uint8_t)('0' + c), (uint8_t)('0' + c),
-                              first + (n + 1) * k + (r * 10 + c) % k);
+                ag_drawing_edge(&d, first + n * k + r, (uint8_t)('0' + c), (uint8_t)('0' + c),
+                                first + (n + 1) * k + (r * 10 + c) % k);
     ag_atom *atom = NULL;
     ag_err err = {0};
-    if (ag_draft_finish(&d, &atom, &err))
+    if (ag_drawing_finish(&d, &atom, &err))
         return ag_build_fail(b, err.code, "%s", err.msg);
     return ag_expr_atom(b, atom);
 }

@@ -47,8 +47,8 @@ static const ag_atom *own(ag_schema *s, ag_code code, ag_atom *atom, const ag_er
 
 /* The names of the members, as they stand between quotes. */
 static const ag_atom *names_atom(object *o) {
-    ag_draft d = {0};
-    uint32_t start = ag_draft_state(&d, false);
+    ag_drawing d = {0};
+    uint32_t start = ag_drawing_state(&d, false);
     for (size_t i = 0; i < o->n && !d.failed; i++) {
         ag_buf text;
         ag_schema_escape(o->s, ag_span_of(o->members[i].name, o->members[i].len), &text);
@@ -56,8 +56,8 @@ static const ag_atom *names_atom(object *o) {
         for (size_t k = 0; k < text.n && !d.failed; k++) {
             uint8_t c = (uint8_t)text.p[k];
             if (d.next[at][c] == AG_ATOM_NONE) {
-                uint32_t next = ag_draft_state(&d, false);
-                ag_draft_edge(&d, at, c, c, next);
+                uint32_t next = ag_drawing_state(&d, false);
+                ag_drawing_edge(&d, at, c, c, next);
             }
             at = d.failed ? 0 : d.next[at][c];
         }
@@ -67,7 +67,7 @@ static const ag_atom *names_atom(object *o) {
     }
     ag_atom *atom = NULL;
     ag_err err = {0};
-    ag_code code = ag_draft_finish(&d, &atom, &err);
+    ag_code code = ag_drawing_finish(&d, &atom, &err);
     return own(o->s, code, atom, &err);
 }
 
