@@ -50,6 +50,20 @@ def test_an_answer_is_its_text(engine: AutoGLMEngine) -> None:
     assert answer.usage.decode_time > 0
 
 
+def test_terms_change_no_answer(engine: AutoGLMEngine) -> None:
+    plain = engine.generate("Open the settings", **greedy())
+    terms: dict[str, Any] = {"priority": 1, "tenant": "caf\u00e9", "tenant_weight": 2.5, "cache_salt": b"\0salt",
+                             "timeout_ms": 60000, "max_queue_ms": 60000, "speculate": 8}
+    assert engine.generate("Open the settings", **greedy(**terms)) == plain
+    stats = engine.stats
+    assert stats.n_requests == stats.n_succeeded + stats.n_failed + stats.n_cancelled + stats.n_expired
+    for wrong in ({"priority": 2}, {"tenant_weight": -1.0}, {"speculate": 17}):
+        with pytest.raises(openautoglm.InvalidArgumentError, match=next(iter(wrong))):
+            engine.generate("Hello", **greedy(**wrong))
+    with pytest.raises(openautoglm.DeadlineError):
+        engine.generate("Hello", temperature=0, ignore_eos=True, max_tokens=0, timeout_ms=1)
+
+
 def test_a_stream_gives_the_pieces_of_the_same_answer(engine: AutoGLMEngine) -> None:
     whole = engine.generate("Open the settings", **greedy())
     stream = engine.generate("Open the settings", stream=True, **greedy())
