@@ -25,19 +25,22 @@ static void make_ready(ag_executor *e, ag_member *m) {
 }
 
 /* The member whose turn it is; NULL: nobody's before *wake_at. */
-static ag_member *pick(ag_executor *e, bool rung, uint64_t *wake_at, bool *stop) {
+static ag_member *pick(ag_executor *e, bool rung, uint64_t *wake_at, bool *alone, bool *stop) {
     ag_member *next = NULL;
+    int n_ready = 0;
     uint64_t now = ag_clock_us();
     *wake_at = UINT64_MAX;
     pthread_mutex_lock(&e->lock);
     for (ag_member *m = e->members; m; m = m->next) {
         if (rung || m->wake_at <= now)
             make_ready(e, m);
+        n_ready += m->ready;
         if (m->ready && (!next || m->used_us < next->used_us))
             next = m;
         if (!m->ready && m->wake_at < *wake_at)
             *wake_at = m->wake_at;
     }
+    *alone = n_ready < 2;
     *stop = e->stopping && !e->members;
     pthread_mutex_unlock(&e->lock);
     return next;
@@ -54,9 +57,9 @@ static void let_go(ag_executor *e, ag_member *m) {
     pthread_mutex_unlock(&e->lock);
 }
 
-static void take_turn(ag_executor *e, ag_member *m) {
+static void take_turn(ag_executor *e, ag_member *m, bool alone) {
     uint64_t began = ag_clock_us(), wake_at = UINT64_MAX;
-    ag_turn how = m->turn(m->ctx, &wake_at);
+    ag_turn how = m->turn(m->ctx, alone, &wake_at);
     if (how == AG_TURN_LEFT) {
         let_go(e, m);
         return;
@@ -70,13 +73,13 @@ static void take_turn(ag_executor *e, ag_member *m) {
 static void *engine_main(void *arg) {
     ag_executor *e = arg;
     pthread_setname_np(pthread_self(), "ag-engine");
-    bool rung = true, stop = false;
+    bool rung = true, alone, stop = false;
     while (!stop) {
         uint64_t wake_at;
-        ag_member *m = pick(e, rung, &wake_at, &stop);
+        ag_member *m = pick(e, rung, &wake_at, &alone, &stop);
         rung = false;
         if (m)
-            take_turn(e, m);
+            take_turn(e, m, alone);
         if (!stop)
             rung = ag_bell_wait(e->bell, m ? 0 : wake_at);
     }

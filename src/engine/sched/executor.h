@@ -21,7 +21,8 @@ typedef enum ag_turn {
 } ag_turn;
 
 typedef struct ag_member {
-    ag_turn (*turn)(void *ctx, uint64_t *wake_at); /* on the engine thread */
+    /* On the engine thread. alone: no other member has something to do just now. */
+    ag_turn (*turn)(void *ctx, bool alone, uint64_t *wake_at);
     void *ctx;
     /* The executor's. */
     bool ready, gone;

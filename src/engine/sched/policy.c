@@ -2,8 +2,12 @@
 
 #include "base/mem.h"
 
+/* A step of prompts alone, while other models wait for their turn. */
+#define NEIGHBOURLY_US 50000
+
 ag_code ag_policy_init(ag_policy *p, const ag_policy_opts *opts, ag_err *err) {
-    *p = (ag_policy){.opts = *opts, .pace = {.target_us = (double)opts->itl_target_us}};
+    *p = (ag_policy){
+        .opts = *opts, .alone = true, .pace = {.target_us = (double)opts->itl_target_us}};
     size_t n = (size_t)opts->max_running;
     p->running = ag_calloc(AG_ROOM_SCHED, n, sizeof(ag_task *));
     p->slices = ag_calloc(AG_ROOM_SCHED, n, sizeof *p->slices);
@@ -257,7 +261,10 @@ static void add_prompts(ag_policy *p) {
     int rows = p->opts.batch_tokens - p->load.decoding, first = p->n_slices;
     if (!oldest || rows <= 0)
         return;
-    double us = ag_pace_spare_us(&p->pace, &p->load), kept_us = us / 4;
+    double us = ag_pace_spare_us(&p->pace, &p->load);
+    if (us < 0 && !p->alone)
+        us = p->pace.target_us > 0 ? p->pace.target_us : NEIGHBOURLY_US;
+    double kept_us = us / 4;
     int kept_rows = rows > 4 ? rows / 4 : 1;
     if (ag_task_pending(oldest) < kept_rows)
         kept_rows = ag_task_pending(oldest);

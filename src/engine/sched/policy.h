@@ -52,6 +52,7 @@ typedef struct ag_policy {
     ag_load load; /* of the present step */
     ag_pace pace;
     uint64_t n_arrived;
+    bool alone; /* set before a plan: nobody else waits for the end of the step */
     ag_policy_counts counts;
 } ag_policy;
 

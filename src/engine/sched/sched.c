@@ -296,8 +296,9 @@ static bool step(ag_sched *s, uint64_t now) {
     return true;
 }
 
-static ag_turn turn(void *ctx, uint64_t *wake_at) {
+static ag_turn turn(void *ctx, bool alone, uint64_t *wake_at) {
     ag_sched *s = ctx;
+    s->policy.alone = alone;
     if (!gather(s)) {
         end_all(s);
         return AG_TURN_LEFT;

@@ -218,6 +218,26 @@ static void a_huge_prompt_does_not_stop_streams(void **state) {
     sim_close(&s);
 }
 
+static void prompts_are_short_of_steps_where_other_models_wait(void **state) {
+    (void)state;
+    ag_policy_opts o = usual;
+    o.batch_tokens = 512;
+    sim_open(&s, 512, &o, 21);
+    s.prefill_us = 2000;
+    const sim_task *t = add(8000, 1, 0, 1);
+    assert_true(sim_step(&s));
+    assert_int_equal(t->task.kv.n_tokens, 512);
+    s.policy.alone = false;
+    uint64_t before = s.now, worst = 0;
+    while (t->where != SIM_GONE) {
+        assert_true(sim_step(&s));
+        worst = s.now - before > worst ? s.now - before : worst;
+        before = s.now;
+    }
+    assert_true(worst < 60000);
+    sim_close(&s);
+}
+
 static void a_target_bounds_the_step_and_prompts_still_move(void **state) {
     (void)state;
     ag_policy_opts o = usual;
@@ -308,6 +328,7 @@ int main(void) {
         cmocka_unit_test(a_long_prompt_arrives_beside_many_short_ones),
         cmocka_unit_test(a_lone_prompt_has_the_whole_step),
         cmocka_unit_test(a_huge_prompt_does_not_stop_streams),
+        cmocka_unit_test(prompts_are_short_of_steps_where_other_models_wait),
         cmocka_unit_test(a_target_bounds_the_step_and_prompts_still_move),
         cmocka_unit_test(a_resting_task_is_not_computed_and_keeps_its_blocks),
         cmocka_unit_test(resting_tasks_make_room_first),
