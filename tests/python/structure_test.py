@@ -112,3 +112,9 @@ def test_mistakes_are_told(wide: AutoGLMEngine) -> None:
         wide.generate("x", regex="a", choice=["b"])
     with pytest.raises(GrammarError, match="no text"):
         wide.generate("x", json_schema=False)
+
+
+def test_guesses_change_nothing(wide: AutoGLMEngine) -> None:
+    prompt = json.dumps({"name": "abcabcabc", "age": 12, "tags": ["red", "green"]}) * 4
+    options = RequestOptions(temperature=0, max_tokens=80, json_schema=SCHEMAS["person"])
+    assert wide.generate(prompt, speculate=8, **options) == wide.generate(prompt, speculate=-1, **options)
