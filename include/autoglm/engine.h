@@ -128,7 +128,8 @@ AG_API ag_code ag_engine_chat_ids(ag_engine *engine, const ag_message *messages,
                                   int32_t **ids, size_t *n, ag_err *err) AG_MUST_USE;
 /* The same from an OpenAI-style JSON object {"messages": [...], "tools": [...], and any other
  * variable of the template}; the rendered text as a string. `add_generation_prompt` defaults to
- * true. AG_E_ARG, AG_E_TEMPLATE, AG_E_NOMEM. */
+ * true; `continue_final_message` ends the text behind the last message instead, to go on with it.
+ * AG_E_ARG, AG_E_TEMPLATE, AG_E_NOMEM. */
 AG_API ag_code ag_engine_render(ag_engine *engine, const char *json, size_t json_len, char **text,
                                 ag_err *err) AG_MUST_USE;
 
@@ -167,14 +168,11 @@ typedef struct ag_token_info {
 /* False: there is no such token; then *info is zero. */
 AG_API bool ag_engine_get_token(const ag_engine *engine, int32_t id, ag_token_info *info);
 
-/* What a client needs that tokenises or renders by itself. Strings live as long as the engine. */
+/* What a client needs that tokenises by itself. */
 typedef struct ag_vocab_info {
     uint32_t n_vocab;
     int32_t bos, eos; /* -1: there is none */
     bool adds_bos;
-    const char *chat_template; /* Jinja source, as the model's file has it; NULL: none. Not
-                                * terminated */
-    size_t chat_template_len;
 } ag_vocab_info;
 
 AG_API void ag_engine_get_vocab(const ag_engine *engine, ag_vocab_info *info);

@@ -96,6 +96,12 @@ static int open_door(serve *s) {
     return AG_CLI_DONE;
 }
 
+static ag_reasoning_mode reasoning_mode(const char *word) {
+    if (word && word[0] == 's')
+        return AG_REASONING_SPLIT;
+    return word && word[0] == 'h' ? AG_REASONING_HIDDEN : AG_REASONING_INLINE;
+}
+
 static int start(serve *s) {
     ag_err err = {0};
     ag_logger log = {.write = on_log, .level = s->a->verbose ? AG_LOG_INFO : AG_LOG_WARN};
@@ -104,6 +110,7 @@ static int start(serve *s) {
     ag_code code = ag_runtime_open(&runtime, &s->runtime, &err);
     ag_routes_opts routes = {.runtime = s->runtime,
                              .keys = s->keys,
+                             .reasoning = reasoning_mode(s->a->reasoning),
                              .cors_origin = s->a->cors_origin,
                              .log = log,
                              .ctx = s};

@@ -305,6 +305,10 @@ static const ag_cli_opt serve_opts[] = {
      AT(max_sequences), .min = 1, .max = 1024},
     {0, "cors-origin", AG_CLI_TEXT, "ORIGIN", "none",
      "web pages of this origin may call the server from a browser; *: all", AT(cors_origin)},
+    {0, "reasoning", AG_CLI_CHOICE, "MODE", "inline",
+     "where a model's thoughts go if a request does not say: into the content, into "
+     "reasoning_content, nowhere",
+     AT(reasoning), .choices = "inline split hidden"},
     {0, "drain-seconds", AG_CLI_U32, "N", "30",
      "time that running requests get to end when the server is asked to", AT(drain_seconds),
      .min = 0, .max = 86400},

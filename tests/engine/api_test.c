@@ -538,7 +538,7 @@ static void wrong_json_is_refused(void **state) {
     }
 }
 
-static void tokens_and_the_template_can_be_looked_up(void **state) {
+static void tokens_can_be_looked_up(void **state) {
     (void)state;
     ag_vocab_info vocab;
     ag_token_info token;
@@ -546,7 +546,7 @@ static void tokens_and_the_template_can_be_looked_up(void **state) {
     int32_t *ids = NULL;
     size_t n = 0;
     ag_engine_get_vocab(engine, &vocab);
-    assert_true(vocab.n_vocab > 0 && vocab.chat_template_len > 0);
+    assert_true(vocab.n_vocab > 0);
     assert_true(ag_engine_get_token(engine, vocab.eos, &token));
     assert_true(token.special && token.stops && token.len > 0);
     if (ag_engine_tokenize(engine, "a", 1, false, false, &ids, &n, &err))
@@ -611,7 +611,7 @@ int main(void) {
         cmocka_unit_test(another_template_may_be_given),
         cmocka_unit_test(a_conversation_in_json_has_the_ids_of_its_messages),
         cmocka_unit_test(wrong_json_is_refused),
-        cmocka_unit_test(tokens_and_the_template_can_be_looked_up),
+        cmocka_unit_test(tokens_can_be_looked_up),
         cmocka_unit_test(counters_tell_what_was_done),
         cmocka_unit_test(the_library_knows_its_version),
     };

@@ -53,7 +53,7 @@ static void render_all(json_t *all) {
     json_t *tools = json_incref(json_object_get(all, "tools"));
     json_object_del(all, "messages");
     json_object_del(all, "tools");
-    ag_chat_input in = {messages, tools, all, true};
+    ag_chat_input in = {messages, tools, all, true, false};
     for (size_t i = 0; i < N_TEMPLATES; i++)
         render(chats[i], &in);
     json_decref(messages);

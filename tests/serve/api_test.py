@@ -179,6 +179,31 @@ class Api(Case):
             self.assertEqual(self.fine(cut)["usage"]["prompt_tokens"], 2044)
             self.assertRegex(cut.headers["x-prompt-truncated"], rf"^{how}; \d+ tokens left out$")
 
+    def test_the_last_message_is_continued(self):
+        begun = [*HELLO, {"role": "assistant", "content": "I am"}]
+        rendered = self.fine(self.server.post("/apply-template", {"messages": begun, "continue_final_message": True}))
+        self.assertTrue(rendered["prompt"].endswith("I am"), rendered)
+        text = self.fine(self.complete(prompt=rendered["prompt"], add_special_tokens=False))["choices"][0]["text"]
+        got = self.fine(self.chat(messages=begun, continue_final_message=True))
+        self.assertEqual(got["choices"][0]["message"]["content"], text)
+
+    def test_tools_reach_the_template_and_calls_are_looked_for(self):
+        tools = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
+        plain = self.fine(self.chat())
+        none = self.fine(self.chat(tools=tools, tool_choice="none"))
+        self.assertEqual(none["choices"], plain["choices"])
+        for stream in (False, True):
+            self.assertEqual(self.chat(tools=tools, stream=stream).status, 200)
+        for choice in ("maybe", {"type": "function", "function": {"name": "sub"}}, 5):
+            self.refused(self.chat(tools=tools, tool_choice=choice), 400, "tool_choice")
+        self.refused(self.chat(tool_choice="required"), 400, "tool_choice", says="needs tools")
+        self.refused(self.chat(tools=[{"type": "function"}]), 400, "tools[0]")
+
+    def test_forms_that_contradict_each_other_are_refused(self):
+        self.refused(self.chat(response_format={"type": "json_object"}, guided_regex="a"), 400, "guided_regex", says="both")
+        self.refused(self.chat(response_format={"type": "xml"}), 400, "response_format.type")
+        self.refused(self.chat(structured_outputs={"xml": 1}), 400, "structured_outputs.xml")
+
     # ---- refusals
 
     def test_mistakes_are_400_and_name_the_field(self):

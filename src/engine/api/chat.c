@@ -196,13 +196,19 @@ static ag_code talk_init(talk *t, const char *json, size_t json_len, ag_err *err
     json_t *generation = json_object_get(t->options, "add_generation_prompt");
     if (generation && !json_is_boolean(generation))
         return ag_fail(err, AG_E_ARG, "add_generation_prompt must be true or false");
-    t->in.add_generation_prompt = !generation || json_is_true(generation);
+    json_t *more = json_object_get(t->options, "continue_final_message");
+    if (more && !json_is_boolean(more))
+        return ag_fail(err, AG_E_ARG, "continue_final_message must be true or false");
+    t->in.continue_final_message = json_is_true(more);
+    t->in.add_generation_prompt =
+        generation ? json_is_true(generation) : !t->in.continue_final_message;
     t->in.messages = t->messages = json_incref(json_object_get(t->options, "messages"));
     t->in.tools = t->tools = json_incref(json_object_get(t->options, "tools"));
     t->in.options = t->options;
     json_object_del(t->options, "messages");
     json_object_del(t->options, "tools");
     json_object_del(t->options, "add_generation_prompt");
+    json_object_del(t->options, "continue_final_message");
     return AG_OK;
 }
 

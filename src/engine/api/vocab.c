@@ -1,6 +1,5 @@
-/* The vocabulary and the template as a client sees them. */
+/* The vocabulary as a client sees it. */
 #include "api/engine.h"
-#include "load/source.h"
 
 bool ag_engine_get_token(const ag_engine *e, int32_t id, ag_token_info *info) {
     *info = (ag_token_info){0};
@@ -15,13 +14,8 @@ bool ag_engine_get_token(const ag_engine *e, int32_t id, ag_token_info *info) {
 }
 
 void ag_engine_get_vocab(const ag_engine *e, ag_vocab_info *info) {
-    ag_span text = {0};
     *info = (ag_vocab_info){.n_vocab = (uint32_t)ag_tokenizer_n(e->tokenizer),
                             .bos = ag_tokenizer_bos(e->tokenizer),
                             .eos = ag_tokenizer_eos(e->tokenizer),
                             .adds_bos = ag_tokenizer_adds_bos(e->tokenizer)};
-    if (!e->chat || ag_source_opt_str(e->core.file, "tokenizer.chat_template", &text, NULL))
-        return;
-    info->chat_template = text.p;
-    info->chat_template_len = text.n;
 }

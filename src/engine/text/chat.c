@@ -196,8 +196,55 @@ static ag_code user_context(const ag_chat_input *in, const variant *v, json_t **
     return code;
 }
 
-static ag_code render(const ag_chat *c, const ag_chat_input *in, ag_buf *out, ag_buf *marks,
-                      ag_err *err) {
+/* The text of a message: its content, or the last text of its parts. */
+static ag_span text_of(const json_t *message) {
+    const json_t *content = json_object_get(message, "content");
+    if (json_is_array(content))
+        content = json_object_get(json_array_get(content, json_array_size(content) - 1), "text");
+    return ag_span_of(json_string_value(content), json_string_length(content));
+}
+
+static ag_span trim(ag_span s) {
+    static const char blank[] = " \t\r\n";
+    while (s.n && memchr(blank, s.p[0], 4))
+        s = ag_span_sub(s, 1, s.n);
+    while (s.n && memchr(blank, s.p[s.n - 1], 4))
+        s.n--;
+    return s;
+}
+
+/* Where `text` last stands in what came from the request; SIZE_MAX: nowhere. */
+static size_t find_last(const ag_buf *out, const ag_buf *marks, ag_span text) {
+    size_t found = SIZE_MAX;
+    for (size_t at = 0; (at = ag_span_find(ag_buf_span(out), text, at)) != SIZE_MAX; at++)
+        if (marks->p[at] && marks->p[at + text.n - 1])
+            found = at;
+    return found;
+}
+
+/* Cut everything that the template writes behind the last message. */
+static ag_code cut_behind(const ag_chat_input *in, ag_buf *out, ag_buf *marks, ag_err *err) {
+    size_t n = json_array_size(in->messages);
+    ag_span text = text_of(json_array_get(in->messages, n - 1)), core = trim(text);
+    if (core.n == 0)
+        return ag_fail(err, AG_E_ARG,
+                       "messages[%zu].content is empty: there is nothing to continue", n - 1);
+    size_t at = find_last(out, marks, text);
+    if (at == SIZE_MAX) {
+        text = core;
+        at = find_last(out, marks, text);
+    }
+    if (at == SIZE_MAX)
+        return ag_fail(err, AG_E_TEMPLATE,
+                       "the chat template does not show messages[%zu].content as it is, so it "
+                       "cannot be continued",
+                       n - 1);
+    out->n = marks->n = at + text.n;
+    return AG_OK;
+}
+
+static ag_code render_whole(const ag_chat *c, const ag_chat_input *in, ag_buf *out, ag_buf *marks,
+                            ag_err *err) {
     bool tools = json_array_size(in->tools) > 0;
     const variant *v = (tools && c->tools.t) || !c->plain.t ? &c->tools : &c->plain;
     json_t *user = NULL;
@@ -216,8 +263,25 @@ static ag_code render(const ag_chat *c, const ag_chat_input *in, ag_buf *out, ag
     return code;
 }
 
+/* `marks` says which bytes came from the request. */
+static ag_code render(const ag_chat *c, const ag_chat_input *in, ag_buf *out, ag_buf *marks,
+                      ag_err *err) {
+    ag_code code = render_whole(c, in, out, marks, err);
+    return code == AG_OK && in->continue_final_message ? cut_behind(in, out, marks, err) : code;
+}
+
 ag_code ag_chat_render(const ag_chat *c, const ag_chat_input *in, ag_buf *out, ag_err *err) {
-    return render(c, in, out, NULL, err);
+    if (!in->continue_final_message)
+        return render_whole(c, in, out, NULL, err);
+    ag_buf text, marks;
+    ag_buf_init(&text, AG_ROOM_TEXT, AG_MAX_RENDERED_BYTES);
+    ag_buf_init(&marks, AG_ROOM_TEXT, AG_MAX_RENDERED_BYTES);
+    ag_code code = render(c, in, &text, &marks, err);
+    if (code == AG_OK && !ag_buf_add(out, text.p, text.n))
+        code = ag_buf_check(out, "the rendered prompt", err);
+    ag_buf_deinit(&text);
+    ag_buf_deinit(&marks);
+    return code;
 }
 
 ag_code ag_chat_encode(const ag_chat *c, const ag_tokenizer *t, const ag_chat_input *in,

@@ -44,10 +44,13 @@ typedef struct ag_chat_input {
     const json_t
         *options; /* object with more variables (enable_thinking, documents, ...) or NULL */
     bool add_generation_prompt; /* end where the assistant's turn begins */
+    /* End behind the content of the last message instead, so that the model goes on with it. */
+    bool continue_final_message;
 } ag_chat_input;
 
 /* Append the rendered prompt to `out`. On error `out` is unchanged. AG_E_ARG names what has the
- * wrong shape ("messages[3].content"); AG_E_TEMPLATE (with the template's own words where it raises
+ * wrong shape ("messages[3].content"), or a last message that has no text to go on with;
+ * AG_E_TEMPLATE (with the template's own words where it raises
  * an exception), AG_E_LIMIT, AG_E_NOMEM. Thread: any. */
 ag_code ag_chat_render(const ag_chat *c, const ag_chat_input *in, ag_buf *out,
                        ag_err *err) AG_MUST_USE;

@@ -4,8 +4,10 @@
 #include "base/utf8.h"
 #include "routes/task.h"
 
-const char *ag_finish_word(ag_finish finish) {
-    return finish == AG_FINISH_LENGTH ? "length" : "stop";
+const char *ag_finish_word(const ag_choice *c) {
+    if (c->result.finish == AG_FINISH_LENGTH)
+        return "length";
+    return c->n_calls ? "tool_calls" : "stop";
 }
 
 static const char *id_prefix(const ag_task *t) { return t->gen.chat ? "chatcmpl-" : "cmpl-"; }
@@ -22,10 +24,11 @@ static void add_head(const ag_task *t, const char *object, ag_buf *out) {
 }
 
 static void add_usage(const ag_task *t, ag_buf *out) {
-    uint64_t prompt = 0, cached = 0, made = 0;
+    uint64_t prompt = 0, cached = 0, made = 0, reasoning = 0;
     for (size_t i = 0; i < t->n_choices; i++) {
         const ag_choice *c = &t->choices[i];
         made += c->n_generated;
+        reasoning += c->n_reasoning;
         if (i % t->gen.n == 0) {
             prompt += t->prompts.v[c->prompt].n;
             cached += c->result.n_cached;
@@ -34,9 +37,10 @@ static void add_usage(const ag_task *t, ag_buf *out) {
     ag_buf_addf(out,
                 "{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\":%llu,"
                 "\"prompt_tokens_details\":{\"cached_tokens\":%llu},"
-                "\"completion_tokens_details\":{\"reasoning_tokens\":0}}",
+                "\"completion_tokens_details\":{\"reasoning_tokens\":%llu}}",
                 (unsigned long long)prompt, (unsigned long long)made,
-                (unsigned long long)(prompt + made), (unsigned long long)cached);
+                (unsigned long long)(prompt + made), (unsigned long long)cached,
+                (unsigned long long)reasoning);
 }
 
 /* ---- streams --------------------------------------------------------------------------------- */
@@ -61,30 +65,60 @@ static void close_event(ag_task *t, bool usage) {
     ag_buf_adds(&t->out, "}\n\n");
 }
 
-void ag_chunk_add(ag_task *t, ag_choice *c, ag_span text, const char *finish) {
-    ag_buf *out = &t->out;
-    ag_buf_add(out, t->head.p, t->head.n);
-    ag_buf_adds(out, "{\"index\":");
-    ag_json_u64(out, c->index);
-    if (t->gen.chat && finish) {
-        ag_buf_adds(out, ",\"delta\":{}");
-    } else {
-        ag_buf_adds(out, t->gen.chat ? ",\"delta\":{\"content\":\"" : ",\"text\":\"");
-        ag_json_escape(out, text);
-        ag_buf_adds(out, t->gen.chat ? "\"}" : "\"");
-    }
-    ag_buf_adds(out, ",\"logprobs\":");
-    ag_logprobs_flush(c, out);
-    ag_buf_adds(out, ",\"finish_reason\":");
-    ag_json_str(out, finish);
-    ag_buf_addc(out, '}');
+static void open_choice(ag_task *t, const ag_choice *c) {
+    ag_buf_add(&t->out, t->head.p, t->head.n);
+    ag_buf_adds(&t->out, "{\"index\":");
+    ag_json_u64(&t->out, c->index);
+}
+
+static void close_choice(ag_task *t, ag_choice *c, const char *finish) {
+    ag_buf_adds(&t->out, ",\"logprobs\":");
+    ag_logprobs_flush(c, &t->out);
+    ag_buf_adds(&t->out, ",\"finish_reason\":");
+    ag_json_str(&t->out, finish);
+    ag_buf_addc(&t->out, '}');
     close_event(t, false);
+}
+
+void ag_chunk_text(ag_task *t, ag_choice *c, ag_said kind, ag_span text) {
+    const char *begin = !t->gen.chat                ? ",\"text\":\""
+                        : kind == AG_SAID_REASONING ? ",\"delta\":{\"reasoning_content\":\""
+                                                    : ",\"delta\":{\"content\":\"";
+    open_choice(t, c);
+    ag_buf_adds(&t->out, begin);
+    ag_json_escape(&t->out, text);
+    ag_buf_adds(&t->out, t->gen.chat ? "\"}" : "\"");
+    close_choice(t, c, NULL);
+}
+
+void ag_chunk_call(ag_task *t, ag_choice *c, const ag_answer_event *e) {
+    ag_buf *out = &t->out;
+    open_choice(t, c);
+    ag_buf_addf(out, ",\"delta\":{\"tool_calls\":[{\"index\":%d", e->call);
+    if (e->kind == AG_ANSWER_CALL_BEGIN) {
+        ag_json_key(out, "id");
+        ag_json_str(out, e->id);
+        ag_buf_adds(out, ",\"type\":\"function\",\"function\":{\"name\":");
+        ag_json_str(out, e->name);
+        ag_buf_adds(out, ",\"arguments\":\"\"}}]}");
+    } else {
+        ag_buf_adds(out, ",\"function\":{\"arguments\":\"");
+        ag_json_escape(out, e->text);
+        ag_buf_adds(out, "\"}}]}");
+    }
+    close_choice(t, c, NULL);
+}
+
+void ag_chunk_finish(ag_task *t, ag_choice *c, const char *finish) {
+    open_choice(t, c);
+    ag_buf_adds(&t->out, t->gen.chat ? ",\"delta\":{}" : ",\"text\":\"\"");
+    close_choice(t, c, finish);
 }
 
 void ag_chunk_greet(ag_task *t, ag_choice *c) {
     if (!t->gen.chat) {
         if (t->gen.echo)
-            ag_chunk_add(t, c, t->prompts.v[c->prompt].text, NULL);
+            ag_chunk_text(t, c, AG_SAID_TEXT, t->prompts.v[c->prompt].text);
         return;
     }
     ag_buf_add(&t->out, t->head.p, t->head.n);
@@ -111,14 +145,31 @@ void ag_chunk_problem(ag_task *t, const ag_problem *p) {
 
 /* ---- whole answers --------------------------------------------------------------------------- */
 
+static void add_message(const ag_choice *c, ag_buf *out) {
+    ag_buf_adds(out, ",\"message\":{\"role\":\"assistant\",\"content\":");
+    if (c->n_calls && !c->text.n)
+        ag_json_null(out);
+    else
+        ag_json_text(out, ag_buf_span(&c->text));
+    if (c->reasoning.n) {
+        ag_json_key(out, "reasoning_content");
+        ag_json_text(out, ag_buf_span(&c->reasoning));
+    }
+    if (c->n_calls) {
+        ag_json_key(out, "tool_calls");
+        ag_json_open(out, '[');
+        ag_json_raw(out, ag_buf_span(&c->calls));
+        ag_json_close(out, ']');
+    }
+    ag_buf_adds(out, ",\"refusal\":null}");
+}
+
 static void add_choice(const ag_task *t, ag_choice *c, ag_buf *out) {
     ag_json_open(out, '{');
     ag_json_key(out, "index");
     ag_json_u64(out, c->index);
     if (t->gen.chat) {
-        ag_buf_adds(out, ",\"message\":{\"role\":\"assistant\",\"content\":\"");
-        ag_json_escape(out, ag_buf_span(&c->text));
-        ag_buf_adds(out, "\",\"refusal\":null}");
+        add_message(c, out);
     } else {
         ag_buf_adds(out, ",\"text\":\"");
         if (t->gen.echo)
@@ -129,7 +180,7 @@ static void add_choice(const ag_task *t, ag_choice *c, ag_buf *out) {
     ag_json_key(out, "logprobs");
     ag_logprobs_flush(c, out);
     ag_json_key(out, "finish_reason");
-    ag_json_str(out, ag_finish_word(c->result.finish));
+    ag_json_str(out, ag_finish_word(c));
     ag_json_close(out, '}');
 }
 

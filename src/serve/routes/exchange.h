@@ -25,6 +25,7 @@ struct ag_exchange {
     ag_http_req *http;     /* referenced */
     const ag_route *route; /* NULL: none matched */
     char id[AG_REQUEST_ID_TEXT];
+    uint64_t serial;    /* unlike any other request's of this process, and of most others */
     char arg[256];      /* what {} of the route's pattern stands for */
     char allow[64];     /* of a 405 */
     char note[96];      /* of a cut prompt: X-Prompt-Truncated; "": nothing was cut */

@@ -78,6 +78,13 @@
          .kind = AG_FIELD_BOOL,                                                                    \
          .at = AT(add_special_tokens),                                                             \
          .has = AT(has_add_special_tokens)},                                                       \
+        {.name = "response_format", .kind = AG_FIELD_OBJECT, .at = AT(response_format)},           \
+        {.name = "structured_outputs", .kind = AG_FIELD_OBJECT, .at = AT(structured)},             \
+        {.name = "guided_json", .kind = AG_FIELD_ANY, .at = AT(guided_json)},                      \
+        {.name = "guided_choice", .kind = AG_FIELD_ARRAY, .at = AT(guided_choice)},                \
+        {.name = "guided_regex", .kind = AG_FIELD_TEXT, .at = AT(guided_regex)},                   \
+        {.name = "regex", .kind = AG_FIELD_TEXT, .at = AT(guided_regex)},                          \
+        {.name = "guided_grammar", .kind = AG_FIELD_TEXT, .at = AT(guided_grammar)},               \
         {.name = "user", .kind = AG_FIELD_TAKEN}, {.name = "metadata", .kind = AG_FIELD_TAKEN},    \
         {.name = "safety_identifier", .kind = AG_FIELD_TAKEN}, {                                   \
         .name = "request_id", .kind = AG_FIELD_TAKEN                                               \
@@ -106,6 +113,15 @@ static const ag_field chat_fields[] = {
      .has = AT(has_top)},
     {.name = "tools", .kind = AG_FIELD_ARRAY, .at = AT(tools)},
     {.name = "tool_choice", .kind = AG_FIELD_ANY, .at = AT(tool_choice)},
+    {.name = "parallel_tool_calls", .kind = AG_FIELD_BOOL, .at = AT(parallel_tool_calls)},
+    {.name = "reasoning_format",
+     .kind = AG_FIELD_TEXT,
+     .at = AT(reasoning_format),
+     .words = "inline split hidden none auto deepseek"},
+    {.name = "separate_reasoning",
+     .kind = AG_FIELD_BOOL,
+     .at = AT(separate_reasoning),
+     .has = AT(has_separate_reasoning)},
     {.name = "documents", .kind = AG_FIELD_ARRAY, .at = AT(documents)},
     {.name = "chat_template_kwargs", .kind = AG_FIELD_OBJECT, .at = AT(chat_template_kwargs)},
     {.name = "reasoning_effort", .kind = AG_FIELD_TEXT, .at = AT(reasoning_effort)},
@@ -167,8 +183,11 @@ static bool check(ag_gen *g, ag_buf *ignored, ag_problem *p) {
 
 bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_buf *ignored,
                  ag_problem *p) {
-    *g = (ag_gen){
-        .chat = chat, .n = 1, .add_generation_prompt = true, .sampling = ag_sampling_default()};
+    *g = (ag_gen){.chat = chat,
+                  .n = 1,
+                  .add_generation_prompt = true,
+                  .parallel_tool_calls = true,
+                  .sampling = ag_sampling_default()};
     g->sampling.penalty_last_n =
         -1; /* all of prompt and answer, as clients of other servers expect */
     if (!ag_fields_read(chat ? chat_fields : completion_fields, root, NULL, g, arena, ignored, p))
@@ -181,7 +200,7 @@ bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_b
     if (g->sampling.top_k < 0)
         g->sampling.top_k = 0;
     g->sampling.seed = (uint64_t)g->seed;
-    return check(g, ignored, p);
+    return check(g, ignored, p) && ag_gen_form(g, arena, p);
 }
 
 /* ---- biases ---------------------------------------------------------------------------------- */
@@ -298,6 +317,7 @@ bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_requ
     o->n_stop = g->stop.n;
     o->stop_ids = g->stop_token_ids.v;
     o->n_stop_ids = g->stop_token_ids.n;
+    o->structure = g->structure;
     o->top_logprobs = g->logprobs ? (int32_t)g->top_logprobs : -1;
     return true;
 }

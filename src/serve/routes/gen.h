@@ -5,9 +5,17 @@
 
 #include "autoglm/engine.h"
 #include "routes/fields.h"
+#include "text/answer/answer.h"
 
 #define AG_MAX_CHOICES     128 /* n; of all prompts of a request: AG_MAX_ALL_CHOICES */
 #define AG_MAX_ALL_CHOICES 1024
+
+typedef enum ag_tools_wish {
+    AG_TOOLS_NONE, /* no tools, or they are not to be called */
+    AG_TOOLS_AUTO,
+    AG_TOOLS_REQUIRED, /* at least one call */
+    AG_TOOLS_NAMED,    /* one call of tool_name */
+} ag_tools_wish;
 
 typedef struct ag_gen {
     bool chat; /* or a plain completion; first, so that no flag of a field has offset 0 */
@@ -40,17 +48,35 @@ typedef struct ag_gen {
     /* the prompt */
     json_t *prompt; /* completions */
     const char *suffix;
-    json_t *messages, *tools, *tool_choice, *chat_template_kwargs, *documents;
+    json_t *messages, *tools, *chat_template_kwargs, *documents;
     const char *reasoning_effort, *chat_template;
     bool add_generation_prompt, continue_final_message, add_special_tokens;
     bool has_add_special_tokens;
     const char *truncate;
+
+    /* the form of the answer */
+    json_t *response_format, *structured, *guided_json, *guided_choice;
+    const char *guided_regex, *guided_grammar;
+    json_t *tool_choice;
+    bool parallel_tool_calls;
+    const char *reasoning_format; /* NULL: the server's own */
+    bool separate_reasoning, has_separate_reasoning;
+
+    /* found by ag_gen_read() in what is above */
+    ag_tools_wish tools_wish;
+    const char *tool_name; /* for AG_TOOLS_NAMED */
+    ag_structure structure;
+    const char *structure_param; /* the field that it came from */
 } ag_gen;
 
 /* Read a request's body into *g; false: *p says what is wrong. Lists come from the arena, texts are
  * borrowed from `root`. */
 bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_buf *ignored,
                  ag_problem *p);
+
+/* The form that an answer is asked to have, from response_format and its relatives: form.c. Texts
+ * are the arena's or root's. */
+bool ag_gen_form(ag_gen *g, ag_arena *arena, ag_problem *p);
 
 /* The engine's options but for prompt and callbacks; what they point to is the arena's or root's.
  * Needs the model for its vocabulary and context. */

@@ -110,8 +110,7 @@ static void add_variables(const ag_gen *g, ag_buf *out) {
 bool ag_prompt_chat_json(const ag_gen *g, ag_buf *out, ag_problem *p) {
     if (!check_messages(g, p))
         return false;
-    bool tools = g->tools && !(json_is_string(g->tool_choice) &&
-                               strcmp(json_string_value(g->tool_choice), "none") == 0);
+    bool tools = g->tools && !(g->tools_wish == AG_TOOLS_NONE && g->tool_choice);
     ag_json_open(out, '{');
     add_json(out, "messages", g->messages);
     if (tools)

@@ -32,6 +32,7 @@ static bool is_sane_id(const char *id) {
 static void take_id(ag_exchange *x) {
     const char *given = ag_http_get(x->http, "x-request-id");
     uint64_t n = atomic_fetch_add(&x->routes->n_ids, 1);
+    x->serial = x->routes->id_seed + n;
     if (given && is_sane_id(given))
         snprintf(x->id, sizeof x->id, "%s", given);
     else

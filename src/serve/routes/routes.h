@@ -27,8 +27,9 @@ typedef struct ag_route_record {
 
 typedef struct ag_routes_opts {
     ag_runtime *runtime;
-    const ag_keys *keys;     /* who may ask; NULL: everybody */
-    const char *cors_origin; /* "*" or one origin that browsers may call from; NULL: none */
+    const ag_keys *keys;         /* who may ask; NULL: everybody */
+    ag_reasoning_mode reasoning; /* where a request does not say: inline, unless set */
+    const char *cors_origin;     /* "*" or one origin that browsers may call from; NULL: none */
     ag_logger log;
     /* From any thread; may be NULL. */
     void (*on_record)(void *ctx, const ag_route_record *record);

@@ -15,7 +15,10 @@ static void free_task(ag_task *t) {
         ag_choice *c = &t->choices[i];
         ag_request *r = atomic_load(&c->request);
         ag_request_release(&r);
+        ag_answer_parser_free(&c->parser);
         ag_buf_deinit(&c->text);
+        ag_buf_deinit(&c->reasoning);
+        ag_buf_deinit(&c->calls);
         for (size_t k = 0; k < 4; k++)
             ag_buf_deinit(&c->logprobs[k]);
     }
@@ -104,15 +107,16 @@ static bool on_token(void *ctx, const ag_token_event *e) {
     c->n_generated++;
     if (t->gen.logprobs)
         ag_logprobs_add(c, e);
-    if (!t->gen.stream)
-        return ag_buf_add(&c->text, e->text, e->text_len);
-    if (e->text_len == 0 && c->logprobs[0].n == 0 && c->greeted)
-        return true;
-    if (!greet(c))
+    if (t->gen.stream && !greet(c))
         return false;
-    if (e->text_len || c->logprobs[0].n)
-        ag_chunk_add(t, c, ag_span_of(e->text, e->text_len), NULL);
-    return push(t);
+    if (e->text_len && ag_said_push(c, ag_span_of(e->text, e->text_len), NULL))
+        return false;
+    c->n_reasoning += c->thinks;
+    if (!t->gen.stream)
+        return true;
+    if (c->logprobs[0].n) /* of a token whose text is held back */
+        ag_chunk_text(t, c, AG_SAID_TEXT, (ag_span){0});
+    return t->out.n == 0 || push(t);
 }
 
 static void answer_whole(ag_task *t) {
@@ -161,7 +165,8 @@ static bool problem_of(ag_task *t, const ag_result *result, ag_problem *p) {
     const char *reason = atomic_load(&t->reason);
     bool over = t->out.failed;
     for (size_t i = 0; i < t->n_choices; i++)
-        over |= t->choices[i].text.failed;
+        over |= t->choices[i].text.failed || t->choices[i].reasoning.failed ||
+                t->choices[i].calls.failed;
     if (over)
         return !ag_problem_set(p, 500, "server_error", "limit_exceeded", NULL,
                                "the answer is longer than this server can hold");
@@ -176,15 +181,16 @@ static void on_done(void *ctx, const ag_result *result) {
     c->result = *result;
     c->result.tail = NULL;
     ag_span tail = ag_span_of(result->tail, result->tail_len);
-    if (problem_of(t, result, &p)) {
+    ag_err err = {0};
+    bool bad = problem_of(t, result, &p);
+    if (!bad && (!t->gen.stream || greet(c)) &&
+        ((tail.n && ag_said_push(c, tail, &err)) || ag_said_end(c, &err)))
+        bad = !ag_problem_of(&p, &err, NULL);
+    if (bad) {
         fail(t, &p);
         ag_task_cancel(t, NULL); /* the other choices would be of no use */
-    } else if (!t->gen.stream) {
-        ag_buf_add(&c->text, tail.p, tail.n);
-    } else if (greet(c)) {
-        if (tail.n)
-            ag_chunk_add(t, c, tail, NULL);
-        ag_chunk_add(t, c, (ag_span){0}, ag_finish_word(result->finish));
+    } else if (t->gen.stream && greet(c)) {
+        ag_chunk_finish(t, c, ag_finish_word(c));
         push(t);
     }
     if (atomic_fetch_sub(&t->n_open, 1) == 1)
@@ -220,7 +226,9 @@ static ag_code submit(ag_choice *c, const ag_request_opts *shared, ag_err *err) 
     o.on_done = on_done;
     o.ctx = c;
     ag_request *r = NULL;
-    ag_code code = ag_engine_submit(t->engine, &o, &r, err);
+    ag_code code = ag_said_open(c, err);
+    if (!code)
+        code = ag_engine_submit(t->engine, &o, &r, err);
     if (code)
         return code;
     atomic_store(&c->request, r);
@@ -229,7 +237,16 @@ static ag_code submit(ag_choice *c, const ag_request_opts *shared, ag_err *err) 
     return AG_OK;
 }
 
-/* Prompts, options, submission: on the io thread or a pool's. Holds a reference of its own. */
+/* Which field a refusal of the engine is about, where its message does not begin with it. */
+static const char *param_of(const ag_task *t, ag_code code) {
+    if (code == AG_E_CTX_FULL)
+        return t->gen.chat ? "messages" : "prompt";
+    if (code == AG_E_GRAMMAR)
+        return t->gen.structure.kind ? t->gen.structure_param : "tools";
+    return NULL;
+}
+
+/* Options, then submission: on the io thread or a pool's. Holds a reference of its own. */
 static void run(void *ctx) {
     ag_task *t = ctx;
     ag_exchange *x = t->x;
@@ -237,18 +254,21 @@ static void run(void *ctx) {
     ag_request_opts o;
     ag_err err = {0};
     size_t done = 0;
-    bool fine = ag_gen_options(&t->gen, t->engine, &x->arena, &o, &x->ignored, &p);
+    ag_buf grammar;
+    ag_buf_init(&grammar, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
+    bool fine = ag_gen_options(&t->gen, t->engine, &x->arena, &o, &x->ignored, &p) &&
+                ag_said_plan(t, &o, &grammar, &p);
     if (fine && t->prompts.n_cut)
         snprintf(x->note, sizeof x->note, "%s; %zu tokens left out", t->gen.truncate,
                  t->prompts.n_cut);
     for (; fine && done < t->n_choices; done++)
         if (submit(&t->choices[done], &o, &err)) {
-            fine = ag_problem_of(
-                &p, &err, err.code == AG_E_CTX_FULL ? (t->gen.chat ? "messages" : "prompt") : NULL);
+            fine = ag_problem_of(&p, &err, param_of(t, err.code));
             break;
         }
     if (!fine)
         give_up(t, done, &p);
+    ag_buf_deinit(&grammar);
     ag_task_unref(t);
 }
 
@@ -265,6 +285,8 @@ static bool make_choices(ag_task *t, ag_problem *p) {
         c->index = (uint32_t)i;
         c->prompt = i / t->gen.n;
         ag_buf_init(&c->text, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
+        ag_buf_init(&c->reasoning, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
+        ag_buf_init(&c->calls, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
         for (size_t k = 0; k < 4; k++)
             ag_buf_init(&c->logprobs[k], AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
     }

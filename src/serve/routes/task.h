@@ -29,7 +29,12 @@ typedef struct ag_choice {
     uint32_t index;
     size_t prompt; /* of the task's */
     _Atomic(ag_request *) request;
-    ag_buf text;        /* whole answers: what was said so far */
+    ag_answer_parser *parser; /* owned; NULL: the text is the answer */
+    ag_buf text, reasoning;   /* whole answers: what was said so far */
+    ag_buf calls;             /* and the calls, as items of "tool_calls" */
+    bool call_open;           /* the last of them has no end yet */
+    bool thinks;              /* what came last was reasoning */
+    uint32_t n_calls, n_reasoning;
     ag_buf logprobs[4]; /* not told yet: see logprobs.c */
     size_t text_offset; /* characters before the next token, of completions' logprobs */
     bool greeted;       /* streams: the first chunk went out */
@@ -43,6 +48,9 @@ struct ag_task {
     ag_engine *engine;
     ag_gen gen;
     ag_prompts prompts;
+    ag_answer_format format; /* how the model writes; forced by tool_choice */
+    ag_reasoning_mode reasoning;
+    bool in_reasoning;        /* the prompt opened it */
     uint64_t created;         /* Unix seconds */
     ag_choice *choices;       /* the exchange's arena */
     _Atomic size_t n_choices; /* set after choices */
@@ -69,11 +77,18 @@ void ag_task_unref(ag_task *t);
 /* ---- writing: chunk.c, the engine's thread ----------------------------------------------------
  */
 
+/* What a piece of an answer is. */
+typedef enum ag_said { AG_SAID_TEXT, AG_SAID_REASONING, AG_SAID_CALL, AG_SAID_ARGUMENTS } ag_said;
+
 /* What all chunks of a stream have in common. */
 void ag_chunk_head(ag_task *t);
-/* Append one event to t->out: `text` and the logprobs that were noted since the last one; `finish`
- * (NULL: not yet) ends the choice. */
-void ag_chunk_add(ag_task *t, ag_choice *c, ag_span text, const char *finish);
+/* Append one event to t->out: text of a kind, with the logprobs that were noted since the last one.
+ */
+void ag_chunk_text(ag_task *t, ag_choice *c, ag_said kind, ag_span text);
+/* The same of a tool call: its beginning (id and name), or more of its arguments (id NULL). */
+void ag_chunk_call(ag_task *t, ag_choice *c, const ag_answer_event *e);
+/* The event that ends a choice. */
+void ag_chunk_finish(ag_task *t, ag_choice *c, const char *finish);
 /* Append the event that tells who speaks. */
 void ag_chunk_greet(ag_task *t, ag_choice *c);
 /* Append what follows the last choice. */
@@ -82,7 +97,20 @@ void ag_chunk_end(ag_task *t);
 void ag_chunk_problem(ag_task *t, const ag_problem *p);
 /* The whole answer as one object. */
 void ag_chunk_whole(ag_task *t, ag_buf *out);
-const char *ag_finish_word(ag_finish finish);
+const char *ag_finish_word(const ag_choice *c);
+
+/* ---- what was said: said.c, the engine's thread ------------------------------------------------
+ */
+
+/* Decide how the answers are read, once the prompts are there: what the engine shows, and the
+ * grammar that tool_choice asks for (into `grammar`, which lives until submission). */
+bool ag_said_plan(ag_task *t, ag_request_opts *o, ag_buf *grammar, ag_problem *p);
+/* Make a choice's parser where one is needed. AG_E_NOMEM. */
+ag_code ag_said_open(ag_choice *c, ag_err *err) AG_MUST_USE;
+/* More text of a choice: into its buffers, or as events into the task's. AG_E_NOMEM, AG_E_LIMIT. */
+ag_code ag_said_push(ag_choice *c, ag_span text, ag_err *err) AG_MUST_USE;
+/* The text is over. */
+ag_code ag_said_end(ag_choice *c, ag_err *err) AG_MUST_USE;
 
 /* ---- logprobs.c -------------------------------------------------------------------------------
  */

@@ -208,10 +208,7 @@ void ag_route_tokenizer_info(ag_exchange *x) {
     add_token(&out, "eos_token", engine, info.eos);
     add_token(&out, "pad_token", engine, info.eos);
     ag_json_key(&out, "chat_template");
-    if (info.chat_template)
-        ag_json_text(&out, ag_span_of(info.chat_template, info.chat_template_len));
-    else
-        ag_json_null(&out);
+    ag_json_str(&out, ag_engine_chat_template(engine));
     ag_json_close(&out, '}');
     ag_exchange_json(x, 200, &out);
     ag_runtime_release(&served);

@@ -23,6 +23,7 @@ struct ag_served {
     ag_err err;
     ag_engine *engine;   /* set before READY; closed by the loader only, without leases */
     ag_engine_info info; /* of engine */
+    ag_answer_format format;
 };
 
 struct ag_runtime {
@@ -83,6 +84,10 @@ static ag_code self_test(ag_engine *engine, const ag_engine_info *info, ag_err *
                : ag_fail(err, AG_E_CANCELLED, "nothing was generated");
 }
 
+static int32_t find_token(const void *ctx, ag_span text, bool *control) {
+    return ag_engine_find_token(ctx, text.p, text.n, control);
+}
+
 static void set_state(ag_served *s, ag_served_state state) {
     pthread_mutex_lock(&s->rt->lock);
     s->state = state;
@@ -109,12 +114,15 @@ static void load(ag_served *s) {
     ag_err err = {0};
     ag_engine *engine = NULL;
     ag_engine_info info = {0};
+    ag_answer_format format = {0};
     opts.on_progress = on_progress;
     opts.progress_ctx = s;
     ag_log(&rt->opts.log, AG_LOG_INFO, "runtime", "loading %s", s->decl->name);
     ag_code code = ag_engine_open(&opts, &engine, &err);
     if (!code) {
         ag_engine_get_info(engine, &info);
+        format =
+            ag_answer_format_detect(ag_str(ag_engine_chat_template(engine)), find_token, engine);
         set_state(s, AG_SERVED_WARMING);
         code = self_test(engine, &info, &err);
         if (code)
@@ -129,6 +137,7 @@ static void load(ag_served *s) {
     s->ready_s = code ? s->ready_s : (uint64_t)time(NULL);
     s->engine = engine;
     s->info = info;
+    s->format = format;
     s->err = err;
     status_of(s, &status);
     pthread_mutex_unlock(&rt->lock);
@@ -347,6 +356,7 @@ void ag_runtime_release(ag_served **ps) {
 ag_engine *ag_served_engine(const ag_served *s) { return s->engine; }
 const char *ag_served_name(const ag_served *s) { return s->decl->name; }
 const ag_engine_info *ag_served_info(const ag_served *s) { return &s->info; }
+const ag_answer_format *ag_served_format(const ag_served *s) { return &s->format; }
 
 /* ---- wishes and status ----------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
 
 #include "autoglm/engine.h"
 #include "base/log.h"
+#include "text/answer/answer.h"
 
 typedef struct ag_runtime ag_runtime;
 typedef struct ag_served ag_served; /* a lease on a model that is READY */
@@ -79,6 +80,8 @@ void ag_runtime_release(ag_served **s);
 ag_engine *ag_served_engine(const ag_served *s);
 const char *ag_served_name(const ag_served *s); /* as declared; lives as long as the runtime */
 const ag_engine_info *ag_served_info(const ag_served *s);
+/* How the model writes reasoning and tool calls, found in its chat template. */
+const ag_answer_format *ag_served_format(const ag_served *s);
 
 /* Ask for a model to be loaded (again) or unloaded; where it stands is seen in its status.
  * AG_E_NOT_FOUND, AG_E_CLOSED. */

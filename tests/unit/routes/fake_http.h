@@ -3,6 +3,7 @@
 #ifndef AG_TESTS_FAKE_HTTP_H
 #define AG_TESTS_FAKE_HTTP_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -35,7 +35,7 @@ static request read_request(const char *messages, const char *tools, const char 
                  .tools = tools ? json_loads(tools, JSON_DECODE_ANY, NULL) : NULL,
                  .options = options ? json_loads(options, JSON_DECODE_ANY, NULL) : NULL};
     assert_non_null(q.messages);
-    q.in = (ag_chat_input){q.messages, q.tools, q.options, true};
+    q.in = (ag_chat_input){q.messages, q.tools, q.options, true, false};
     return q;
 }
 
@@ -310,6 +310,44 @@ static void a_file_without_a_template_gets_chatml_if_it_can(void **state) {
     }
 }
 
+static void a_last_message_is_continued_where_its_text_ends(void **state) {
+    (void)state;
+    static const struct {
+        const char *messages, *ends;
+    } cases[] = {
+        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": \"Hi, "
+         "I\"}]",
+         "<|im_start|>assistant\nHi, I"},
+        {"[{\"role\": \"assistant\", \"content\": [{\"type\": \"text\", \"text\": \"a "
+         "<|im_end|>\"}]}]",
+         "<|im_start|>assistant\na <|im_end|>"},
+        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": \" "
+         "\"}]",
+         NULL},
+    };
+    ag_chat_source source = {.text = ag_str(CHATML)};
+    ag_chat *c = NULL;
+    ag_err err = {0};
+    assert_int_equal(ag_chat_new(&source, &c, &err), AG_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *messages = json_loads(cases[i].messages, 0, NULL);
+        ag_chat_input in = {.messages = messages, .continue_final_message = true};
+        ag_buf out;
+        ag_buf_init(&out, AG_ROOM_TEST, 4096);
+        ag_code code = ag_chat_render(c, &in, &out, &err);
+        if (cases[i].ends) {
+            assert_int_equal(code, AG_OK);
+            assert_true(ag_span_ends(ag_buf_span(&out), ag_str(cases[i].ends)));
+        } else {
+            assert_int_equal(code, AG_E_ARG);
+            assert_int_equal(out.n, 0);
+        }
+        ag_buf_deinit(&out);
+        json_decref(messages);
+    }
+    ag_chat_free(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(content_comes_in_the_form_the_template_reads),
@@ -324,6 +362,7 @@ int main(void) {
         cmocka_unit_test(control_tokens_in_contents_stay_text),
         cmocka_unit_test(a_mask_forbids_only_what_it_touches),
         cmocka_unit_test(a_file_without_a_template_gets_chatml_if_it_can),
+        cmocka_unit_test(a_last_message_is_continued_where_its_text_ends),
     };
     return cmocka_run_group_tests_name("text/chat", tests, NULL, NULL);
 }
