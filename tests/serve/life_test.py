@@ -92,6 +92,36 @@ class Life(Case):
             self.assertLess(time.monotonic() - began, 20)
             self.assertEqual(server.stop(), 0)
 
+    def test_a_slow_reader_loses_nothing_and_holds_up_nobody(self):
+        with Server() as server:
+            body = dict(LONG, n=8, max_tokens=1900, seed=3)
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                s.settimeout(60)
+                s.connect(("127.0.0.1", server.port))
+                data = json.dumps(body).encode()
+                s.sendall(b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+                self.assertIn(b"200 OK", s.recv(4096))
+                began = time.monotonic()
+                for _ in range(3):
+                    self.assertEqual(server.post("/v1/chat/completions", dict(LONG, max_tokens=8, stream=False)).status, 200)
+                self.assertLess(time.monotonic() - began, 30)
+                got = b""
+                while piece := s.recv(65536):
+                    got += piece
+            self.assertTrue(got.rstrip().endswith(b"data: [DONE]"), got[-300:])
+            self.assertEqual(got.count(b'"finish_reason":"length"'), 8)
+            self.assertEqual(server.stop(), 0)
+
+    def test_deadlines_are_kept(self):
+        with Server() as server:
+            answer = server.post("/v1/chat/completions", dict(LONG, stream=False), **{"X-Request-Timeout-Ms": "50"})
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (504, "deadline_exceeded"))
+            self.assertEqual(answer.headers["x-should-retry"], "false")
+            bad = server.post("/v1/chat/completions", LONG, **{"X-Request-Timeout-Ms": "soon"})
+            self.assertEqual(bad.status, 400)
+            self.assertEqual(server.stop(), 0)
+
     def test_many_at_once_get_their_own_answers(self):
         with Server() as server:
             bodies = [{"messages": [{"role": "user", "content": f"Number {i}"}], "temperature": 0, "max_tokens": 16,

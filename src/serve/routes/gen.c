@@ -85,6 +85,13 @@
         {.name = "guided_regex", .kind = AG_FIELD_TEXT, .at = AT(guided_regex)},                   \
         {.name = "regex", .kind = AG_FIELD_TEXT, .at = AT(guided_regex)},                          \
         {.name = "guided_grammar", .kind = AG_FIELD_TEXT, .at = AT(guided_grammar)},               \
+        {.name = "priority",                                                                       \
+         .kind = AG_FIELD_I32,                                                                     \
+         .at = AT(priority),                                                                       \
+         .min = -1000000,                                                                          \
+         .max = 1000000},                                                                          \
+        {.name = "max_queue_ms", .kind = AG_FIELD_U32, .at = AT(max_queue_ms), .max = 86400000},   \
+        {.name = "cache_salt", .kind = AG_FIELD_TEXT, .at = AT(cache_salt)},                       \
         {.name = "user", .kind = AG_FIELD_TAKEN}, {.name = "metadata", .kind = AG_FIELD_TAKEN},    \
         {.name = "safety_identifier", .kind = AG_FIELD_TAKEN}, {                                   \
         .name = "request_id", .kind = AG_FIELD_TAKEN                                               \

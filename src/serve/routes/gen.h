@@ -54,6 +54,11 @@ typedef struct ag_gen {
     bool has_add_special_tokens;
     const char *truncate;
 
+    /* its terms */
+    int32_t priority; /* as vLLM has it: lower comes first */
+    uint32_t max_queue_ms;
+    const char *cache_salt;
+
     /* the form of the answer */
     json_t *response_format, *structured, *guided_json, *guided_choice;
     const char *guided_regex, *guided_grammar;

@@ -1,6 +1,7 @@
 #include "routes/task.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -47,7 +48,14 @@ void ag_task_cancel(ag_task *t, const char *reason) {
     }
 }
 
-void ag_task_drained(ag_task *t) { (void)t; }
+void ag_task_drained(ag_task *t) {
+    atomic_fetch_add(&t->n_drained, 1);
+    for (size_t i = 0; i < t->n_choices; i++) {
+        ag_request *r = atomic_load(&t->choices[i].request);
+        if (r)
+            ag_request_resume(r);
+    }
+}
 
 /* Nothing went out yet, so the failure gets a status of its own. False: something did. */
 static bool refuse(ag_task *t, const ag_problem *p) {
@@ -81,11 +89,21 @@ static bool begin(ag_task *t) {
     return !t->broken;
 }
 
-static bool push(ag_task *t) {
+/* What was written goes out. A choice whose reader does not keep up rests until the connection is
+ * drained; one whose handle is not there yet rests with its next token. */
+static bool push(ag_choice *c) {
+    ag_task *t = c->task;
+    unsigned before = atomic_load(&t->n_drained);
     ag_http_flow flow = AG_HTTP_GONE;
     if (!t->out.failed)
         flow = ag_http_stream_push(t->x->http, ag_buf_span(&t->out));
     t->out.n = 0;
+    ag_request *r = atomic_load(&c->request);
+    if (flow == AG_HTTP_FULL && r) {
+        ag_request_pause(r);
+        if (atomic_load(&t->n_drained) != before) /* meanwhile: its resume may have come first */
+            ag_request_resume(r);
+    }
     return flow != AG_HTTP_GONE;
 }
 
@@ -116,7 +134,7 @@ static bool on_token(void *ctx, const ag_token_event *e) {
         return true;
     if (c->logprobs[0].n) /* of a token whose text is held back */
         ag_chunk_text(t, c, AG_SAID_TEXT, (ag_span){0});
-    return t->out.n == 0 || push(t);
+    return t->out.n == 0 || push(c);
 }
 
 static void answer_whole(ag_task *t) {
@@ -150,7 +168,7 @@ static void finish(ag_task *t) {
     } else if (atomic_load(&t->phase) == AG_TASK_BEGUN) {
         if (!t->broken) {
             ag_chunk_end(t);
-            push(t);
+            push(&t->choices[0]);
         }
         ag_http_stream_end(t->x->http);
     }
@@ -191,7 +209,7 @@ static void on_done(void *ctx, const ag_result *result) {
         ag_task_cancel(t, NULL); /* the other choices would be of no use */
     } else if (t->gen.stream && greet(c)) {
         ag_chunk_finish(t, c, ag_finish_word(c));
-        push(t);
+        push(c);
     }
     if (atomic_fetch_sub(&t->n_open, 1) == 1)
         finish(t);
@@ -212,6 +230,40 @@ static void give_up(ag_task *t, size_t from, const ag_problem *p) {
     }
     for (; from < t->n_choices; from++)
         ag_task_unref(t);
+}
+
+/* Who asks, how urgent it is, how long it may take. Beginnings that one tenant had computed are not
+ * found by another: how long its prompt takes would tell what others asked. */
+static bool add_terms(ag_task *t, ag_request_opts *o, ag_problem *p) {
+    ag_exchange *x = t->x;
+    const ag_gen *g = &t->gen;
+    const char *ms = ag_http_get(x->http, "x-request-timeout-ms");
+    o->tenant = x->tenant;
+    o->max_queue_ms = g->max_queue_ms;
+    o->priority = g->priority > 0 ? AG_PRIORITY_LOW : AG_PRIORITY_NORMAL;
+    if (g->priority < 0 && !x->routes->opts.keys)
+        o->priority = AG_PRIORITY_HIGH;
+    else if (g->priority < 0) /* at the cost of other tenants: not for the asking */
+        ag_ignored_add(&x->ignored, "priority");
+    if (ms) {
+        char *end = NULL;
+        unsigned long v = strtoul(ms, &end, 10);
+        if (end == ms || *end || v == 0 || v > UINT32_MAX)
+            return ag_problem_bad(p, NULL,
+                                  "the header X-Request-Timeout-Ms must be a whole number "
+                                  "of milliseconds above 0");
+        o->timeout_ms = (uint32_t)v;
+    }
+    size_t n = strlen(x->tenant), more = g->cache_salt ? strlen(g->cache_salt) + 1 : 0;
+    char *salt = ag_arena_get(&x->arena, n + more + 1);
+    if (!salt)
+        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+    memcpy(salt, x->tenant, n);
+    if (more)
+        memcpy(salt + n + 1, g->cache_salt, more - 1);
+    o->cache_salt = salt;
+    o->cache_salt_len = n + more;
+    return true;
 }
 
 static ag_code submit(ag_choice *c, const ag_request_opts *shared, ag_err *err) {
@@ -246,6 +298,18 @@ static const char *param_of(const ag_task *t, ag_code code) {
     return NULL;
 }
 
+/* Why the engine does not take a request, and when it might. */
+static bool refusal_of(const ag_task *t, const ag_err *err, ag_problem *p) {
+    ag_problem_of(p, err, param_of(t, err->code));
+    if (err->code == AG_E_AGAIN) {
+        ag_engine_stats stats;
+        ag_engine_get_stats(t->engine, &stats);
+        if (stats.retry_after_s > p->retry_s)
+            p->retry_s = stats.retry_after_s < 600 ? stats.retry_after_s : 600;
+    }
+    return false;
+}
+
 /* Options, then submission: on the io thread or a pool's. Holds a reference of its own. */
 static void run(void *ctx) {
     ag_task *t = ctx;
@@ -257,13 +321,13 @@ static void run(void *ctx) {
     ag_buf grammar;
     ag_buf_init(&grammar, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
     bool fine = ag_gen_options(&t->gen, t->engine, &x->arena, &o, &x->ignored, &p) &&
-                ag_said_plan(t, &o, &grammar, &p);
+                ag_said_plan(t, &o, &grammar, &p) && add_terms(t, &o, &p);
     if (fine && t->prompts.n_cut)
         snprintf(x->note, sizeof x->note, "%s; %zu tokens left out", t->gen.truncate,
                  t->prompts.n_cut);
     for (; fine && done < t->n_choices; done++)
         if (submit(&t->choices[done], &o, &err)) {
-            fine = ag_problem_of(&p, &err, param_of(t, err.code));
+            fine = refusal_of(t, &err, &p);
             break;
         }
     if (!fine)

@@ -58,6 +58,7 @@ struct ag_task {
     _Atomic int refs;
     _Atomic size_t n_open;
     _Atomic bool cancelled;
+    _Atomic unsigned n_drained;   /* times that the connection took more again */
     _Atomic(const char *) reason; /* why it was cancelled, if not because its client left */
     bool broken;                  /* an error went into the stream */
     ag_buf head;                  /* how every chunk begins */

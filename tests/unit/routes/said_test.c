@@ -1,8 +1,9 @@
-/* Answers taken apart: a stream's events put together are the whole answer, however the text is cut. */
+/* Answers taken apart: a stream's events put together are the whole answer, however the text is
+ * cut. */
 #include "unit/test.h"
 
-#include "unit/routes/fake_http.h"
 #include "routes/task.h"
+#include "unit/routes/fake_http.h"
 
 static const char template_text[] =
     "{% if tools %}<tool_call>{\"name\": ..., \"arguments\": ...}</tool_call>{% endif %}"
@@ -31,7 +32,9 @@ static void set_up(world *w, bool stream, ag_reasoning_mode reasoning, bool tool
     atomic_store(&w->t.n_choices, 1);
     w->c.task = &w->t;
     if (tools) {
-        w->tools = json_loads("[{\"type\": \"function\", \"function\": {\"name\": \"add\", \"parameters\": {}}}]", 0, NULL);
+        w->tools = json_loads(
+            "[{\"type\": \"function\", \"function\": {\"name\": \"add\", \"parameters\": {}}}]", 0,
+            NULL);
         w->t.gen.tools = w->tools;
         w->t.gen.tools_wish = AG_TOOLS_AUTO;
     }
@@ -137,13 +140,16 @@ static void run(bool stream, ag_reasoning_mode mode, bool tools, const char *ans
 static const char *const answers[] = {
     "plain text",
     "<think>hm</think>\n\nyes",
-    "<think>hm</think>Let me add.<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": [1, \"x\\\"y\"]}}\n"
+    "<think>hm</think>Let me add.<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": [1, "
+    "\"x\\\"y\"]}}\n"
     "</tool_call><tool_call>\n{\"name\": \"add\", \"arguments\": {}}\n</tool_call>",
     "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": ",
     "<tool_call>nothing of the kind</tool_call> <thi",
 };
 
-static bool same(const ag_buf *a, const ag_buf *b) { return ag_span_eq(ag_buf_span(a), ag_buf_span(b)); }
+static bool same(const ag_buf *a, const ag_buf *b) {
+    return ag_span_eq(ag_buf_span(a), ag_buf_span(b));
+}
 
 static void streams_put_together_are_the_whole_answer_for_every_cut(void **state) {
     (void)state;
@@ -157,7 +163,8 @@ static void streams_put_together_are_the_whole_answer_for_every_cut(void **state
                     message m;
                     run(true, (ag_reasoning_mode)mode, tools, answers[i], step, &m, &n);
                     assert_int_equal(n, n_calls);
-                    assert_true(same(&m.text, &whole.text) && same(&m.reasoning, &whole.reasoning) &&
+                    assert_true(same(&m.text, &whole.text) &&
+                                same(&m.reasoning, &whole.reasoning) &&
                                 same(&m.calls, &whole.calls));
                     message_deinit(&m);
                 }
