@@ -131,6 +131,37 @@ class Api(Case):
         for logprob, top in zip(told["token_logprobs"], told["top_logprobs"]):
             self.assertEqual(logprob, max(top.values()))
 
+    def test_echo_tells_the_prompts_logprobs_as_well(self):
+        ids = self.fine(self.server.post("/tokenize", {"prompt": "Once upon a time there was"}))["tokens"]
+        # As evaluation harnesses ask: token prompts, one token more, the likeliest candidate.
+        told = self.fine(self.complete(prompt=[ids], echo=True, logprobs=1, max_tokens=1))["choices"][0]["logprobs"]
+        self.assertEqual([len(v) for v in told.values()], [len(ids) + 1] * 4)
+        self.assertEqual((told["token_logprobs"][0], told["top_logprobs"][0]), (None, None))
+        for k in range(3, len(ids)):
+            # What the engine says of a token as the continuation of those before it.
+            alone = self.fine(self.complete(prompt=[ids[:k]], logprobs=1, max_tokens=1, logit_bias={str(ids[k]): 100}))
+            alone = alone["choices"][0]["logprobs"]
+            self.assertAlmostEqual(told["token_logprobs"][k], alone["token_logprobs"][0], places=4)
+            best = max(told["top_logprobs"][k].values())
+            self.assertAlmostEqual(best, max(alone["top_logprobs"][0].values()), places=4)
+        only = self.fine(self.complete(prompt=[ids], echo=True, logprobs=1, max_tokens=0))
+        self.assertEqual(only["choices"][0]["logprobs"]["token_logprobs"], told["token_logprobs"][:-1])
+        self.assertEqual(only["usage"]["completion_tokens"], 0)
+        text = self.fine(self.server.post("/detokenize", {"tokens": ids}))["prompt"]
+        self.assertEqual(only["choices"][0]["text"], text)
+
+    def test_prompt_logprobs_as_vllm_has_them(self):
+        got = self.fine(self.complete(prompt="Once upon", prompt_logprobs=2, max_tokens=1))["choices"][0]["prompt_logprobs"]
+        ids = self.fine(self.server.post("/tokenize", {"prompt": "Once upon"}))["tokens"]
+        self.assertIsNone(got[0])
+        self.assertEqual(len(got), len(ids))
+        for entry, i in zip(got[1:], ids[1:]):
+            self.assertIn(str(i), entry)
+            self.assertGreaterEqual(len(entry), 2)
+            self.assertEqual(min(e["rank"] for e in entry.values()), 1)
+        self.assertEqual(len(self.fine(self.chat(prompt_logprobs=0))["prompt_logprobs"]), self.fine(self.chat())["usage"]["prompt_tokens"])
+        self.refused(self.chat(prompt_logprobs=1, stream=True), 400, "prompt_logprobs")
+
     def test_seeds_repeat_and_choices_differ(self):
         hot = dict(temperature=1.5, seed=42, n=3, max_tokens=32)
         first, second = self.fine(self.chat(**hot)), self.fine(self.chat(**hot))

@@ -164,6 +164,16 @@ static void add_message(const ag_choice *c, ag_buf *out) {
     ag_buf_adds(out, ",\"refusal\":null}");
 }
 
+/* Of the prompt of a choice; told in each of its choices by completions, once by chats. */
+static void add_prompt_logprobs(const ag_task *t, const ag_choice *c, ag_buf *out) {
+    if (!t->gen.has_prompt_logprobs)
+        return;
+    ag_json_key(out, "prompt_logprobs");
+    ag_json_open(out, '[');
+    ag_json_raw(out, ag_buf_span(&t->choices[c->prompt * t->gen.n].prompt_logprobs));
+    ag_json_close(out, ']');
+}
+
 static void add_choice(const ag_task *t, ag_choice *c, ag_buf *out) {
     ag_json_open(out, '{');
     ag_json_key(out, "index");
@@ -181,6 +191,8 @@ static void add_choice(const ag_task *t, ag_choice *c, ag_buf *out) {
     ag_logprobs_flush(c, out);
     ag_json_key(out, "finish_reason");
     ag_json_str(out, ag_finish_word(c));
+    if (!t->gen.chat)
+        add_prompt_logprobs(t, c, out);
     ag_json_close(out, '}');
 }
 
@@ -193,5 +205,7 @@ void ag_chunk_whole(ag_task *t, ag_buf *out) {
     ag_json_close(out, ']');
     ag_json_key(out, "usage");
     add_usage(t, out);
+    if (t->gen.chat)
+        add_prompt_logprobs(t, t->choices, out);
     ag_json_close(out, '}');
 }

@@ -42,6 +42,7 @@ struct ag_exchange {
 struct ag_routes {
     ag_routes_opts opts;
     ag_work *quick; /* tokenising of long prompts */
+    ag_work *score; /* log-probabilities of prompts, one at a time */
     ag_work *slow;  /* embeddings: each waits for the engine */
     _Atomic bool draining;
     uint64_t id_seed;

@@ -92,6 +92,11 @@
          .max = 1000000},                                                                          \
         {.name = "max_queue_ms", .kind = AG_FIELD_U32, .at = AT(max_queue_ms), .max = 86400000},   \
         {.name = "cache_salt", .kind = AG_FIELD_TEXT, .at = AT(cache_salt)},                       \
+        {.name = "prompt_logprobs",                                                                \
+         .kind = AG_FIELD_U32,                                                                     \
+         .at = AT(prompt_logprobs),                                                                \
+         .max = 20,                                                                                \
+         .has = AT(has_prompt_logprobs)},                                                          \
         {.name = "user", .kind = AG_FIELD_TAKEN}, {.name = "metadata", .kind = AG_FIELD_TAKEN},    \
         {.name = "safety_identifier", .kind = AG_FIELD_TAKEN}, {                                   \
         .name = "request_id", .kind = AG_FIELD_TAKEN                                               \
@@ -174,6 +179,8 @@ static bool check(ag_gen *g, ag_buf *ignored, ag_problem *p) {
                               "suffix is not supported: the model has no fill-in-the-middle form");
     if (g->chat && g->has_top && g->top_logprobs && !g->logprobs)
         return ag_problem_bad(p, "top_logprobs", "top_logprobs needs logprobs to be true");
+    if (g->has_prompt_logprobs && g->stream)
+        return ag_problem_bad(p, "prompt_logprobs", "prompt_logprobs are not streamed");
     if (!(g->sampling.top_p > 0))
         return ag_problem_bad(p, "top_p", "top_p must be above 0 and at most 1, it is %g",
                               (double)g->sampling.top_p);
@@ -207,6 +214,7 @@ bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_b
     if (g->sampling.top_k < 0)
         g->sampling.top_k = 0;
     g->sampling.seed = (uint64_t)g->seed;
+    g->echo_only = g->has_max_tokens && !g->max_tokens;
     return check(g, ignored, p) && ag_gen_form(g, arena, p);
 }
 
@@ -316,8 +324,8 @@ bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_requ
     o->sampling.dry_breakers = g->dry_breakers.n ? g->dry_breakers.v : NULL;
     o->sampling.n_dry_breakers = g->dry_breakers.n;
     o->max_tokens = g->has_max_completion_tokens ? g->max_completion_tokens : g->max_tokens;
-    if (g->has_max_tokens && !g->max_tokens && !g->has_max_completion_tokens)
-        o->max_tokens = 1; /* echo only: the token is not told */
+    if (g->echo_only)
+        o->max_tokens = 1; /* which is not told */
     o->min_tokens = g->min_tokens;
     o->ignore_eos = g->ignore_eos;
     o->stop = g->stop.n ? g->stop.v : NULL;

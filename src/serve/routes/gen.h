@@ -42,8 +42,10 @@ typedef struct ag_gen {
     /* what is told */
     bool logprobs; /* chat */
     bool has_top;
+    uint32_t prompt_logprobs;
+    bool has_prompt_logprobs;
     uint32_t top_logprobs; /* chat: beside the chosen one; completions: logprobs */
-    bool echo;
+    bool echo, echo_only;  /* the prompt before the answer; and no answer */
 
     /* the prompt */
     json_t *prompt; /* completions */

@@ -71,12 +71,17 @@ static void add_candidates(const ag_task *t, const ag_token_event *e, ag_buf *ou
     ag_json_close(out, '}');
 }
 
-static void add_completion(ag_choice *c, const ag_token_event *e) {
+static void add_completion(ag_choice *c, const ag_token_event *e, bool first) {
     ag_buf *b = c->logprobs;
     ag_span bytes = token_bytes(c->task, e->id);
     ag_json_text(&b[0], bytes);
-    ag_json_f32(&b[1], number(e->logprob));
-    add_candidates(c->task, e, &b[2]);
+    if (first) { /* nothing stands before it */
+        ag_json_null(&b[1]);
+        ag_json_null(&b[2]);
+    } else {
+        ag_json_f32(&b[1], number(e->logprob));
+        add_candidates(c->task, e, &b[2]);
+    }
     ag_json_u64(&b[3], c->text_offset);
     /* Continuation bytes belong to a character that was counted. */
     for (size_t i = 0; i < bytes.n; i++)
@@ -92,7 +97,12 @@ void ag_logprobs_add(ag_choice *c, const ag_token_event *e) {
     if (c->task->gen.chat)
         add_chat(c, e);
     else
-        add_completion(c, e);
+        add_completion(c, e, false);
+}
+
+void ag_logprobs_echo(ag_choice *c, const ag_token_event *e, bool first) {
+    if (c->task->gen.logprobs)
+        add_completion(c, e, first);
 }
 
 void ag_logprobs_flush(ag_choice *c, ag_buf *out) {

@@ -168,6 +168,20 @@ static bool make_ids(const json_t *list, const char *param, ag_arena *arena, ag_
     return true;
 }
 
+/* The text of token ids, for echo: special tokens are shown, as their log-probabilities are. */
+static bool make_echo(ag_engine *engine, ag_arena *arena, ag_prompt *one, ag_problem *p) {
+    ag_err err = {0};
+    char *text = NULL;
+    size_t len = 0;
+    if (ag_engine_detokenize(engine, one->ids, one->n, true, &text, &len, &err))
+        return ag_problem_of(p, &err, "prompt");
+    char *kept = ag_arena_strndup(arena, text, len);
+    ag_string_free(text);
+    one->text = ag_span_of(kept, kept ? len : 0);
+    return kept || ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
+                                  "out of memory for the prompt");
+}
+
 static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_prompts *out,
                          ag_problem *p) {
     const json_t *prompt = g->prompt, *first = json_array_get(prompt, 0);
@@ -193,6 +207,8 @@ static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag
         out->n = i + 1;
         if (!(json_is_string(one) ? make_text(g, engine, one, &out->v[i], p)
                                   : make_ids(one, param, arena, &out->v[i], p)))
+            return false;
+        if (g->echo && !json_is_string(one) && !make_echo(engine, arena, &out->v[i], p))
             return false;
         if (out->v[i].n == 0)
             return ag_problem_bad(p, param, "%s is empty, and the model has no token to begin with",

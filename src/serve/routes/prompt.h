@@ -9,7 +9,7 @@
 typedef struct ag_prompt {
     int32_t *ids; /* owned, by the engine's allocator */
     size_t n;
-    ag_span text; /* what it was made from; of token ids empty */
+    ag_span text; /* what it was made from; of token ids only where echo wants it */
 } ag_prompt;
 
 typedef struct ag_prompts {

@@ -233,6 +233,8 @@ ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) 
     pthread_mutex_init(&r->lock, NULL);
     ag_code code = ag_work_new("ag-quick", QUICK_THREADS, MAX_WAITING, &r->quick, err);
     if (!code)
+        code = ag_work_new("ag-score", 1, MAX_WAITING, &r->score, err);
+    if (!code)
         code = ag_work_new("ag-slow", SLOW_THREADS, MAX_WAITING, &r->slow, err);
     if (code)
         ag_routes_free(&r);
@@ -252,6 +254,7 @@ void ag_routes_cancel_all(ag_routes *r) {
 
 void ag_routes_stop(ag_routes *r) {
     ag_work_free(&r->quick);
+    ag_work_free(&r->score);
     ag_work_free(&r->slow);
 }
 

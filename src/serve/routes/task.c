@@ -20,6 +20,7 @@ static void free_task(ag_task *t) {
         ag_buf_deinit(&c->text);
         ag_buf_deinit(&c->reasoning);
         ag_buf_deinit(&c->calls);
+        ag_buf_deinit(&c->prompt_logprobs);
         for (size_t k = 0; k < 4; k++)
             ag_buf_deinit(&c->logprobs[k]);
     }
@@ -122,6 +123,8 @@ static bool on_token(void *ctx, const ag_token_event *e) {
     ag_task *t = c->task;
     if (atomic_load(&t->cancelled) || atomic_load(&t->phase) == AG_TASK_FAILED)
         return false;
+    if (t->gen.echo_only)
+        return true;
     c->n_generated++;
     if (t->gen.logprobs)
         ag_logprobs_add(c, e);
@@ -202,7 +205,7 @@ static void on_done(void *ctx, const ag_result *result) {
     ag_err err = {0};
     bool bad = problem_of(t, result, &p);
     if (!bad && (!t->gen.stream || greet(c)) &&
-        ((tail.n && ag_said_push(c, tail, &err)) || ag_said_end(c, &err)))
+        ((tail.n && !t->gen.echo_only && ag_said_push(c, tail, &err)) || ag_said_end(c, &err)))
         bad = !ag_problem_of(&p, &err, NULL);
     if (bad) {
         fail(t, &p);
@@ -351,6 +354,7 @@ static bool make_choices(ag_task *t, ag_problem *p) {
         ag_buf_init(&c->text, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
         ag_buf_init(&c->reasoning, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
         ag_buf_init(&c->calls, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
+        ag_buf_init(&c->prompt_logprobs, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
         for (size_t k = 0; k < 4; k++)
             ag_buf_init(&c->logprobs[k], AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
     }
@@ -369,6 +373,11 @@ static void prepare(void *ctx) {
         (!ag_prompts_make(&t->gen, t->engine, &t->x->arena, &t->prompts, &p) ||
          !make_choices(t, &p))) {
         fail(t, &p);
+        ag_task_unref(t);
+        return;
+    }
+    if (t->n_choices && ag_score_is_wanted(&t->gen) && !ag_score_prompts(t, &p)) {
+        give_up(t, 0, &p);
         ag_task_unref(t);
         return;
     }
@@ -400,9 +409,10 @@ void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     pthread_mutex_lock(&x->routes->lock);
     x->task = t;
     pthread_mutex_unlock(&x->routes->lock);
-    if (ag_http_body(x->http).n <= INLINE_BYTES) {
+    bool score = ag_score_is_wanted(gen);
+    if (!score && ag_http_body(x->http).n <= INLINE_BYTES) {
         prepare(t);
-    } else if (!ag_work_push(x->routes->quick, prepare, t)) {
+    } else if (!ag_work_push(score ? x->routes->score : x->routes->quick, prepare, t)) {
         ag_problem_set(&p, 503, "server_error", "overloaded", NULL,
                        "too many long prompts are waiting to be read");
         p.retry_s = 2;

@@ -35,9 +35,10 @@ typedef struct ag_choice {
     bool call_open;           /* the last of them has no end yet */
     bool thinks;              /* what came last was reasoning */
     uint32_t n_calls, n_reasoning;
-    ag_buf logprobs[4]; /* not told yet: see logprobs.c */
-    size_t text_offset; /* characters before the next token, of completions' logprobs */
-    bool greeted;       /* streams: the first chunk went out */
+    ag_buf logprobs[4];     /* not told yet: see logprobs.c */
+    ag_buf prompt_logprobs; /* of a prompt's first choice, when they were asked for */
+    size_t text_offset;     /* characters before the next token, of completions' logprobs */
+    bool greeted;           /* streams: the first chunk went out */
     uint32_t n_generated;
     ag_result result; /* set when done; tail and err are not kept */
 } ag_choice;
@@ -118,7 +119,17 @@ ag_code ag_said_end(ag_choice *c, ag_err *err) AG_MUST_USE;
 
 /* Note a token's. */
 void ag_logprobs_add(ag_choice *c, const ag_token_event *e);
+/* Note one of a prompt's own, which echo tells; the first has none. */
+void ag_logprobs_echo(ag_choice *c, const ag_token_event *e, bool first);
 /* Append what was noted as the value of "logprobs", and forget it. */
 void ag_logprobs_flush(ag_choice *c, ag_buf *out);
+
+/* ---- score.c: a pool's thread ------------------------------------------------------------------
+ */
+
+bool ag_score_is_wanted(const ag_gen *g);
+/* Compute the log-probabilities of the prompts' tokens, and note them with the choices. Waits for
+ * the engine. */
+bool ag_score_prompts(ag_task *t, ag_problem *p);
 
 #endif
