@@ -230,6 +230,45 @@ class Api(Case):
         self.refused(self.chat(tool_choice="required"), 400, "tool_choice", says="needs tools")
         self.refused(self.chat(tools=[{"type": "function"}]), 400, "tools[0]")
 
+    def test_answers_are_held_to_the_form_that_was_asked_for(self):
+        schema = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 3, "maximum": 7},
+                                                   "b": {"enum": ["x", "y"]}},
+                  "required": ["a", "b"], "additionalProperties": False}
+        hot = dict(temperature=1.5, seed=5, max_tokens=200)
+        for stream in (False, True):
+            def text(**k):
+                answer = self.chat(stream=stream, **hot, **k)
+                self.assertEqual(answer.status, 200, answer.body)
+                if not stream:
+                    return answer.json()["choices"][0]["message"]["content"]
+                return "".join(e["choices"][0]["delta"].get("content", "") for e in answer.events())
+            value = json.loads(text(response_format={"type": "json_schema",
+                                                     "json_schema": {"name": "v", "strict": True, "schema": schema}}))
+            self.assertTrue(3 <= value["a"] <= 7 and value["b"] in "xy" and len(value) == 2)
+            self.assertEqual(json.loads(text(guided_json=schema)).keys(), {"a", "b"})
+            self.assertRegex(text(structured_outputs={"regex": "[a-c]{3}-[0-9]{2}"}), r"^[a-c]{3}-[0-9]{2}$")
+            self.assertIn(text(structured_outputs={"choice": ["yes", "no"]}), ("yes", "no"))
+            self.assertEqual(text(guided_grammar='root ::= "ab" "c"'), "abc")
+        bad = {"type": "json_schema", "json_schema": {"name": "v", "schema": {"type": "nothing"}}}
+        self.refused(self.chat(response_format=bad), 400, "response_format.json_schema.schema", "invalid_grammar")
+        self.refused(self.chat(guided_regex="("), 400, "guided_regex", "invalid_grammar")
+
+    def test_calls_can_be_forced(self):
+        tools = [{"type": "function", "function": {"name": name, "parameters": {
+            "type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9}}, "required": ["n"],
+            "additionalProperties": False}}} for name in ("add", "sub")]
+        hot = dict(tools=tools, temperature=1.2, seed=3, max_tokens=300, parallel_tool_calls=False)
+        for choice in ("required", {"type": "function", "function": {"name": "sub"}}):
+            whole = self.fine(self.chat(tool_choice=choice, **hot))["choices"][0]
+            call, = whole["message"]["tool_calls"]
+            self.assertEqual(whole["finish_reason"], "tool_calls")
+            self.assertIn(call["function"]["name"], ("sub",) if choice != "required" else ("add", "sub"))
+            self.assertIn(json.loads(call["function"]["arguments"])["n"], range(10))
+            deltas = [e["choices"][0]["delta"] for e in self.chat(tool_choice=choice, stream=True, **hot).events()]
+            parts = [c for d in deltas for c in d.get("tool_calls", [])]
+            self.assertEqual(parts[0]["function"]["name"], call["function"]["name"])
+            self.assertEqual("".join(p["function"]["arguments"] for p in parts), call["function"]["arguments"])
+
     def test_forms_that_contradict_each_other_are_refused(self):
         self.refused(self.chat(response_format={"type": "json_object"}, guided_regex="a"), 400, "guided_regex", says="both")
         self.refused(self.chat(response_format={"type": "xml"}), 400, "response_format.type")

@@ -213,13 +213,14 @@ static ag_span trim(ag_span s) {
     return s;
 }
 
-/* Where `text` last stands in what came from the request; SIZE_MAX: nowhere. */
+/* Where `text` last stands in what came from the request; SIZE_MAX: nowhere. It begins where such
+ * text begins, so the time is linear whatever the text repeats. */
 static size_t find_last(const ag_buf *out, const ag_buf *marks, ag_span text) {
-    size_t found = SIZE_MAX;
-    for (size_t at = 0; (at = ag_span_find(ag_buf_span(out), text, at)) != SIZE_MAX; at++)
-        if (marks->p[at] && marks->p[at + text.n - 1])
-            found = at;
-    return found;
+    for (size_t at = out->n < text.n ? 0 : out->n - text.n + 1; at-- > 0;)
+        if (marks->p[at] && (at == 0 || !marks->p[at - 1]) && marks->p[at + text.n - 1] &&
+            memcmp(out->p + at, text.p, text.n) == 0)
+            return at;
+    return SIZE_MAX;
 }
 
 /* Cut everything that the template writes behind the last message. */

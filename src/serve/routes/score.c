@@ -17,7 +17,8 @@ typedef struct scored {
     uint32_t rank; /* 1: the likeliest */
 } scored;
 
-/* Insert a candidate behind all that are as likely or likelier: lower ids come first among equals. */
+/* Insert a candidate behind all that are as likely or likelier: lower ids come first among equals.
+ */
 static void offer(scored *s, size_t want, int32_t id, float logit) {
     size_t at = s->event.n_top;
     if (at == want && !(at && logit > s->top[at - 1].logprob))
