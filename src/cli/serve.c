@@ -23,6 +23,8 @@ typedef struct serve {
     char name[256];
     ag_served_decl decl;
     ag_keys *keys;
+    ag_logs *logs;
+    ag_metrics *metrics;
     ag_cli_listener listener;
     ag_runtime *runtime;
     ag_routes *routes;
@@ -66,12 +68,6 @@ static void on_state(void *ctx, const ag_served_status *status) {
     pthread_kill(((serve *)ctx)->main, SIGUSR1);
 }
 
-static void on_log(void *ctx, ag_log_level level, const char *component, const char *line) {
-    (void)ctx;
-    (void)level;
-    ag_cli_note("%s: %s", component, line);
-}
-
 static void on_warn(void *ctx, const char *line) {
     (void)ctx;
     ag_cli_note("http: %s", line);
@@ -102,18 +98,35 @@ static ag_reasoning_mode reasoning_mode(const char *word) {
     return word && word[0] == 'h' ? AG_REASONING_HIDDEN : AG_REASONING_INLINE;
 }
 
+static void on_scrape(void *ctx) {
+    serve *s = ctx;
+    ag_metric_set(ag_metrics_get(s->metrics, AG_M_HTTP_CONNECTIONS, NULL, NULL, NULL),
+                  s->http ? (double)ag_http_n_connections(s->http) : 0);
+    ag_metric_set(ag_metrics_get(s->metrics, AG_M_BUILD, ag_version(), "", NULL), 1);
+}
+
 static int start(serve *s) {
     ag_err err = {0};
-    ag_logger log = {.write = on_log, .level = s->a->verbose ? AG_LOG_INFO : AG_LOG_WARN};
+    ag_logs_opts logs = {.levels = s->a->verbose ? "debug" : "info",
+                         .format = ag_cli_is_terminal(STDERR_FILENO) ? AG_LOG_TEXT : AG_LOG_JSON};
+    ag_code code = ag_logs_open(&logs, &s->logs, &err);
+    if (!code)
+        code = ag_metrics_new(&s->metrics, &err);
+    if (code)
+        return ag_cli_fail(&err);
+    ag_metrics_on_scrape(s->metrics, ag_metrics_scrape_process, s->metrics);
+    ag_metrics_on_scrape(s->metrics, on_scrape, s);
+    ag_logger log = ag_logs_logger(s->logs, AG_LOG_DEBUG);
     ag_runtime_opts runtime = {
         .models = &s->decl, .n_models = 1, .log = log, .on_state = on_state, .ctx = s};
-    ag_code code = ag_runtime_open(&runtime, &s->runtime, &err);
+    code = ag_runtime_open(&runtime, &s->runtime, &err);
     ag_routes_opts routes = {.runtime = s->runtime,
                              .keys = s->keys,
                              .reasoning = reasoning_mode(s->a->reasoning),
                              .cors_origin = s->a->cors_origin,
-                             .log = log,
-                             .ctx = s};
+                             .logs = s->logs,
+                             .metrics = s->metrics,
+                             .vllm_names = true};
     if (!code)
         code = ag_routes_new(&routes, &s->routes, &err);
     if (!code) {
@@ -198,6 +211,8 @@ static void close_all(serve *s) {
     ag_runtime_close(&s->runtime);
     ag_routes_free(&s->routes);
     ag_keys_free(&s->keys);
+    ag_metrics_free(&s->metrics);
+    ag_logs_close(&s->logs);
     if (s->listener.fd >= 0)
         close(s->listener.fd);
     ag_buf_deinit(&s->template_text);

@@ -144,6 +144,47 @@ class Life(Case):
             self.assertEqual(alone, together)
             self.assertEqual(server.stop(), 0)
 
+    def test_the_ledger_adds_up_and_each_request_has_a_line(self):
+        with Server(CHAT, "--model-name", "m") as server:
+            fine = server.post("/v1/chat/completions", dict(LONG, stream=False, max_tokens=5), **{
+                "X-Request-Id": "traced", "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"})
+            self.assertEqual(fine.status, 200)
+            server.post("/v1/chat/completions", dict(LONG, max_tokens=7))
+            server.post("/v1/chat/completions", {"messages": []})
+            server.post("/v1/chat/completions", dict(LONG, model="none"))
+            connection, response = self.stream(server)
+            response.close()
+            connection.close()
+            end = time.monotonic() + 30
+            while True:
+                answer = server.get("/metrics")
+                values = dict(line.rsplit(" ", 1) for line in answer.body.decode().splitlines() if line[:1] != "#")
+                flying = [v for k, v in values.items() if k.startswith("autoglm_requests_in_flight")]
+                if flying == ["0"] or time.monotonic() > end:
+                    break
+                time.sleep(0.05)
+            self.assertEqual(flying, ["0"], values)
+
+            def total(name, label=""):
+                return sum(float(v) for k, v in values.items() if k.startswith(name) and label in k)
+            self.assertTrue(answer.headers["content-type"].startswith("text/plain"))
+            self.assertEqual(total("autoglm_requests_started_total"), 5)
+            self.assertEqual(total("autoglm_requests_finished_total"), 5)
+            self.assertEqual(total("autoglm_requests_finished_total", 'outcome="succeeded"'), 2)
+            self.assertEqual(total("autoglm_requests_finished_total", 'outcome="rejected"'), 2)
+            self.assertEqual(total("autoglm_requests_finished_total", 'outcome="aborted"'), 1)
+            self.assertEqual(total("autoglm_generation_tokens_total"), 12)
+            self.assertEqual(total("autoglm_time_to_first_token_seconds_count"), 2)
+            self.assertGreaterEqual(total("autoglm_inter_token_latency_seconds_count"), 10)
+            self.assertEqual(total("vllm:generation_tokens_total"), 12)
+            self.assertEqual(server.ask("HEAD", "/metrics").body, b"")
+            self.assertEqual(server.stop(), 0)
+            lines = [json.loads(line) for line in server.said.splitlines() if line.startswith("{")]
+            line, = [x for x in lines if x.get("http.request.id") == "traced"]
+            self.assertEqual((line["trace.id"], line["span.id"]), ("a" * 32, "b" * 16))
+            self.assertEqual((line["gen_ai.usage.output_tokens"], line["http.response.status_code"]), (5, 200))
+            self.assertNotIn("Hello", server.said.split("try: ")[1].split("\n", 1)[1])
+
     def test_browsers_may_call_where_it_is_allowed(self):
         with Server(CHAT, "--cors-origin", "https://example.org") as server:
             answer = server.ask("OPTIONS", "/v1/chat/completions", None, {"Origin": "https://example.org"})

@@ -6,6 +6,7 @@
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "routes/task.h"
+#include "routes/watch.h"
 
 #define MAX_HEADERS 12
 
@@ -40,8 +41,7 @@ void ag_exchange_ref(ag_exchange *x) { atomic_fetch_add(&x->refs, 1); }
 void ag_exchange_unref(ag_exchange *x) {
     if (atomic_fetch_sub(&x->refs, 1) != 1)
         return;
-    if (x->routes->opts.on_record)
-        x->routes->opts.on_record(x->routes->opts.ctx, &x->record);
+    ag_watch_end(x);
     ag_http_req_unref(x->http);
     json_decref(x->body);
     ag_buf_deinit(&x->ignored);
@@ -124,6 +124,7 @@ bool ag_exchange_model(ag_exchange *x, const char *name, ag_served **out) {
     ag_code code = ag_runtime_acquire(x->routes->opts.runtime, name, out, &err);
     if (!code) {
         x->record.model = ag_served_name(*out);
+        ag_watch_begin(x);
         return true;
     }
     if (code == AG_E_NOT_FOUND)

@@ -20,6 +20,20 @@
 struct ag_task;
 typedef struct ag_exchange ag_exchange;
 
+/* One answered request, for the log and the metrics. Strings live as long as the exchange. */
+typedef struct ag_route_record {
+    const char *id, *method, *peer, *tenant;
+    const char *route;       /* the table's pattern; "" when no route matched */
+    const char *model;       /* "": none was involved */
+    const char *traceparent; /* as it came; NULL: none */
+    const char *error;       /* the code that was answered; NULL: none */
+    const char *finish;      /* of the first choice; NULL: none */
+    ag_http_outcome how;
+    bool stream;
+    uint32_t n_prompt, n_cached, n_generated; /* tokens, of all choices */
+    uint64_t queue_us, prefill_us, decode_us; /* of the first choice */
+} ag_route_record;
+
 struct ag_exchange {
     ag_routes *routes;
     ag_http_req *http;     /* referenced */

@@ -84,7 +84,10 @@ void ag_route_metrics(ag_exchange *x) {
         ag_exchange_problem(x, &p);
         return;
     }
-    ag_buf_init(&out, AG_ROOM_ROUTES, (size_t)16 << 20);
-    const char *type = o->metrics(o->ctx, &out);
-    ag_exchange_text(x, 200, type, &out);
+    ag_metrics_format format = {.openmetrics =
+                                    ag_metrics_wants_openmetrics(ag_http_get(x->http, "accept")),
+                                .vllm_names = o->vllm_names};
+    ag_buf_init(&out, AG_ROOM_ROUTES, (size_t)64 << 20);
+    ag_metrics_write(o->metrics, format, &out);
+    ag_exchange_text(x, 200, ag_metrics_content_type(format), &out);
 }

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "routes/exchange.h"
 #include "routes/task.h"
+#include "routes/watch.h"
 
 #define QUICK_THREADS 1
 #define SLOW_THREADS  8
@@ -238,6 +239,8 @@ ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) 
         code = ag_work_new("ag-slow", SLOW_THREADS, MAX_WAITING, &r->slow, err);
     if (code)
         ag_routes_free(&r);
+    else if (opts->metrics)
+        ag_metrics_on_scrape(opts->metrics, ag_watch_scrape, r);
     *out = r;
     return code;
 }

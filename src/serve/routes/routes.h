@@ -7,36 +7,21 @@
 #define AG_ROUTES_ROUTES_H
 
 #include "http/http.h"
+#include "logs/logs.h"
+#include "metrics/metrics.h"
 #include "routes/keys.h"
 #include "runtime/runtime.h"
 
 typedef struct ag_routes ag_routes;
-
-/* One answered request, for the log and the metrics. Strings are borrowed for the call. */
-typedef struct ag_route_record {
-    const char *id, *method, *peer, *tenant;
-    const char *route;       /* the table's pattern; "" when no route matched */
-    const char *model;       /* "": none was involved */
-    const char *traceparent; /* as it came; NULL: none */
-    const char *error;       /* the code that was answered; NULL: none */
-    ag_http_outcome how;
-    bool stream;
-    uint32_t n_prompt, n_cached, n_generated; /* tokens, of all choices */
-    uint64_t queue_us, prefill_us, decode_us; /* of the first choice */
-} ag_route_record;
 
 typedef struct ag_routes_opts {
     ag_runtime *runtime;
     const ag_keys *keys;         /* who may ask; NULL: everybody */
     ag_reasoning_mode reasoning; /* where a request does not say: inline, unless set */
     const char *cors_origin;     /* "*" or one origin that browsers may call from; NULL: none */
-    ag_logger log;
-    /* From any thread; may be NULL. */
-    void (*on_record)(void *ctx, const ag_route_record *record);
-    /* The text of GET /metrics, appended to `out`; its content type. NULL: there is no such route.
-     */
-    const char *(*metrics)(void *ctx, ag_buf *out);
-    void *ctx;
+    ag_logs *logs;               /* a line for each request; NULL: none */
+    ag_metrics *metrics; /* counted into, and told at GET /metrics; NULL: there is no such route */
+    bool vllm_names;     /* there under vLLM's names as well */
 } ag_routes_opts;
 
 /* All that opts points to is borrowed until ag_routes_free(). AG_E_NOMEM, AG_E_IO (no thread). */

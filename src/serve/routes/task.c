@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "routes/watch.h"
 
 #define INLINE_BYTES ((size_t)16 << 10) /* a longer body is rendered and tokenised by a pool */
 
@@ -118,6 +120,15 @@ static bool greet(ag_choice *c) {
     return true;
 }
 
+static void count_gap(ag_choice *c) {
+    if (!c->task->gaps)
+        return;
+    uint64_t now = ag_clock_us();
+    if (c->token_at)
+        ag_metric_observe(c->task->gaps, (double)(now - c->token_at) / 1e6);
+    c->token_at = now;
+}
+
 static bool on_token(void *ctx, const ag_token_event *e) {
     ag_choice *c = ctx;
     ag_task *t = c->task;
@@ -126,6 +137,7 @@ static bool on_token(void *ctx, const ag_token_event *e) {
     if (t->gen.echo_only)
         return true;
     c->n_generated++;
+    count_gap(c);
     if (t->gen.logprobs)
         ag_logprobs_add(c, e);
     if (t->gen.stream && !greet(c))
@@ -155,6 +167,7 @@ static void answer_whole(ag_task *t) {
 static void finish(ag_task *t) {
     ag_route_record *r = &t->x->record;
     const ag_result *first = &t->choices[0].result;
+    r->finish = ag_finish_word(t->choices);
     r->queue_us = first->queue_us;
     r->prefill_us = first->prefill_us;
     r->decode_us = first->decode_us;
@@ -402,6 +415,7 @@ void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     t->served = served;
     t->engine = ag_served_engine(served);
     t->created = (uint64_t)time(NULL);
+    t->gaps = ag_watch_gaps(x);
     ag_buf_init(&t->head, AG_ROOM_ROUTES, 4096);
     ag_buf_init(&t->out, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
     atomic_store(&t->refs, 2); /* the exchange's, and prepare()'s */

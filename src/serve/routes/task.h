@@ -40,7 +40,8 @@ typedef struct ag_choice {
     size_t text_offset;     /* characters before the next token, of completions' logprobs */
     bool greeted;           /* streams: the first chunk went out */
     uint32_t n_generated;
-    ag_result result; /* set when done; tail and err are not kept */
+    uint64_t token_at; /* µs: when the last one came */
+    ag_result result;  /* set when done; tail and err are not kept */
 } ag_choice;
 
 struct ag_task {
@@ -61,6 +62,7 @@ struct ag_task {
     _Atomic bool cancelled;
     _Atomic unsigned n_drained;   /* times that the connection took more again */
     _Atomic(const char *) reason; /* why it was cancelled, if not because its client left */
+    ag_metric *gaps;              /* times between tokens go there; NULL: nobody counts */
     bool broken;                  /* an error went into the stream */
     ag_buf head;                  /* how every chunk begins */
     ag_buf out;                   /* chunks being written */
