@@ -117,8 +117,12 @@ static int start(serve *s) {
     ag_metrics_on_scrape(s->metrics, ag_metrics_scrape_process, s->metrics);
     ag_metrics_on_scrape(s->metrics, on_scrape, s);
     ag_logger log = ag_logs_logger(s->logs, AG_LOG_DEBUG);
-    ag_runtime_opts runtime = {
-        .models = &s->decl, .n_models = 1, .log = log, .on_state = on_state, .ctx = s};
+    ag_runtime_opts runtime = {.models = &s->decl,
+                               .n_models = 1,
+                               .n_threads = s->a->threads,
+                               .log = log,
+                               .on_state = on_state,
+                               .ctx = s};
     code = ag_runtime_open(&runtime, &s->runtime, &err);
     ag_routes_opts routes = {.runtime = s->runtime,
                              .keys = s->keys,

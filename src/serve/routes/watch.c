@@ -9,8 +9,8 @@ static const char *const outcomes[N_OUTCOMES] = {"succeeded", "failed", "aborted
 
 /* Does the request compute, as opposed to looking around? */
 static bool is_inference(const ag_exchange *x) {
-    return x->route && x->route->permission == AG_MAY_INFER && strcmp(x->route->verb, "POST") == 0 &&
-           strncmp(x->route->path, "/v1/", 4) == 0;
+    return x->route && x->route->permission == AG_MAY_INFER &&
+           strcmp(x->route->verb, "POST") == 0 && strncmp(x->route->path, "/v1/", 4) == 0;
 }
 
 static const char *model_of(const ag_exchange *x) {
@@ -79,12 +79,11 @@ static void count_http(const ag_exchange *x) {
     ag_metric_add(ag_metrics_get(m, AG_M_HTTP_REQUESTS, route, code, NULL), 1);
     ag_metric_observe(ag_metrics_get(m, AG_M_HTTP_DURATION, route, NULL, NULL),
                       SECONDS(x->record.how.duration_us));
-    ag_metric_add(ag_metrics_get(m, AG_M_HTTP_SENT, NULL, NULL, NULL),
-                  x->record.how.sent_bytes);
+    ag_metric_add(ag_metrics_get(m, AG_M_HTTP_SENT, NULL, NULL, NULL), x->record.how.sent_bytes);
 }
 
-/* One line a request; of probes only where somebody debugs. Trace ids are the parts of a traceparent:
- * 00-TRACE(32)-SPAN(16)-FLAGS. */
+/* One line a request; of probes only where somebody debugs. Trace ids are the parts of a
+ * traceparent: 00-TRACE(32)-SPAN(16)-FLAGS. */
 static void log_request(const ag_exchange *x) {
     const ag_route_record *r = &x->record;
     bool probe = x->route && x->route->permission == AG_MAY_PROBE;
@@ -173,11 +172,10 @@ static void scrape_model(ag_metrics *m, ag_runtime *rt, const ag_served_status *
 }
 
 static void scrape_ledger(ag_metrics *m, const char *model) {
-    double flying =
-        ag_metric_value(ag_metrics_get(m, AG_M_REQUESTS_STARTED, model, NULL, NULL));
+    double flying = ag_metric_value(ag_metrics_get(m, AG_M_REQUESTS_STARTED, model, NULL, NULL));
     for (int i = 0; i < N_OUTCOMES; i++)
-        flying -= ag_metric_value(
-            ag_metrics_get(m, AG_M_REQUESTS_FINISHED, model, outcomes[i], NULL));
+        flying -=
+            ag_metric_value(ag_metrics_get(m, AG_M_REQUESTS_FINISHED, model, outcomes[i], NULL));
     set(m, AG_M_REQUESTS_IN_FLIGHT, model, NULL, flying > 0 ? flying : 0);
 }
 
@@ -189,6 +187,5 @@ void ag_watch_scrape(void *routes) {
         scrape_model(o->metrics, o->runtime, &s);
         scrape_ledger(o->metrics, s.decl->name);
     }
-    set(o->metrics, AG_M_LOG_DROPPED, NULL, NULL,
-        o->logs ? (double)ag_logs_dropped(o->logs) : 0);
+    set(o->metrics, AG_M_LOG_DROPPED, NULL, NULL, o->logs ? (double)ag_logs_dropped(o->logs) : 0);
 }

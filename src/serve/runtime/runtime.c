@@ -29,6 +29,7 @@ struct ag_served {
 struct ag_runtime {
     ag_runtime_opts opts;
     ag_served *served; /* owned [opts.n_models] */
+    ag_executor *executor;
     pthread_t loader;
     _Atomic bool closing;
     pthread_mutex_t lock; /* guards draining and what ag_served says */
@@ -117,6 +118,7 @@ static void load(ag_served *s) {
     ag_answer_format format = {0};
     opts.on_progress = on_progress;
     opts.progress_ctx = s;
+    opts.executor = rt->executor;
     ag_log(&rt->opts.log, AG_LOG_INFO, "runtime", "loading %s", s->decl->name);
     ag_code code = ag_engine_open(&opts, &engine, &err);
     if (!code) {
@@ -234,6 +236,7 @@ static ag_code check_names(const ag_runtime_opts *o, ag_err *err) {
 static void free_runtime(ag_runtime *rt) {
     pthread_mutex_destroy(&rt->lock);
     pthread_cond_destroy(&rt->work);
+    ag_executor_close(&rt->executor);
     ag_free(rt->served);
     ag_free(rt);
 }
@@ -259,9 +262,12 @@ ag_code ag_runtime_open(const ag_runtime_opts *opts, ag_runtime **out, ag_err *e
         served[i].decl = &opts->models[i];
         served[i].wanted = !opts->models[i].lazy;
     }
-    if (pthread_create(&rt->loader, NULL, loader_main, rt) != 0) {
+    code = ag_executor_open(opts->n_threads, &rt->executor, err);
+    if (!code && pthread_create(&rt->loader, NULL, loader_main, rt) != 0)
+        code = ag_fail(err, AG_E_IO, "the loader thread cannot be started");
+    if (code) {
         free_runtime(rt);
-        return ag_fail(err, AG_E_IO, "the loader thread cannot be started");
+        return code;
     }
     pthread_setname_np(rt->loader, "ag-loader");
     *out = rt;

@@ -37,7 +37,7 @@ typedef struct ag_served_decl {
     const char *name;
     const char *const *aliases; /* [n_aliases] other names for it */
     size_t n_aliases;
-    ag_engine_opts opts; /* its progress callback is the runtime's */
+    ag_engine_opts opts; /* its progress callback and executor are the runtime's */
     bool lazy;           /* load on first use instead of at start */
 } ag_served_decl;
 
@@ -55,14 +55,15 @@ typedef struct ag_served_status {
 typedef struct ag_runtime_opts {
     const ag_served_decl *models; /* [n_models] borrowed until close, with all they point to */
     size_t n_models;
+    uint32_t n_threads; /* that compute, for all models together; 0: one per physical core */
     ag_logger log;
     /* A model became READY or FAILED; from the loader thread. May be NULL. */
     void (*on_state)(void *ctx, const ag_served_status *status);
     void *ctx;
 } ag_runtime_opts;
 
-/* Check the names and start the loader, which begins with what is not lazy. AG_E_ARG (no model, a
- * name twice), AG_E_NOMEM, AG_E_IO (no thread). */
+/* Check the names and start what computes for all of them, and the loader, which begins with what
+ * is not lazy. AG_E_ARG (no model, a name twice), AG_E_NOMEM, AG_E_IO (no thread). */
 ag_code ag_runtime_open(const ag_runtime_opts *opts, ag_runtime **out, ag_err *err) AG_MUST_USE;
 /* From now on nothing is leased and nothing is loaded. */
 void ag_runtime_drain(ag_runtime *rt);
