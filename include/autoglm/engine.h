@@ -219,6 +219,7 @@ typedef struct ag_engine_stats {
     uint64_t n_expired;           /* ended by a deadline, waiting or running */
     uint64_t n_rejected_requests; /* refused: max_queued_requests */
     uint64_t n_rejected_tokens;   /* refused: max_queued_tokens */
+    uint64_t n_rejected_late;     /* refused: the line is far longer than its deadline allows */
 
     uint64_t n_step_us;      /* time in steps, with picking and handing out their tokens */
     uint64_t n_prefill_rows; /* of n_rows, those of prompts (and of what was recomputed) */

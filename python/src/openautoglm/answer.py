@@ -127,6 +127,7 @@ class EngineStats:
     n_expired: int
     n_rejected_requests: int
     n_rejected_tokens: int
+    n_rejected_late: int
     n_step_us: int
     n_prefill_rows: int
     n_decode_rows: int

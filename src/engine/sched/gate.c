@@ -1,10 +1,12 @@
 #include "sched/gate.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 #define WINDOW_US     30e6
 #define MAX_RETRY_S   600
 #define LEAST_RETRY_S 1
+#define HOPELESS      2 /* times its patience that a request would wait */
 
 void ag_drain_note(ag_drain *d, double tokens, double requests, double us) {
     double keep = exp(-us / WINDOW_US);
@@ -34,7 +36,13 @@ double ag_gate_retry_s(const ag_gate *g) {
     return s > LEAST_RETRY_S ? s : LEAST_RETRY_S;
 }
 
-ag_code ag_gate_enter(ag_gate *g, int tokens, ag_err *err) {
+/* The wait is an estimate, so only what is far too late is sent away. */
+static bool is_too_late(const ag_gate *g, uint64_t patience_us) {
+    return patience_us > 0 && g->requests > 0 && g->drain.requests > 0 &&
+           ag_gate_wait_s(g) * 1e6 > HOPELESS * (double)patience_us;
+}
+
+ag_code ag_gate_enter(ag_gate *g, int tokens, uint64_t patience_us, ag_err *err) {
     if (g->requests >= g->max_requests) {
         g->refused_requests++;
         return ag_fail(err, AG_E_AGAIN,
@@ -48,6 +56,13 @@ ag_code ag_gate_enter(ag_gate *g, int tokens, ag_err *err) {
                        "prompts of %llu tokens are waiting already, and this one has %d; try again "
                        "in about %.0f s",
                        (unsigned long long)g->tokens, tokens, ceil(s > 0 ? s : LEAST_RETRY_S));
+    }
+    if (is_too_late(g, patience_us)) {
+        g->refused_late++;
+        return ag_fail(err, AG_E_AGAIN,
+                       "the line is about %.1f s long, and this request may wait %.1f s; try again "
+                       "later or allow more",
+                       ag_gate_wait_s(g), (double)patience_us / 1e6);
     }
     g->requests++;
     g->tokens += (uint64_t)tokens;

@@ -22,13 +22,14 @@ static inline double ag_drain_per_s(const ag_drain *d, double what) {
 typedef struct ag_gate {
     uint64_t max_requests, max_tokens;
     uint64_t requests, tokens; /* that wait; of their prompts; the owner takes them off */
-    uint64_t entered, refused_requests, refused_tokens;
+    uint64_t entered, refused_requests, refused_tokens, refused_late;
     ag_drain drain;
 } ag_gate;
 
-/* A request with a prompt of so many tokens comes. AG_E_AGAIN: the line is full; the message says
- * of what, and when to come back. */
-ag_code ag_gate_enter(ag_gate *g, int tokens, ag_err *err) AG_MUST_USE;
+/* A request with a prompt of so many tokens comes, which may wait so long (0: for ever).
+ * AG_E_AGAIN: the line is full, or much longer than that; the message says so, and when to come
+ * back. */
+ag_code ag_gate_enter(ag_gate *g, int tokens, uint64_t patience_us, ag_err *err) AG_MUST_USE;
 /* Seconds until a quarter of the line is free; 0: it is not full. */
 double ag_gate_retry_s(const ag_gate *g);
 /* Seconds that a request which comes now will wait, when all places are taken. */

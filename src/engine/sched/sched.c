@@ -64,6 +64,7 @@ void ag_sched_get_stats(ag_sched *s, ag_engine_stats *out) {
     out->n_submitted = g->entered;
     out->n_rejected_requests = g->refused_requests;
     out->n_rejected_tokens = g->refused_tokens;
+    out->n_rejected_late = g->refused_late;
     out->waiting = (uint32_t)g->requests;
     out->waiting_tokens = g->tokens;
     out->tokens_per_s = ag_drain_per_s(&g->drain, g->drain.tokens);
@@ -82,10 +83,11 @@ void ag_sched_get_stats(ag_sched *s, ag_engine_stats *out) {
 
 ag_code ag_sched_submit(ag_sched *s, ag_job *job, ag_err *err) {
     ag_task *t = &job->task;
+    uint64_t patience = t->queue_at_most ? t->queue_at_most : t->expire_after;
     t->submit_at = ag_clock_us();
     pthread_mutex_lock(&s->lock);
     ag_code code = s->closing ? ag_fail(err, AG_E_CLOSED, "the engine is closing")
-                              : ag_gate_enter(&s->gate, t->n_prompt, err);
+                              : ag_gate_enter(&s->gate, t->n_prompt, patience, err);
     if (!code) {
         atomic_fetch_add(&job->refs, 1);
         t->next = s->first_in;

@@ -132,13 +132,13 @@ static void the_gate_holds_requests_and_tokens(void **state) {
     (void)state;
     ag_gate g = {.max_requests = 3, .max_tokens = 100};
     ag_err err;
-    assert_int_equal(ag_gate_enter(&g, 500, &err), AG_OK); /* alone, whatever its length */
-    assert_int_equal(ag_gate_enter(&g, 1, &err), AG_E_AGAIN);
+    assert_int_equal(ag_gate_enter(&g, 500, 0, &err), AG_OK); /* alone, whatever its length */
+    assert_int_equal(ag_gate_enter(&g, 1, 0, &err), AG_E_AGAIN);
     assert_int_equal(g.refused_tokens, 1);
     g.requests = g.tokens = 0;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(ag_gate_enter(&g, 10, &err), AG_OK);
-    assert_int_equal(ag_gate_enter(&g, 10, &err), AG_E_AGAIN);
+        assert_int_equal(ag_gate_enter(&g, 10, 0, &err), AG_OK);
+    assert_int_equal(ag_gate_enter(&g, 10, 0, &err), AG_E_AGAIN);
     assert_int_equal(g.refused_requests, 1);
     assert_int_equal(g.entered, 4);
     assert_true(ag_gate_retry_s(&g) >= 1);
@@ -165,6 +165,20 @@ static void the_time_to_come_back_follows_the_drain(void **state) {
     assert_true(s > 1.2 && s < 1.5);
 }
 
+static void who_would_come_far_too_late_is_sent_away(void **state) {
+    (void)state;
+    ag_gate g = {.max_requests = 100, .max_tokens = 1000000, .requests = 20};
+    ag_err err;
+    assert_int_equal(ag_gate_enter(&g, 1, 1000, &err), AG_OK); /* nothing is known yet */
+    for (int i = 0; i < 1000; i++)
+        ag_drain_note(&g.drain, 50, 0.2, 100000); /* 2 a second: 11 s */
+    assert_int_equal(ag_gate_enter(&g, 1, 6000000, &err), AG_OK);
+    assert_int_equal(ag_gate_enter(&g, 1, 4000000, &err), AG_E_AGAIN);
+    assert_int_equal(g.refused_late, 1);
+    g.requests = 0; /* who comes first does not wait */
+    assert_int_equal(ag_gate_enter(&g, 1, 1000, &err), AG_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_steady_machine_is_learned),
@@ -174,6 +188,7 @@ int main(void) {
         cmocka_unit_test(what_is_not_seen_stays_known),
         cmocka_unit_test(without_knowledge_a_prompt_gets_a_little),
         cmocka_unit_test(the_gate_holds_requests_and_tokens),
+        cmocka_unit_test(who_would_come_far_too_late_is_sent_away),
         cmocka_unit_test(the_time_to_come_back_follows_the_drain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
