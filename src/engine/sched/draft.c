@@ -5,7 +5,7 @@
 #define LONGEST   4     /* tokens that must have stood there before, longest first */
 #define SHORTEST  2     /* fewer are found everywhere */
 #define LOOK_BACK 16384 /* tokens that are searched: microseconds */
-#define FIRST     0.5   /* the rate before anything is known */
+#define FIRST     0.8   /* the rate before anything is known: a wrong guess or two are cheap */
 #define LEARN     0.15
 #define TRY_ANEW  64 /* tokens after which a text may have become another */
 

@@ -54,7 +54,7 @@ static void drafts_grow_with_their_luck_and_stop_without(void **state) {
     for (int i = 0; i < 64; i++) /* a text may become another */
         ag_draft_note(&d, 0, 0);
     assert_true(ag_draft_worth(&d, 8, 100, 10) > 0);
-    assert_int_equal(ag_draft_worth(&d, 8, 100, 60), 0); /* rows that cost too much */
+    assert_int_equal(ag_draft_worth(&d, 8, 100, 90), 0); /* rows that cost too much */
     ag_draft_init(&d, 4, true);
     assert_int_equal(ag_draft_worth(&d, 4, 100, 1000), 4); /* as was asked for */
 }
