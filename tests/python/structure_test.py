@@ -116,5 +116,6 @@ def test_mistakes_are_told(wide: AutoGLMEngine) -> None:
 
 def test_guesses_change_nothing(wide: AutoGLMEngine) -> None:
     prompt = json.dumps({"name": "abcabcabc", "age": 12, "tags": ["red", "green"]}) * 4
-    options = RequestOptions(temperature=0, max_tokens=80, json_schema=SCHEMAS["person"])
-    assert wide.generate(prompt, speculate=8, **options) == wide.generate(prompt, speculate=-1, **options)
+    guessing = RequestOptions(temperature=0, max_tokens=80, json_schema=SCHEMAS["person"], speculate=8)
+    plain = RequestOptions(temperature=0, max_tokens=80, json_schema=SCHEMAS["person"], speculate=-1)
+    assert wide.generate(prompt, **guessing) == wide.generate(prompt, **plain)

@@ -1,5 +1,7 @@
 #include "unit/grammar/support.h"
 
+#include <pthread.h>
+
 #include "base/fault.h"
 
 #define SCHEMA                                                                                     \
@@ -93,6 +95,30 @@ static void equal_texts_share_a_grammar(void **state) {
     assert_true(takes(a, "abx") && takes(b, "abx"));
     ag_grammar_unref(a);
     ag_grammar_unref(b);
+    ag_gcache_free(&c);
+}
+
+static void *use_all(void *cache) {
+    for (int round = 0; round < 20; round++)
+        for (size_t i = 0; i < sizeof structures / sizeof *structures; i++)
+            if (use(cache, &structures[i], NULL))
+                return cache;
+    return NULL;
+}
+
+static void any_number_of_threads_may_use_a_cache(void **state) {
+    (void)state;
+    ag_gvocab_source source = {.n_tokens = N_VOCAB, .bytes = vocab_bytes, .find = vocab_find};
+    ag_gcache *c = NULL;
+    pthread_t threads[4];
+    assert_int_equal(ag_gcache_new(&source, &c, NULL), AG_OK);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use_all, c), 0);
+    for (int i = 0; i < 4; i++) {
+        void *failed = NULL;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
     ag_gcache_free(&c);
 }
 
@@ -192,6 +218,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_memory_is_an_error_of_the_request),
         cmocka_unit_test(equal_texts_share_a_grammar),
+        cmocka_unit_test(any_number_of_threads_may_use_a_cache),
         cmocka_unit_test(long_repetitions_have_exact_masks),
         cmocka_unit_test(what_explodes_is_stopped),
         cmocka_unit_test(a_vocabulary_without_the_bytes_says_so),

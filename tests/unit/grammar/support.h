@@ -26,14 +26,16 @@ static const char *const words[] = {"the",   " the",   "hello",  " world", "worl
 #define T_USER    (256 + N_WORDS + 2) /* <user> , matched by its bytes as well */
 #define N_VOCAB   (256 + N_WORDS + 3)
 
-static char byte_texts[256];
+#define BYTES4(n)     (n), (n) + 1, (n) + 2, (n) + 3
+#define BYTES16(n)    BYTES4(n), BYTES4((n) + 4), BYTES4((n) + 8), BYTES4((n) + 12)
+#define BYTES_FROM(n) BYTES16(n), BYTES16((n) + 16), BYTES16((n) + 32), BYTES16((n) + 48)
 
 static inline ag_span vocab_bytes(const void *ctx, int32_t id) {
     (void)ctx;
-    if (id < 256) {
-        byte_texts[id] = (char)id;
-        return ag_span_of(&byte_texts[id], 1);
-    }
+    static const uint8_t bytes[256] = {BYTES_FROM(0), BYTES_FROM(64), BYTES_FROM(128),
+                                       BYTES_FROM(192)};
+    if (id < 256)
+        return ag_span_of(&bytes[id], 1);
     if (id < 256 + N_WORDS)
         return ag_str(words[id - 256]);
     return id == T_USER ? ag_str("<user>") : (ag_span){0};
