@@ -274,6 +274,22 @@ class Api(Case):
         self.refused(self.chat(response_format={"type": "xml"}), 400, "response_format.type")
         self.refused(self.chat(structured_outputs={"xml": 1}), 400, "structured_outputs.xml")
 
+    def test_long_bodies_are_read_beside_the_others(self):
+        long = "word " * 100000
+        count = self.fine(self.server.post("/tokenize", {"prompt": long}))["count"]
+        self.assertGreater(count, 100000)
+        self.refused(self.chat(messages=[{"role": "user", "content": long}]), 400, "messages", "context_length_exceeded")
+        got = self.fine(self.chat(messages=[{"role": "user", "content": long}], truncate_prompt="left"))
+        self.assertEqual(got["usage"]["prompt_tokens"], 2024)
+        self.assertEqual(self.server.post("/v1/chat/completions", b"[" + b"1," * 200000 + b"1]").status, 400)
+        # A client that leaves while its body is being read.
+        for _ in range(5):
+            connection = self.server.connect()
+            connection.request("POST", "/v1/chat/completions", json.dumps({"messages": [{"role": "user", "content": long}],
+                                                                           "truncate_prompt": "right"}))
+            connection.close()
+        self.fine(self.chat())
+
     # ---- refusals
 
     def test_mistakes_are_400_and_name_the_field(self):

@@ -188,7 +188,7 @@ static void work(void *ctx) {
     end(e);
 }
 
-void ag_route_embeddings(ag_exchange *x) {
+static void read_request(ag_exchange *x) {
     ag_problem p;
     embed_request *e = ag_arena_get(&x->arena, sizeof *e);
     if (!e) {
@@ -211,3 +211,5 @@ void ag_route_embeddings(ag_exchange *x) {
         end(e);
     }
 }
+
+void ag_route_embeddings(ag_exchange *x) { ag_exchange_defer(x, read_request); }

@@ -8,7 +8,8 @@
 #include "routes/task.h"
 #include "routes/watch.h"
 
-#define MAX_HEADERS 12
+#define MAX_HEADERS  12
+#define INLINE_BYTES ((size_t)16 << 10) /* a longer body is read by a pool */
 
 typedef struct headers {
     ag_http_header v[MAX_HEADERS];
@@ -45,6 +46,7 @@ void ag_exchange_unref(ag_exchange *x) {
     ag_http_req_unref(x->http);
     json_decref(x->body);
     ag_buf_deinit(&x->ignored);
+    ag_buf_deinit(&x->copy);
     ag_arena_deinit(&x->arena);
     ag_free(x);
 }
@@ -108,10 +110,45 @@ void ag_exchange_stream(ag_exchange *x) {
 
 /* ---- what many handlers begin with ----------------------------------------------------------- */
 
+typedef struct deferred {
+    ag_exchange *x;
+    void (*fn)(ag_exchange *x);
+} deferred;
+
+static void run_deferred(void *ctx) {
+    deferred *d = ctx; /* the arena's */
+    ag_exchange *x = d->x;
+    d->fn(x);
+    ag_exchange_unref(x);
+}
+
+void ag_exchange_defer(ag_exchange *x, void (*fn)(ag_exchange *x)) {
+    ag_problem p;
+    x->text = ag_http_body(x->http);
+    if (x->text.n <= INLINE_BYTES) {
+        fn(x);
+        return;
+    }
+    deferred *d = ag_arena_get(&x->arena, sizeof *d);
+    bool copied = ag_buf_add(&x->copy, x->text.p, x->text.n); /* it outlives the request's end */
+    x->text = ag_buf_span(&x->copy);
+    if (d && copied) {
+        *d = (deferred){x, fn};
+        ag_exchange_ref(x);
+        if (ag_work_push(x->routes->quick, run_deferred, d))
+            return;
+        ag_exchange_unref(x);
+    }
+    ag_problem_set(&p, 503, "server_error", "overloaded", NULL,
+                   "too many long requests are waiting to be read");
+    p.retry_s = 2;
+    ag_exchange_problem(x, &p);
+}
+
 bool ag_exchange_read(ag_exchange *x, const ag_field *fields, void *target) {
     ag_problem p;
     json_decref(x->body);
-    if (ag_body_parse(ag_http_body(x->http), &x->body, &p) &&
+    if (ag_body_parse(x->text, &x->body, &p) &&
         ag_fields_read(fields, x->body, NULL, target, &x->arena, &x->ignored, &p))
         return true;
     ag_exchange_problem(x, &p);

@@ -39,15 +39,19 @@ struct ag_exchange {
     ag_http_req *http;     /* referenced */
     const ag_route *route; /* NULL: none matched */
     char id[AG_REQUEST_ID_TEXT];
-    uint64_t serial;    /* unlike any other request's of this process, and of most others */
-    char arg[256];      /* what {} of the route's pattern stands for */
-    char allow[64];     /* of a 405 */
-    char note[96];      /* of a cut prompt: X-Prompt-Truncated; "": nothing was cut */
-    const char *tenant; /* lives as long as the keys */
+    uint64_t serial;     /* unlike any other request's of this process, and of most others */
+    char arg[256];       /* what {} of the route's pattern stands for */
+    char allow[64];      /* of a 405 */
+    const char *timeout; /* X-Request-Timeout-Ms; NULL: absent */
+    char note[96];       /* of a cut prompt: X-Prompt-Truncated; "": nothing was cut */
+    const char *tenant;  /* lives as long as the keys */
     _Atomic int refs;
     ag_arena arena;
-    json_t *body;             /* owned; NULL: none read */
-    ag_buf ignored;           /* X-Ignored-Params */
+    ag_span text;     /* the body's bytes: the HTTP room's, or those of `copy` */
+    ag_buf copy;      /* of a long body, which a pool's thread reads */
+    json_t *body;     /* owned; NULL: none read */
+    ag_buf ignored;   /* X-Ignored-Params */
+    bool gone, ended; /* the client left; on_end came; guarded by the server's lock, as is task */
     struct ag_task *task;     /* referenced until on_end; NULL: nothing is generated */
     ag_exchange *next, *prev; /* all of a server's; guarded by its lock */
     ag_route_record record;
@@ -77,6 +81,9 @@ void ag_exchange_problem(ag_exchange *x, const ag_problem *p);
 /* The head of a stream of events. */
 void ag_exchange_stream(ag_exchange *x);
 
+/* Have fn(x) read the body: at once when it is short, else on a pool's thread, so that nobody waits
+ * for it. On the io thread. */
+void ag_exchange_defer(ag_exchange *x, void (*fn)(ag_exchange *x));
 /* Parse the body and read it by a table; false: answered already. */
 bool ag_exchange_read(ag_exchange *x, const ag_field *fields, void *target);
 /* Lease a model; false: answered already. */

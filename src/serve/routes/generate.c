@@ -14,12 +14,12 @@ static bool generates(ag_exchange *x, const ag_served *served) {
     return false;
 }
 
-static void generate(ag_exchange *x, bool chat) {
+static void generate(ag_exchange *x, bool is_chat) {
     ag_problem p;
     ag_gen gen;
     ag_served *served;
-    if (!ag_body_parse(ag_http_body(x->http), &x->body, &p) ||
-        !ag_gen_read(&gen, chat, x->body, &x->arena, &x->ignored, &p)) {
+    if (!ag_body_parse(x->text, &x->body, &p) ||
+        !ag_gen_read(&gen, is_chat, x->body, &x->arena, &x->ignored, &p)) {
         ag_exchange_problem(x, &p);
         return;
     }
@@ -31,8 +31,11 @@ static void generate(ag_exchange *x, bool chat) {
         ag_runtime_release(&served);
 }
 
-void ag_route_chat(ag_exchange *x) { generate(x, true); }
-void ag_route_completions(ag_exchange *x) { generate(x, false); }
+static void chat(ag_exchange *x) { generate(x, true); }
+static void completions(ag_exchange *x) { generate(x, false); }
+
+void ag_route_chat(ag_exchange *x) { ag_exchange_defer(x, chat); }
+void ag_route_completions(ag_exchange *x) { ag_exchange_defer(x, completions); }
 
 /* ---- ending one from outside ----------------------------------------------------------------- */
 

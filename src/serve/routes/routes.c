@@ -47,6 +47,13 @@ static void take_traceparent(ag_exchange *x) {
         x->record.traceparent = ag_arena_strndup(&x->arena, given, 55);
 }
 
+/* Headers are the HTTP room's for as long as a handler runs; a pool's thread looks later. */
+static void take_timeout(ag_exchange *x) {
+    const char *given = ag_http_get(x->http, "x-request-timeout-ms");
+    if (given)
+        x->timeout = ag_arena_strndup(&x->arena, given, strlen(given));
+}
+
 /* ---- who may --------------------------------------------------------------------------------- */
 
 static bool check_key(ag_exchange *x, ag_problem *p) {
@@ -99,8 +106,10 @@ static ag_exchange *new_exchange(ag_routes *r, ag_http_req *req) {
     atomic_store(&x->refs, 1);
     ag_arena_init(&x->arena, AG_ROOM_ROUTES, ARENA_BYTES);
     ag_buf_init(&x->ignored, AG_ROOM_ROUTES, 1024);
+    ag_buf_init(&x->copy, AG_ROOM_ROUTES, SIZE_MAX);
     take_id(x);
     take_traceparent(x);
+    take_timeout(x);
     pthread_mutex_lock(&r->lock);
     x->next = r->exchanges;
     if (x->next)
@@ -165,18 +174,35 @@ static void on_request(void *ctx, ag_http_req *req) {
     x->route->handle(x);
 }
 
+/* What generates for it, with a reference; NULL: nothing, or not yet. */
+static ag_task *take_task(ag_exchange *x, bool gone) {
+    pthread_mutex_lock(&x->routes->lock);
+    ag_task *t = x->task;
+    if (t)
+        atomic_fetch_add(&t->refs, 1);
+    x->gone |= gone;
+    pthread_mutex_unlock(&x->routes->lock);
+    return t;
+}
+
 static void on_gone(void *ctx, ag_http_req *req) {
     (void)ctx;
     ag_exchange *x = ag_http_user(req);
-    if (x && x->task)
-        ag_task_cancel(x->task, NULL);
+    ag_task *t = x ? take_task(x, true) : NULL;
+    if (t) {
+        ag_task_cancel(t, NULL);
+        ag_task_unref(t);
+    }
 }
 
 static void on_drained(void *ctx, ag_http_req *req) {
     (void)ctx;
     ag_exchange *x = ag_http_user(req);
-    if (x && x->task)
-        ag_task_drained(x->task);
+    ag_task *t = x ? take_task(x, false) : NULL;
+    if (t) {
+        ag_task_drained(t);
+        ag_task_unref(t);
+    }
 }
 
 static void on_end(void *ctx, ag_http_req *req, const ag_http_outcome *how) {
@@ -191,10 +217,13 @@ static void on_end(void *ctx, ag_http_req *req, const ag_http_outcome *how) {
         x->prev->next = x->next;
     else
         r->exchanges = x->next;
+    ag_task *t = x->task;
+    x->task = NULL;
+    x->ended = true;
     pthread_mutex_unlock(&r->lock);
     x->record.how = *how;
-    if (x->task)
-        ag_task_unref(x->task);
+    if (t)
+        ag_task_unref(t);
     ag_exchange_unref(x);
 }
 

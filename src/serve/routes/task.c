@@ -8,8 +8,6 @@
 #include "base/mem.h"
 #include "routes/watch.h"
 
-#define INLINE_BYTES ((size_t)16 << 10) /* a longer body is rendered and tokenised by a pool */
-
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static void free_task(ag_task *t) {
@@ -253,7 +251,7 @@ static void give_up(ag_task *t, size_t from, const ag_problem *p) {
 static bool add_terms(ag_task *t, ag_request_opts *o, ag_problem *p) {
     ag_exchange *x = t->x;
     const ag_gen *g = &t->gen;
-    const char *ms = ag_http_get(x->http, "x-request-timeout-ms");
+    const char *ms = x->timeout;
     o->tenant = x->tenant;
     o->max_queue_ms = g->max_queue_ms;
     o->priority = g->priority > 0 ? AG_PRIORITY_LOW : AG_PRIORITY_NORMAL;
@@ -400,6 +398,20 @@ static void prepare(void *ctx) {
         ag_task_unref(t);
 }
 
+/* From now on the client's leaving reaches the task; it may have come before. */
+static void publish(ag_task *t) {
+    ag_exchange *x = t->x;
+    pthread_mutex_lock(&x->routes->lock);
+    bool ended = x->ended, gone = x->gone || ended;
+    if (!ended)
+        x->task = t;
+    pthread_mutex_unlock(&x->routes->lock);
+    if (ended)
+        ag_task_unref(t); /* nobody else will */
+    if (gone)
+        atomic_store(&t->cancelled, true);
+}
+
 void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     ag_problem p;
     ag_task *t = ag_calloc(AG_ROOM_ROUTES, 1, sizeof *t);
@@ -420,15 +432,12 @@ void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     ag_buf_init(&t->out, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
     atomic_store(&t->refs, 2); /* the exchange's, and prepare()'s */
     x->record.stream = gen->stream;
-    pthread_mutex_lock(&x->routes->lock);
-    x->task = t;
-    pthread_mutex_unlock(&x->routes->lock);
-    bool score = ag_score_is_wanted(gen);
-    if (!score && ag_http_body(x->http).n <= INLINE_BYTES) {
+    publish(t);
+    if (!ag_score_is_wanted(gen)) {
         prepare(t);
-    } else if (!ag_work_push(score ? x->routes->score : x->routes->quick, prepare, t)) {
+    } else if (!ag_work_push(x->routes->score, prepare, t)) {
         ag_problem_set(&p, 503, "server_error", "overloaded", NULL,
-                       "too many long prompts are waiting to be read");
+                       "too many prompts are waiting for their log-probabilities");
         p.retry_s = 2;
         fail(t, &p);
         ag_task_unref(t);

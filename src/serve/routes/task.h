@@ -6,7 +6,7 @@
  *   WAITING ─────────────▶ BEGUN
  *      └─────────────────▶ FAILED    (an error before any byte went out: it gets its own status)
  *
- * The io thread makes it and starts it (or lets a pool's thread, for long prompts). Then everything
+ * The io thread makes it and starts it (or a pool's thread, for long prompts). Then everything
  * belongs to the engine's thread, in its callbacks, but for the atomics. It lives until the
  * exchange has ended and every choice is done. */
 #ifndef AG_ROUTES_TASK_H
@@ -69,7 +69,7 @@ struct ag_task {
 };
 
 /* Begin what *gen asks for with the leased model, which is taken in any case. The answer comes by
- * itself. On the io thread. */
+ * itself. On the thread that read the request. */
 void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served);
 /* End it soon. `reason` is told to the client; NULL: nobody is there. Any thread that holds a
  * reference. */

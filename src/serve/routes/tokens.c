@@ -102,7 +102,7 @@ static bool tokenize(const tokens_request *r, ag_engine *engine, int32_t **ids, 
     return fine;
 }
 
-void ag_route_tokenize(ag_exchange *x) {
+static void read_tokenize(ag_exchange *x) {
     tokens_request r;
     ag_served *served;
     ag_problem p;
@@ -134,7 +134,7 @@ static void answer_text(ag_exchange *x, const char *name, char *text, size_t len
     ag_string_free(text);
 }
 
-void ag_route_detokenize(ag_exchange *x) {
+static void read_detokenize(ag_exchange *x) {
     tokens_request r;
     ag_served *served;
     ag_problem p;
@@ -154,7 +154,7 @@ void ag_route_detokenize(ag_exchange *x) {
     ag_runtime_release(&served);
 }
 
-void ag_route_apply_template(ag_exchange *x) {
+static void read_apply_template(ag_exchange *x) {
     tokens_request r;
     ag_served *served;
     ag_problem p;
@@ -213,3 +213,7 @@ void ag_route_tokenizer_info(ag_exchange *x) {
     ag_exchange_json(x, 200, &out);
     ag_runtime_release(&served);
 }
+
+void ag_route_tokenize(ag_exchange *x) { ag_exchange_defer(x, read_tokenize); }
+void ag_route_detokenize(ag_exchange *x) { ag_exchange_defer(x, read_detokenize); }
+void ag_route_apply_template(ag_exchange *x) { ag_exchange_defer(x, read_apply_template); }
