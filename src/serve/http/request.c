@@ -44,8 +44,8 @@ void *ag_http_req_begin(void *ctx, const char *uri, struct MHD_Connection *mhd) 
     atomic_fetch_add(&h->mail->refs, 1);
     ag_http_queue_init(&r->queue, h->o.stream_low, h->o.stream_high, AG_MAX_STREAM_QUEUE);
     r->target.path = "/";
-    if (c->phase == AG_PHASE_IDLE ||
-        c->phase == AG_PHASE_LEFT) /* pipelined: its bytes came with the one before */
+    /* Its bytes came together with the connection, or (pipelined) with the request before. */
+    if (c->phase == AG_PHASE_NEW || c->phase == AG_PHASE_IDLE || c->phase == AG_PHASE_LEFT)
         ag_http_conn_phase(c, AG_PHASE_HEAD);
     r->began_us = c->head_us;
     c->req = r;
