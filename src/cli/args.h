@@ -70,6 +70,8 @@ struct ag_cli_args {
     const ag_cli_opt *seen[AG_CLI_MAX_SEEN];
     size_t n_seen;
     bool help;
+    char *const *argv; /* [argc] what followed the command's name, as given */
+    int argc;
 
     /* model */
     const char *model, *device_map, *numa, *kv_type, *dtype, *quantize, *isa, *chat_template;
@@ -130,6 +132,7 @@ struct ag_cli_args {
     uint32_t retries;
 
     /* serve; api_key_file loadtest too */
+    const char *config, *listening;
     const char *host, *api_key_file, *cors_origin, *reasoning;
     uint32_t port, max_sequences, drain_seconds;
     ag_cli_list model_names;
@@ -169,6 +172,7 @@ void ag_cli_help(const ag_cli_command *c);
 int ag_cli_chat(const ag_cli_args *a);
 int ag_cli_run(const ag_cli_args *a);
 int ag_cli_serve(const ag_cli_args *a);
+int ag_cli_serve_child(const ag_cli_args *a);
 int ag_cli_inspect(const ag_cli_args *a);
 int ag_cli_pull(const ag_cli_args *a);
 int ag_cli_bench(const ag_cli_args *a);

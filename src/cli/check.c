@@ -4,20 +4,6 @@
 #include "cli/args.h"
 #include "cli/settings.h"
 
-static int tell_mistakes(const ag_buf *mistakes, const ag_err *err) {
-    size_t n = 0;
-    for (ag_span rest = ag_buf_span(mistakes); rest.n; n++) {
-        size_t end = ag_span_find(rest, ag_str("\n"), 0);
-        ag_span line = ag_span_sub(rest, 0, end);
-        ag_cli_note("%.*s", AG_SPAN(line));
-        rest = ag_span_sub(rest, end == SIZE_MAX ? rest.n : end + 1, rest.n);
-    }
-    if (n == 0)
-        return ag_cli_fail(err);
-    ag_cli_hint("'autoglm check --print' without a file shows all keys with their defaults");
-    return AG_CLI_FAILED;
-}
-
 static int report(const ag_cli_args *a, const ag_config *c) {
     if (a->print) {
         ag_buf text;
@@ -47,8 +33,9 @@ int ag_cli_check(const ag_cli_args *a) {
                                      .env = ag_cli_env,
                                      .settings = settings,
                                      .n_settings = a->set.n};
-        status = ag_config_load(&sources, &c, &mistakes, &err) ? tell_mistakes(&mistakes, &err)
-                                                               : report(a, c);
+        status = ag_config_load(&sources, &c, &mistakes, &err)
+                     ? ag_cli_tell_mistakes(&mistakes, &err)
+                     : report(a, c);
     }
     ag_config_free(&c);
     ag_buf_deinit(&mistakes);

@@ -62,6 +62,8 @@ static int dispatch(int argc, char **argv) {
         ag_cli_help(c);
         return AG_CLI_DONE;
     }
+    args.argv = argv + 2;
+    args.argc = argc - 2;
     return c->run(&args);
 }
 

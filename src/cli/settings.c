@@ -17,3 +17,17 @@ int ag_cli_settings(const ag_cli_args *a, ag_arena *keys, ag_config_setting *out
     }
     return AG_CLI_DONE;
 }
+
+int ag_cli_tell_mistakes(const ag_buf *mistakes, const ag_err *err) {
+    size_t n = 0;
+    for (ag_span rest = ag_buf_span(mistakes); rest.n; n++) {
+        size_t end = ag_span_find(rest, ag_str("\n"), 0);
+        ag_span line = ag_span_sub(rest, 0, end);
+        ag_cli_note("%.*s", AG_SPAN(line));
+        rest = ag_span_sub(rest, end == SIZE_MAX ? rest.n : end + 1, rest.n);
+    }
+    if (n == 0)
+        return ag_cli_fail(err);
+    ag_cli_hint("'autoglm check --print' without a file shows all keys with their defaults");
+    return AG_CLI_FAILED;
+}

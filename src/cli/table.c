@@ -292,7 +292,17 @@ static const ag_cli_opt embed_opts[] = {
     {0},
 };
 
+static const ag_cli_opt serve_child_opts[] = {
+    {0, "listening", AG_CLI_TEXT, "NAMES", NULL, "addresses of the sockets, in order",
+     AT(listening)},
+    {0},
+};
+
 static const ag_cli_opt serve_opts[] = {
+    {0, "config", AG_CLI_PATH, "FILE", NULL,
+     "configuration (YAML, docs/config.md) with any number of models, in place of -m", AT(config)},
+    {0, "set", AG_CLI_LIST, "KEY=VALUE", NULL,
+     "set a key of the configuration; may be given several times", AT(set)},
     {0, "host", AG_CLI_TEXT, "HOST", "127.0.0.1",
      "address to listen on; others than this machine's own need --api-key-file", AT(host)},
     {'p', "port", AG_CLI_U32, "N", "8000", "port to listen on; 0: a free one", AT(port), .min = 0,
@@ -426,7 +436,7 @@ const ag_cli_command ag_cli_commands[] = {
     {
         .name = "serve",
         .summary = "serve a model over an OpenAI-compatible API",
-        .usage = "-m FILE [OPTION]...",
+        .usage = "(-m MODEL | --config FILE) [OPTION]...",
         .about =
             "Answers chats, completions and embeddings over HTTP in the way of OpenAI's API, so "
             "that existing clients need another base URL and nothing else; docs/api.md lists what "
@@ -437,14 +447,30 @@ const ag_cli_command ag_cli_commands[] = {
             "machine's own address only.\n"
             "\n"
             "Ctrl-C or SIGTERM ends it: nothing new begins, running answers get --drain-seconds "
-            "to end, what is left is told so. A second signal ends it at once.",
+            "to end, what is left is told so. A second signal ends it at once. SIGHUP reads the "
+            "configuration and the keys again, SIGUSR2 puts a new program in the place of the "
+            "running one. A server that crashes or hangs is started again.",
         .examples = "autoglm serve -m model.gguf\n"
+                    "autoglm serve --config autoglm.yml\n"
                     "autoglm serve -m model.gguf --model-name glm-4 --port 8080 -t 8\n"
                     "autoglm serve -m model.gguf --host 0.0.0.0 --api-key-file keys.txt\n",
         .groups = {{"Server options", serve_opts},
                    GROUP_MODEL,
                    {"Conversation options", serve_template_opts}},
         .run = ag_cli_serve,
+    },
+    {
+        .name = "serve-child",
+        .summary = "serve on sockets that a supervisor opened",
+        .usage = "--listening NAMES [OPTION]...",
+        .about = "What 'autoglm serve' starts and watches.",
+        .examples = "autoglm serve -m model.gguf\n",
+        .hidden = true,
+        .groups = {{"Own options", serve_child_opts},
+                   {"Server options", serve_opts},
+                   GROUP_MODEL,
+                   {"Conversation options", serve_template_opts}},
+        .run = ag_cli_serve_child,
     },
     {
         .name = "inspect",

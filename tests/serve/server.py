@@ -46,9 +46,11 @@ class Server:
 
     def __init__(self, model=CHAT, *args, wait=True):
         path = model if os.sep in model else model_path(model)
-        self.process = subprocess.Popen(
-            [BINARY, "serve", "-m", path, "--port", "0", "-t", "2", "-c", "2048", *args], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        self.begin([BINARY, "serve", "-m", path, "--port", "0", "-t", "2", "-c", "2048", *args], wait)
+
+    def begin(self, command, wait=True):
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, env=environment())
         self.said = ""
         self.port = None
         self.changed = threading.Condition()

@@ -31,26 +31,26 @@ typedef struct ag_config_model {
     const char *load; /* "start" or "lazy" */
     uint64_t context, sequences, kv_tokens, batch_tokens;
     const char *kv_type, *dtype, *quantize, *device_map, *chat_template;
-    const char *reasoning; /* "inline", "split", "hidden" */
-    const char *truncate;  /* "off", "left", "right", "middle" */
 } ag_config_model;
 
 typedef struct ag_config {
     /* server */
     ag_config_list listen; /* "127.0.0.1:8000", "[::1]:8000", "unix:/run/autoglm.sock" */
     const char *api_key_file, *tls_cert, *tls_key;
-    ag_config_list cors_origins;
+    const char *cors_origin;
+    const char *reasoning; /* "inline", "split", "hidden" */
     uint64_t head_bytes, body_bytes, max_headers, max_connections, max_per_address;
     uint64_t head_timeout, body_timeout, idle_timeout, send_timeout; /* ms, as all durations */
     uint64_t request_timeout, drain_delay, drain_timeout;
     bool supervise;
     uint64_t stall_timeout;
+    const char *flight_dir;
     /* log, metrics */
     const char *log_level, *log_format, *log_file;
     bool metrics, metrics_vllm_names;
     /* engine */
     uint64_t threads;
-    const char *isa;
+    const char *isa, *numa;
     double memory_fraction;
     uint64_t max_queued_requests, max_queued_tokens, itl_target, max_queue_time;
     const char *registry;

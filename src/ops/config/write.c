@@ -46,12 +46,12 @@ void ag_config_diff(const ag_config *a, const ag_config *b, diff_fn *fn, void *c
         if (other)
             diff_rows(ag_config_model_rows, &a->models[i], other, key, fn, ctx);
         else
-            fn(ctx, key, "served", "gone", true);
+            fn(ctx, key, "served", "gone", false);
     }
     for (size_t i = 0; i < b->n_models; i++)
         if (!find_model(a, b->models[i].name)) {
             snprintf(key, sizeof key, "models[%.200s]", b->models[i].name);
-            fn(ctx, key, "absent", "served", true);
+            fn(ctx, key, "absent", "served", false);
         }
 }
 

@@ -104,13 +104,11 @@
     X(HTTP_SENT, "autoglm_http_sent_bytes_total", NULL, COUNTER, "", NONE,                         \
       "Bytes of answers handed to the system.")                                                    \
     /* the process */                                                                              \
-    X(BUILD, "autoglm_build_info", NULL, GAUGE, "version isa", NONE, "1; what is running.")        \
+    X(BUILD, "autoglm_build_info", NULL, GAUGE, "version", NONE, "1; what is running.")            \
     X(LOG_DROPPED, "autoglm_log_records_dropped_total", NULL, SAMPLED, "", NONE,                   \
       "Log records lost to a full ring.")                                                          \
     X(RELOADS, "autoglm_config_reloads_total", NULL, COUNTER, "outcome", NONE,                     \
       "Configuration reloads: applied or refused.")                                                \
-    X(RESTARTS, "autoglm_server_restarts_total", NULL, SAMPLED, "", NONE,                          \
-      "Times that the supervisor has started the server again.")                                   \
     X(CPU, "process_cpu_seconds_total", NULL, SAMPLED, "", NONE,                                   \
       "Processor time, user and system.")                                                          \
     X(RSS, "process_resident_memory_bytes", NULL, GAUGE, "", NONE, "Resident memory.")             \

@@ -45,6 +45,7 @@ struct ag_exchange {
     const char *timeout; /* X-Request-Timeout-Ms; NULL: absent */
     char note[96];       /* of a cut prompt: X-Prompt-Truncated; "": nothing was cut */
     const char *tenant;  /* lives as long as the keys */
+    float weight;        /* that tenant's */
     _Atomic int refs;
     ag_arena arena;
     ag_span text;     /* the body's bytes: the HTTP room's, or those of `copy` */
@@ -59,9 +60,10 @@ struct ag_exchange {
 
 struct ag_routes {
     ag_routes_opts opts;
-    ag_work *quick; /* tokenising of long prompts */
-    ag_work *score; /* log-probabilities of prompts, one at a time */
-    ag_work *slow;  /* embeddings: each waits for the engine */
+    _Atomic(const ag_keys *) keys; /* those in force */
+    ag_work *quick;                /* tokenising of long prompts */
+    ag_work *score;                /* log-probabilities of prompts, one at a time */
+    ag_work *slow;                 /* embeddings: each waits for the engine */
     _Atomic bool draining;
     uint64_t id_seed;
     _Atomic uint64_t n_ids;

@@ -2,6 +2,7 @@
 
 #include <gnutls/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -10,7 +11,7 @@
 
 typedef struct key {
     uint8_t digest[DIGEST_BYTES];
-    char *tenant; /* owned */
+    ag_tenant tenant; /* its name is owned */
 } key;
 
 struct ag_keys {
@@ -31,11 +32,11 @@ static const key *find(const ag_keys *k, const uint8_t digest[DIGEST_BYTES]) {
     return found;
 }
 
-const char *ag_keys_find(const ag_keys *k, ag_span text) {
+const ag_tenant *ag_keys_find(const ag_keys *k, ag_span text) {
     uint8_t digest[DIGEST_BYTES];
     digest_of(text, digest);
     const key *found = find(k, digest);
-    return found ? found->tenant : NULL;
+    return found ? &found->tenant : NULL;
 }
 
 size_t ag_keys_n(const ag_keys *k) { return k->n; }
@@ -45,7 +46,7 @@ void ag_keys_free(ag_keys **pk) {
     if (!k)
         return;
     for (size_t i = 0; i < k->n; i++)
-        ag_free(k->v[i].tenant);
+        ag_free((char *)k->v[i].tenant.name);
     ag_free(k->v);
     ag_free(k);
     *pk = NULL;
@@ -68,21 +69,44 @@ static bool is_visible(ag_span s) {
     return s.n > 0;
 }
 
-/* "KEY" or "NAME KEY". The messages never show a key. */
-static ag_code add_line(ag_keys *k, ag_span line, const char *path, size_t number, ag_err *err) {
+/* The first word of a line, which then begins after it. */
+static ag_span take_word(ag_span *line) {
     size_t end = 0;
-    while (end < line.n && line.p[end] != ' ' && line.p[end] != '\t')
+    while (end < line->n && line->p[end] != ' ' && line->p[end] != '\t')
         end++;
-    ag_span name = ag_span_sub(line, 0, end), secret = trim(ag_span_sub(line, end, line.n));
+    ag_span word = ag_span_sub(*line, 0, end);
+    *line = trim(ag_span_sub(*line, end, line->n));
+    return word;
+}
+
+/* "2", "0.5"; absent: 1. */
+static bool parse_weight(ag_span word, float *weight) {
+    char text[16], *end = text;
+    *weight = 1;
+    if (word.n == 0)
+        return true;
+    snprintf(text, sizeof text, "%.*s", AG_SPAN(word));
+    *weight = strtof(text, &end);
+    return word.n < sizeof text && end == text + word.n && *weight > 0 && *weight <= 1000;
+}
+
+/* "KEY", "NAME KEY" or "NAME KEY WEIGHT". The messages never show a key. */
+static ag_code add_line(ag_keys *k, ag_span line, const char *path, size_t number, ag_err *err) {
+    ag_span name = take_word(&line), secret = take_word(&line), share = take_word(&line);
     char own[32];
+    float weight;
     if (secret.n == 0) {
         secret = name;
         snprintf(own, sizeof own, "key-%zu", number);
         name = ag_str(own);
     }
-    if (!is_visible(secret) || !is_visible(name) || secret.n > 512 || name.n > 64)
+    if (!is_visible(secret) || !is_visible(name) || secret.n > 512 || name.n > 64 || line.n)
         return ag_fail(err, AG_E_ARG,
-                       "%s:%zu: expected KEY or NAME KEY, of visible characters without blanks",
+                       "%s:%zu: expected KEY, NAME KEY or NAME KEY WEIGHT, of visible characters "
+                       "without blanks",
+                       path, number);
+    if (!parse_weight(share, &weight))
+        return ag_fail(err, AG_E_ARG, "%s:%zu: the weight must be a number above 0, at most 1000",
                        path, number);
     key *v = ag_realloc(AG_ROOM_ROUTES, k->v, k->n + 1, sizeof *v);
     if (!v)
@@ -92,8 +116,8 @@ static ag_code add_line(ag_keys *k, ag_span line, const char *path, size_t numbe
     digest_of(secret, one->digest);
     if (find(k, one->digest))
         return ag_fail(err, AG_E_ARG, "%s:%zu: this key stands there twice", path, number);
-    one->tenant = ag_strndup(AG_ROOM_ROUTES, name.p, name.n);
-    if (!one->tenant)
+    one->tenant = (ag_tenant){ag_strndup(AG_ROOM_ROUTES, name.p, name.n), weight};
+    if (!one->tenant.name)
         return ag_fail(err, AG_E_NOMEM, "out of memory for %s", path);
     k->n++;
     return AG_OK;

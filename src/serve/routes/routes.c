@@ -57,7 +57,7 @@ static void take_timeout(ag_exchange *x) {
 /* ---- who may --------------------------------------------------------------------------------- */
 
 static bool check_key(ag_exchange *x, ag_problem *p) {
-    const ag_keys *keys = x->routes->opts.keys;
+    const ag_keys *keys = atomic_load(&x->routes->keys);
     x->tenant = "";
     if (!keys)
         return true;
@@ -68,11 +68,12 @@ static bool check_key(ag_exchange *x, ag_problem *p) {
     given += 7;
     while (*given == ' ')
         given++;
-    const char *tenant = ag_keys_find(keys, ag_str(given));
+    const ag_tenant *tenant = ag_keys_find(keys, ag_str(given));
     if (!tenant)
         return ag_problem_set(p, 401, "authentication_error", "invalid_api_key", NULL,
                               "the API key is not valid");
-    x->tenant = tenant;
+    x->tenant = tenant->name;
+    x->weight = tenant->weight;
     return true;
 }
 
@@ -259,6 +260,7 @@ ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) 
     if (!r)
         return ag_fail(err, AG_E_NOMEM, "out of memory for the routes");
     r->opts = *opts;
+    atomic_store(&r->keys, opts->keys);
     r->id_seed = ag_random_seed();
     pthread_mutex_init(&r->lock, NULL);
     ag_code code = ag_work_new("ag-quick", QUICK_THREADS, MAX_WAITING, &r->quick, err);
@@ -272,6 +274,11 @@ ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) 
         ag_metrics_on_scrape(opts->metrics, ag_watch_scrape, r);
     *out = r;
     return code;
+}
+
+void ag_routes_set_keys(ag_routes *r, const ag_keys *keys) {
+    if (r->opts.keys && keys)
+        atomic_store(&r->keys, keys);
 }
 
 void ag_routes_drain(ag_routes *r) { atomic_store(&r->draining, true); }

@@ -16,9 +16,11 @@ typedef struct ag_routes ag_routes;
 
 typedef struct ag_routes_opts {
     ag_runtime *runtime;
-    const ag_keys *keys;         /* who may ask; NULL: everybody */
+    const ag_keys *keys;         /* who may ask; NULL: everybody. See ag_routes_set_keys() */
     ag_reasoning_mode reasoning; /* where a request does not say: inline, unless set */
     const char *cors_origin;     /* "*" or one origin that browsers may call from; NULL: none */
+    uint32_t timeout_ms;         /* of a request that does not say; 0: none */
+    uint32_t max_queue_ms;       /* likewise */
     ag_logs *logs;               /* a line for each request; NULL: none */
     ag_metrics *metrics; /* counted into, and told at GET /metrics; NULL: there is no such route */
     bool vllm_names;     /* there under vLLM's names as well */
@@ -28,6 +30,9 @@ typedef struct ag_routes_opts {
 ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) AG_MUST_USE;
 /* What ag_http_open() is to be given. */
 ag_http_handler ag_routes_handler(ag_routes *r);
+/* Other keys from now on, if there were keys before. The old ones must live as long as the room:
+ * requests may hold their tenants. Any thread. */
+void ag_routes_set_keys(ag_routes *r, const ag_keys *keys);
 /* From now on the server says that it is not ready, and starts nothing new. Any thread. */
 void ag_routes_drain(ag_routes *r);
 /* End every generation that still runs: its client is told so, in the stream where there is one.

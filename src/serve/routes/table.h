@@ -10,7 +10,8 @@ struct ag_exchange;
 typedef enum ag_permission {
     AG_MAY_PROBE, /* everybody: says nothing about models or requests */
     AG_MAY_LOOK,  /* a key, when there are keys: lists and states */
-    AG_MAY_INFER, /* a key: computes */
+    AG_MAY_USE,   /* a key: works with texts and with requests of its own */
+    AG_MAY_INFER, /* a key: computes, and counts in the ledger of requests and tokens */
 } ag_permission;
 
 typedef struct ag_route {

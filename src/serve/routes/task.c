@@ -165,10 +165,11 @@ static void answer_whole(ag_task *t) {
 static void finish(ag_task *t) {
     ag_route_record *r = &t->x->record;
     const ag_result *first = &t->choices[0].result;
-    r->finish = ag_finish_word(t->choices);
     r->queue_us = first->queue_us;
     r->prefill_us = first->prefill_us;
     r->decode_us = first->decode_us;
+    if (first->finish == AG_FINISH_STOP || first->finish == AG_FINISH_LENGTH)
+        r->finish = ag_finish_word(&t->choices[0]);
     for (size_t i = 0; i < t->n_choices; i++) {
         const ag_choice *c = &t->choices[i];
         r->n_generated += c->n_generated;
@@ -253,7 +254,9 @@ static bool add_terms(ag_task *t, ag_request_opts *o, ag_problem *p) {
     const ag_gen *g = &t->gen;
     const char *ms = x->timeout;
     o->tenant = x->tenant;
-    o->max_queue_ms = g->max_queue_ms;
+    o->tenant_weight = x->weight;
+    o->timeout_ms = x->routes->opts.timeout_ms;
+    o->max_queue_ms = g->max_queue_ms ? g->max_queue_ms : x->routes->opts.max_queue_ms;
     o->priority = g->priority > 0 ? AG_PRIORITY_LOW : AG_PRIORITY_NORMAL;
     if (g->priority < 0 && !x->routes->opts.keys)
         o->priority = AG_PRIORITY_HIGH;
@@ -266,7 +269,8 @@ static bool add_terms(ag_task *t, ag_request_opts *o, ag_problem *p) {
             return ag_problem_bad(p, NULL,
                                   "the header X-Request-Timeout-Ms must be a whole number "
                                   "of milliseconds above 0");
-        o->timeout_ms = (uint32_t)v;
+        if (!o->timeout_ms || v < o->timeout_ms)
+            o->timeout_ms = (uint32_t)v;
     }
     size_t n = strlen(x->tenant), more = g->cache_salt ? strlen(g->cache_salt) + 1 : 0;
     char *salt = ag_arena_get(&x->arena, n + more + 1);

@@ -9,8 +9,7 @@ static const char *const outcomes[N_OUTCOMES] = {"succeeded", "failed", "aborted
 
 /* Does the request compute, as opposed to looking around? */
 static bool is_inference(const ag_exchange *x) {
-    return x->route && x->route->permission == AG_MAY_INFER &&
-           strcmp(x->route->verb, "POST") == 0 && strncmp(x->route->path, "/v1/", 4) == 0;
+    return x->route && x->route->permission == AG_MAY_INFER;
 }
 
 static const char *model_of(const ag_exchange *x) {
@@ -44,9 +43,6 @@ static outcome outcome_of(const ag_route_record *r) {
 static void count_answer(const ag_exchange *x) {
     const ag_route_record *r = &x->record;
     ag_metric_add(get(x, AG_M_REQUEST_SUCCESS, r->finish ? r->finish : "stop"), 1);
-    ag_metric_add(get(x, AG_M_PROMPT_TOKENS, NULL), r->n_prompt);
-    ag_metric_add(get(x, AG_M_CACHED_TOKENS, NULL), r->n_cached);
-    ag_metric_add(get(x, AG_M_GENERATION_TOKENS, NULL), r->n_generated);
     ag_metric_observe(get(x, AG_M_E2E, NULL), SECONDS(r->how.duration_us));
     ag_metric_observe(get(x, AG_M_REQUEST_PROMPT, NULL), r->n_prompt);
     ag_metric_observe(get(x, AG_M_REQUEST_GENERATION, NULL), r->n_generated);
@@ -65,6 +61,10 @@ static void count_inference(ag_exchange *x) {
     if (!r->model[0]) /* refused before its model was known: it starts and ends here */
         ag_watch_begin(x);
     ag_metric_add(get(x, AG_M_REQUESTS_FINISHED, outcomes[how]), 1);
+    /* What was computed is counted, whether or not the client stayed to hear it. */
+    ag_metric_add(get(x, AG_M_PROMPT_TOKENS, NULL), r->n_prompt);
+    ag_metric_add(get(x, AG_M_CACHED_TOKENS, NULL), r->n_cached);
+    ag_metric_add(get(x, AG_M_GENERATION_TOKENS, NULL), r->n_generated);
     if (how == REJECTED)
         ag_metric_add(get(x, AG_M_REJECTED, r->error), 1);
     if (how == SUCCEEDED)

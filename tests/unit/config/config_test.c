@@ -250,9 +250,9 @@ static void differences_say_what_a_reload_can_do(void **state) {
     ag_config_diff(a, b, note_difference, &told);
     assert_string_equal(ag_buf_cstr(&told), "log.level \"info\" -> \"debug\" (hot)\n"
                                             "engine.threads 0 -> 9\n"
-                                            "models[a] served -> gone (hot)\n"
+                                            "models[a] served -> gone\n"
                                             "models[b].path \"p\" -> \"q\"\n"
-                                            "models[c] absent -> served (hot)\n");
+                                            "models[c] absent -> served\n");
     told.n = 0;
     ag_config_diff(a, a, note_difference, &told);
     assert_int_equal(told.n, 0);

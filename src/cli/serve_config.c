@@ -1,0 +1,170 @@
+/* Options are settings of the configuration by shorter names, so that there is one way in. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/engine.h"
+#include "cli/input.h"
+#include "cli/out.h"
+#include "cli/registry.h"
+#include "cli/serve.h"
+#include "cli/settings.h"
+
+#define MAX_SETTINGS (AG_CLI_MAX_LIST + 32)
+
+typedef struct list {
+    ag_arena arena; /* owns the values */
+    ag_config_setting v[MAX_SETTINGS];
+    size_t n;
+    bool full; /* no memory */
+} list;
+
+/* key = value, which came from an option. NULL: nothing. */
+static void set(list *l, const char *key, const char *from, const char *value) {
+    const char *kept = value ? ag_arena_strndup(&l->arena, value, strlen(value)) : NULL;
+    l->full |= value && !kept;
+    if (kept && l->n < MAX_SETTINGS)
+        l->v[l->n++] = (ag_config_setting){.key = key, .value = kept, .from = from};
+}
+
+static void set_number(list *l, const char *key, const char *from, double value, const char *unit) {
+    char text[48];
+    snprintf(text, sizeof text, "%.15g%s", value, unit);
+    set(l, key, from, text);
+}
+
+/* The last part of the model's path, without ".gguf". */
+static void name_of_path(const char *path, char *name, size_t room) {
+    ag_span s = ag_str(path);
+    while (s.n > 1 && s.p[s.n - 1] == '/')
+        s.n--;
+    for (size_t i = s.n; i-- > 0;)
+        if (s.p[i] == '/') {
+            s = ag_span_sub(s, i + 1, s.n);
+            break;
+        }
+    if (ag_span_ends(s, ag_str(".gguf")))
+        s.n -= 5;
+    snprintf(name, room, "%.*s", AG_SPAN(s));
+}
+
+static void set_names(list *l, const ag_cli_args *a, const char *model) {
+    char name[256];
+    ag_buf aliases;
+    name_of_path(model, name, sizeof name);
+    set(l, "models[0].name", "--model-name", a->model_names.n ? a->model_names.v[0] : name);
+    ag_buf_init(&aliases, AG_ROOM_CLI, 65536);
+    for (size_t i = 1; i < a->model_names.n; i++)
+        ag_buf_addf(&aliases, "%s%s", i > 1 ? "," : "", a->model_names.v[i]);
+    if (aliases.n)
+        set(l, "models[0].aliases", "--model-name", ag_buf_cstr(&aliases));
+    ag_buf_deinit(&aliases);
+}
+
+/* The one model of -m. Where people read along, log lines are plain. */
+static void set_model(list *l, const ag_cli_args *a, const char *model) {
+    set(l, "models[0].path", "--model", model);
+    set_names(l, a, model);
+    if (a->ctx)
+        set_number(l, "models[0].context", "--ctx", a->ctx, "");
+    if (a->max_sequences)
+        set_number(l, "models[0].sequences", "--max-sequences", a->max_sequences, "");
+    if (a->batch_tokens)
+        set_number(l, "models[0].batch_tokens", "--batch-tokens", a->batch_tokens, "");
+    set(l, "models[0].kv_type", "--kv-type", a->kv_type);
+    set(l, "models[0].dtype", "--dtype", a->dtype);
+    set(l, "models[0].quantize", "--quantize", a->quantize);
+    set(l, "models[0].device_map", "--device-map", a->device_map);
+    set(l, "models[0].chat_template", "--chat-template", a->chat_template);
+    if (ag_cli_is_terminal(STDERR_FILENO))
+        set(l, "log.format", "-m", "text");
+    if (a->verbose)
+        set(l, "log.level", "--verbose", "debug");
+}
+
+static int set_engine(list *l, const ag_cli_args *a) {
+    const char *tier = NULL;
+    int status = ag_cli_tier(a, &tier);
+    set(l, "engine.isa", "--isa", tier);
+    set(l, "engine.numa", "--numa", a->numa);
+    set(l, "engine.registry", "--registry", ag_cli_registry(a, NULL));
+    if (a->threads)
+        set_number(l, "engine.threads", "--threads", a->threads, "");
+    if (ag_cli_given(a, "memory-fraction"))
+        set_number(l, "engine.memory_fraction", "--memory-fraction", a->memory_fraction, "");
+    return status;
+}
+
+static void set_server(list *l, const ag_cli_args *a) {
+    if (a->host || ag_cli_given(a, "port")) {
+        char address[300];
+        const char *host = a->host ? a->host : "127.0.0.1";
+        bool v6 = strchr(host, ':') && host[0] != '[' && strncmp(host, "unix:", 5) != 0;
+        if (!strncmp(host, "unix:", 5))
+            snprintf(address, sizeof address, "%s", host);
+        else
+            snprintf(address, sizeof address, "%s%.250s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "",
+                     a->port);
+        set(l, "server.listen", a->host ? "--host" : "--port", address);
+    }
+    set(l, "server.api_key_file", "--api-key-file", a->api_key_file);
+    set(l, "server.cors_origin", "--cors-origin", a->cors_origin);
+    set(l, "server.reasoning", "--reasoning", a->reasoning);
+    if (ag_cli_given(a, "drain-seconds"))
+        set_number(l, "server.drain_timeout", "--drain-seconds", a->drain_seconds, "s");
+}
+
+/* Without keys only this machine may reach it; said in the options' words. */
+static int check_door(const ag_cli_args *a) {
+    static const char *const own[] = {"127.", "localhost", "::1", "[::1]", "unix:"};
+    if (!a->host || a->api_key_file || a->config)
+        return AG_CLI_DONE;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (!strncmp(a->host, own[i], strlen(own[i])))
+            return AG_CLI_DONE;
+    return ag_cli_usage("serve: without --api-key-file it listens on this machine's own address "
+                        "only, not on %s",
+                        a->host);
+}
+
+static int fill(list *l, const ag_cli_args *a) {
+    const char *model = a->config ? NULL : ag_cli_model(a);
+    if (a->config && a->model)
+        return ag_cli_usage("serve: --config and --model exclude each other: the file names the "
+                            "models");
+    if (!a->config && !model)
+        return AG_CLI_USAGE; /* told by ag_cli_model() */
+    if (model)
+        set_model(l, a, model);
+    int status = set_engine(l, a);
+    set_server(l, a);
+    if (status || (status = check_door(a)) || (status = ag_cli_settings(a, &l->arena, l->v + l->n)))
+        return status;
+    l->n += a->set.n;
+    return AG_CLI_DONE;
+}
+
+int ag_cli_serve_config(const ag_cli_args *a, ag_config **out) {
+    static list l; /* a few KiB, once */
+    ag_buf mistakes;
+    ag_err err = {0};
+    *out = NULL;
+    l = (list){0};
+    ag_arena_init(&l.arena, AG_ROOM_CLI, AG_CONFIG_BYTES);
+    ag_buf_init(&mistakes, AG_ROOM_CLI, AG_CONFIG_BYTES);
+    int status = fill(&l, a);
+    if (!status) {
+        ag_config_sources sources = {
+            .file = a->config, .env = ag_cli_env, .settings = l.v, .n_settings = l.n};
+        if (l.full)
+            status = ag_cli_fail(&(ag_err){.code = AG_E_NOMEM, .msg = "out of memory"});
+        else if (ag_config_load(&sources, out, &mistakes, &err))
+            status = ag_cli_tell_mistakes(&mistakes, &err);
+    }
+    if (!status && (*out)->n_models == 0) {
+        status = ag_cli_usage("serve: %s names no model", a->config);
+        ag_config_free(out);
+    }
+    ag_buf_deinit(&mistakes);
+    ag_arena_deinit(&l.arena);
+    return status;
+}

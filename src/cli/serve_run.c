@@ -1,0 +1,268 @@
+/* The serving process: its signals, its heartbeat, its end. Everything else is the server room's.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cli/out.h"
+#include "cli/serve.h"
+#include "process/supervisor.h"
+#include "server/server.h"
+
+#define TICK_MS 500
+#define LEFT_MS 2000 /* after the drain's end: for errors to reach their clients */
+
+typedef struct serving {
+    const ag_cli_args *a;
+    ag_config *
+        *configs; /* owned [n_configs]: the last one is in force, the others are still used */
+    size_t n_configs;
+    const int *fds;
+    const char *const *addresses;
+    size_t n_fds;
+    ag_logs *logs;
+    ag_beat *beat; /* NULL: nobody watches */
+    ag_server *server;
+    pthread_t main;
+    sigset_t signals;
+    uint64_t began_at;
+    bool listening, told_ready, stalled;
+} serving;
+
+static const ag_config *config(const serving *s) { return s->configs[s->n_configs - 1]; }
+
+/* A model became ready, or never will: the main thread is told. From the runtime's. */
+static void on_state(void *ctx, const ag_served_status *status) {
+    (void)status;
+    pthread_kill(((serving *)ctx)->main, SIGUSR1);
+}
+
+/* ---- starting
+ * ------------------------------------------------------------------------------------
+ */
+
+static int start_listening(serving *s) {
+    ag_err err = {0};
+    if (s->listening)
+        return AG_CLI_DONE;
+    if (ag_server_listen(s->server, &err))
+        return ag_cli_fail(&err);
+    s->listening = true;
+    for (size_t i = 0; i < s->n_fds; i++)
+        ag_cli_note("listening on %s%s%s", strncmp(s->addresses[i], "unix:", 5) ? "http" : "",
+                    strncmp(s->addresses[i], "unix:", 5) ? (config(s)->tls_cert ? "s://" : "://")
+                                                         : "",
+                    s->addresses[i]);
+    if (!config(s)->api_key_file)
+        ag_cli_note("without keys: whoever reaches this machine's own addresses may ask");
+    return AG_CLI_DONE;
+}
+
+static int open_all(serving *s) {
+    const ag_config *c = config(s);
+    ag_err err = {0};
+    ag_logs_opts logs = {.path = c->log_file,
+                         .levels = c->log_level,
+                         .format = !strcmp(c->log_format, "json") ? AG_LOG_JSON : AG_LOG_TEXT};
+    ag_code code = ag_logs_open(&logs, &s->logs, &err);
+    ag_server_opts o = {.config = c,
+                        .fds = s->fds,
+                        .n_fds = s->n_fds,
+                        .logs = s->logs,
+                        .on_state = on_state,
+                        .ctx = s};
+    if (!code)
+        code = ag_server_open(&o, &s->server, &err);
+    if (code)
+        return ag_cli_fail(&err);
+    /* In a hand-over the old server answers until this one is ready. */
+    return s->beat && ag_beat_is_handover(s->beat) ? AG_CLI_DONE : start_listening(s);
+}
+
+static void tell_try(const serving *s, const ag_served_status *status) {
+    const char *key = config(s)->api_key_file ? " -H \"Authorization: Bearer $KEY\"" : "";
+    const char *scheme = config(s)->tls_cert ? "https" : "http";
+    ag_cli_out("ready after %.1f s: %s://%s/v1 serves ",
+               (double)(ag_clock_us() - s->began_at) / 1e6, scheme, s->addresses[0]);
+    ag_cli_out_name(ag_str(config(s)->models[0].name));
+    if (config(s)->n_models > 1)
+        ag_cli_out(" and %zu more", config(s)->n_models - 1);
+    if (status->info.generates)
+        ag_cli_out("\ntry: curl -N %s://%s/v1/chat/completions%s -H 'Content-Type: "
+                   "application/json' -d '{\"stream\": true, \"messages\": [{\"role\": \"user\", "
+                   "\"content\": \"Hello\"}]}'\n",
+                   scheme, s->addresses[0], key);
+    else
+        ag_cli_out("\ntry: curl %s://%s/v1/embeddings%s -H 'Content-Type: application/json' -d "
+                   "'{\"input\": \"Hello\"}'\n",
+                   scheme, s->addresses[0], key);
+    ag_cli_out_flush();
+}
+
+/* After news of a model. A server whose only model cannot be loaded has nothing to do. */
+static int on_news(serving *s) {
+    ag_served_status status;
+    ag_server_status(s->server, 0, &status);
+    if (config(s)->n_models == 1 && status.state == AG_SERVED_FAILED)
+        return ag_cli_fail(&status.err);
+    if (s->told_ready || !ag_server_is_ready(s->server))
+        return AG_CLI_DONE;
+    int failed = start_listening(s);
+    if (failed)
+        return failed;
+    s->told_ready = true;
+    if (s->beat)
+        ag_beat_ready(s->beat);
+    tell_try(s, &status);
+    return AG_CLI_DONE;
+}
+
+/* ---- serving
+ * -------------------------------------------------------------------------------------
+ */
+
+/* A server whose engine hangs stops beating; the supervisor then restarts it. */
+static void beat(serving *s) {
+    bool moves = ag_server_moves(s->server, config(s)->stall_timeout);
+    if (!moves && !s->stalled)
+        AG_LOG(s->logs, ERROR, "server", "a step of the engine does not end",
+               AG_U64("autoglm.stall_timeout_ms", config(s)->stall_timeout));
+    s->stalled = !moves;
+    if (s->beat && moves)
+        ag_beat_tick(s->beat);
+}
+
+/* SIGHUP. A configuration with a mistake changes nothing. */
+static void reload(serving *s) {
+    ag_config *now = NULL;
+    ag_err err = {0};
+    if (ag_logs_reopen(s->logs, &err))
+        AG_LOG(s->logs, ERROR, "server", "the log file stays as it was", AG_STR("error", err.msg));
+    ag_config **grown = ag_realloc(AG_ROOM_CLI, s->configs, s->n_configs + 1, sizeof *grown);
+    if (!grown)
+        return;
+    s->configs = grown;
+    if (ag_cli_serve_config(s->a, &now))
+        return;
+    if (ag_server_reload(s->server, now, &err)) {
+        AG_LOG(s->logs, ERROR, "config", "not reloaded", AG_STR("error", err.msg));
+        ag_config_free(&now);
+        return;
+    }
+    s->configs[s->n_configs++] = now;
+}
+
+/* The next signal, or 0 after a while. */
+static int wait_signal(const serving *s, long ms) {
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    int signal = sigtimedwait(&s->signals, NULL, &t);
+    return signal > 0 ? signal : 0;
+}
+
+static int attend(serving *s) {
+    for (int status = AG_CLI_DONE; !status;) {
+        beat(s);
+        switch (wait_signal(s, TICK_MS)) {
+        case SIGINT:
+        case SIGTERM:
+            return AG_CLI_DONE;
+        case SIGHUP:
+            reload(s);
+            break;
+        case SIGUSR1:
+            status = on_news(s);
+            if (status)
+                return status;
+            break;
+        default:
+            break;
+        }
+    }
+    return AG_CLI_DONE;
+}
+
+/* ---- ending
+ * --------------------------------------------------------------------------------------
+ */
+
+/* Wait, until nothing is being answered if `idle`. False: time is over, or another signal came. */
+static bool wait_until(serving *s, uint64_t ms, bool idle, bool *interrupted) {
+    uint64_t end = ag_clock_us() + ms * 1000;
+    while (!idle || ag_server_n_active(s->server) > 0) {
+        int signal = wait_signal(s, 20);
+        *interrupted |= signal == SIGTERM || signal == SIGINT;
+        if (s->beat)
+            ag_beat_tick(s->beat);
+        if (*interrupted || ag_clock_us() >= end)
+            return false;
+    }
+    return true;
+}
+
+static void drain(serving *s) {
+    const ag_config *c = config(s);
+    bool interrupted = false;
+    ag_server_drain(s->server);
+    if (c->drain_delay)
+        wait_until(s, c->drain_delay, false, &interrupted);
+    ag_server_stop_listening(s->server);
+    size_t n = ag_server_n_active(s->server);
+    if (n)
+        ag_cli_note("ending: %zu requests get %.0f s to finish; another signal ends them now", n,
+                    (double)c->drain_timeout / 1000);
+    if (!interrupted && wait_until(s, c->drain_timeout, true, &interrupted))
+        return;
+    ag_server_cancel_all(s->server);
+    if (!interrupted)
+        wait_until(s, LEFT_MS, true, &interrupted);
+}
+
+static void close_all(serving *s) {
+    ag_server_close(&s->server);
+    ag_logs_close(&s->logs);
+    ag_beat_close(&s->beat);
+    for (size_t i = 0; i < s->n_configs; i++)
+        ag_config_free(&s->configs[i]);
+    ag_free(s->configs);
+}
+
+/* Blocked before any thread starts, so that all inherit it: this one alone takes them. */
+static void take_signals(serving *s) {
+    static const int taken[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+    sigemptyset(&s->signals);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        sigaddset(&s->signals, taken[i]);
+    pthread_sigmask(SIG_BLOCK, &s->signals, NULL);
+}
+
+int ag_cli_serve_run(const ag_cli_args *a, ag_config *c, const int *fds,
+                     const char *const *addresses, size_t n, bool supervised) {
+    serving s = {.a = a,
+                 .fds = fds,
+                 .addresses = addresses,
+                 .n_fds = n,
+                 .main = pthread_self(),
+                 .began_at = ag_clock_us()};
+    ag_err err = {0};
+    int status = AG_CLI_DONE;
+    take_signals(&s);
+    s.configs = ag_calloc(AG_ROOM_CLI, 1, sizeof *s.configs);
+    if (!s.configs) {
+        ag_config_free(&c);
+        return ag_cli_fail(&(ag_err){.code = AG_E_NOMEM, .msg = "out of memory"});
+    }
+    s.configs[s.n_configs++] = c;
+    if (supervised && ag_beat_open(n, &s.beat, &err))
+        status = ag_cli_fail(&err);
+    if (!status)
+        status = open_all(&s);
+    if (!status) {
+        status = attend(&s);
+        drain(&s);
+    }
+    close_all(&s);
+    return status;
+}
