@@ -210,7 +210,8 @@ int ag_cli_loadtest(const ag_cli_args *a) {
     }
     if (!code) {
         ag_cli_catch_interrupt();
-        ag_cli_progress_begin(&bar, "requests", false);
+        ag_cli_progress_begin(&bar, "requests", !ag_cli_may_colour(STDERR_FILENO));
+        bar.counts = true;
         code = ag_load_run(&o, &result, &err);
         ag_cli_progress_end(&bar);
     }

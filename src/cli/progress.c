@@ -11,6 +11,13 @@
 #define RATE_WIDTH 16     /* of a bar beside a rate: the line has 80 columns */
 #define BAR_EVERY  100000 /* microseconds between two drawings */
 
+static const char *amount(const ag_cli_progress *p, uint64_t n, char text[AG_CLI_SIZE_TEXT]) {
+    if (!p->counts)
+        return ag_cli_size(n, text);
+    snprintf(text, AG_CLI_SIZE_TEXT, "%llu", (unsigned long long)n);
+    return text;
+}
+
 /* "  1.23 MiB/s  0:45 left", or "" while too little is known. */
 static void rate_text(const ag_cli_progress *p, uint64_t done, uint64_t total, char text[64]) {
     char size[AG_CLI_SIZE_TEXT];
@@ -20,7 +27,7 @@ static void rate_text(const ag_cli_progress *p, uint64_t done, uint64_t total, c
     int n = 0;
     text[0] = '\0';
     if (rate > 0)
-        n = snprintf(text, 64, "  %s/s", ag_cli_size((uint64_t)rate, size));
+        n = snprintf(text, 64, "  %s/s", amount(p, (uint64_t)rate, size));
     if (left >= 1 && left < 100 * 3600) {
         unsigned s = (unsigned)left;
         if (s >= 3600)
@@ -43,8 +50,8 @@ static void draw_bar(const ag_cli_progress *p, uint64_t done, uint64_t total) {
     if (p->with_rate)
         rate_text(p, done, total, rate);
     int n = snprintf(line, sizeof line, "\r%s [%s] %3d%%  %s of %s%s\x1b[K", p->verb, bar,
-                     total ? (int)((double)done * 100.0 / (double)total) : 0, ag_cli_size(done, a),
-                     ag_cli_size(total, b), rate);
+                     total ? (int)((double)done * 100.0 / (double)total) : 0, amount(p, done, a),
+                     amount(p, total, b), rate);
     (void)!write(STDERR_FILENO, line, (size_t)n);
 }
 
@@ -52,7 +59,7 @@ static void tell_quarter(ag_cli_progress *p, uint64_t done, uint64_t total) {
     char size[AG_CLI_SIZE_TEXT];
     uint64_t quarters = total ? (uint64_t)((double)done / (double)total * 4.0) : 0;
     if (quarters > p->quarters)
-        ag_cli_note("%s: %d%% of %s", p->verb, (int)quarters * 25, ag_cli_size(total, size));
+        ag_cli_note("%s: %d%% of %s", p->verb, (int)quarters * 25, amount(p, total, size));
     p->quarters = quarters;
 }
 

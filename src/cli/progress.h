@@ -10,6 +10,7 @@ typedef struct ag_cli_progress {
     const char *verb;  /* "loading" */
     bool plain;        /* lines instead of a bar */
     bool with_rate;    /* set after beginning: the bar shows bytes a second and the time left */
+    bool counts;       /* likewise: amounts are numbers of things, not bytes */
     uint64_t quarters; /* told so far, of plain progress */
     uint64_t began_at, drawn_at;
     uint64_t first_bytes; /* that were done when it was first told */
