@@ -2,13 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "logs/levels.h"
 #include "logs/line.h"
+
+#define POLL_MS       100
+#define CLOSE_WAIT_US 2000000u
 
 /* Two buffers take turns: records are appended to one while the thread writes out the other. */
 struct ag_logs {
@@ -25,7 +31,8 @@ struct ag_logs {
     bool writing;   /* the thread has lines in hand */
     int fd;
     bool closing;
-    uint64_t n_dropped; /* since the last record that got in */
+    uint64_t closing_at; /* µs */
+    uint64_t n_dropped;  /* since the last record that got in */
 
     _Atomic uint64_t n_dropped_ever;
 };
@@ -44,11 +51,26 @@ static void close_file(int fd) {
         close(fd);
 }
 
-/* A sink that fails loses lines, as a closed pipe must not end the server. */
-static void write_all(int fd, ag_span s) {
+/* Has a sink that takes nothing been waited for long enough, now that the log is being closed? */
+static bool is_over(ag_logs *l) {
+    pthread_mutex_lock(&l->lock);
+    bool over = l->closing && ag_clock_us() >= l->closing_at + CLOSE_WAIT_US;
+    pthread_mutex_unlock(&l->lock);
+    return over;
+}
+
+/* A sink that fails loses lines, as a closed pipe must not end the server. One that nobody reads is
+ * waited for, but not for ever at the end: after POLLOUT a pipe takes PIPE_BUF bytes at once. */
+static void write_all(ag_logs *l, int fd, ag_span s) {
     for (size_t at = 0; at < s.n;) {
-        ssize_t n = write(fd, s.p + at, s.n - at);
-        if (n < 0 && errno != EINTR)
+        struct pollfd ready = {.fd = fd, .events = POLLOUT};
+        if (poll(&ready, 1, POLL_MS) == 0) {
+            if (is_over(l))
+                return;
+            continue;
+        }
+        ssize_t n = write(fd, s.p + at, s.n - at < PIPE_BUF ? s.n - at : PIPE_BUF);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
             return;
         if (n > 0)
             at += (size_t)n;
@@ -71,7 +93,7 @@ static void *log_main(void *arg) {
         l->writing = true;
         int fd = l->fd;
         pthread_mutex_unlock(&l->lock);
-        write_all(fd, ag_buf_span(&full));
+        write_all(l, fd, ag_buf_span(&full));
         full.n = 0;
         full.failed = full.over = false;
         out = full;
@@ -227,6 +249,7 @@ void ag_logs_close(ag_logs **lp) {
     *lp = NULL;
     pthread_mutex_lock(&l->lock);
     l->closing = true;
+    l->closing_at = ag_clock_us();
     pthread_cond_signal(&l->filled);
     pthread_mutex_unlock(&l->lock);
     pthread_join(l->thread, NULL);

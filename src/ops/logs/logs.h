@@ -65,7 +65,8 @@ typedef struct ag_fact {
 
 /* AG_E_ARG (which part of `levels`), AG_E_IO (the file), AG_E_NOMEM. */
 ag_code ag_logs_open(const ag_logs_opts *opts, ag_logs **out, ag_err *err) AG_MUST_USE;
-/* Write out what is in the ring, then stop. Accepts NULL. */
+/* Write out what is in the ring, then stop; a sink that takes nothing is given up after two
+ * seconds. Accepts NULL. */
 void ag_logs_close(ag_logs **l);
 /* Open the file again, as after it was rotated; what is in the ring goes to the new one. On
  * failure the old one stays. */

@@ -3,8 +3,10 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "logs/logs.h"
 #include "unit/test.h"
@@ -142,12 +144,8 @@ static void a_rotated_file_is_opened_again(void **state) {
 static void a_full_ring_drops_counts_and_says_so(void **state) {
     (void)state;
     assert_int_equal(unlink(path), 0);
-    char fifo[64];
-    snprintf(fifo, sizeof fifo, "%s", path);
-    char command[128];
-    snprintf(command, sizeof command, "mkfifo %s", fifo);
-    assert_int_equal(system(command), 0);
-    FILE *reader = fopen(fifo, "r+");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    FILE *reader = fopen(path, "r+");
     ag_logs *l = open_logs((ag_logs_opts){.ring_bytes = 8192});
     for (int i = 0; i < 5000; i++)
         AG_LOG(l, INFO, "a", "one of many");
@@ -167,6 +165,21 @@ static void a_full_ring_drops_counts_and_says_so(void **state) {
     }
     assert_int_equal(told, dropped);
     ag_logs_close(&l);
+    fclose(reader);
+}
+
+/* Nobody reads, and the server wants to end. */
+static void a_stuck_sink_does_not_keep_close_waiting(void **state) {
+    (void)state;
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    FILE *reader = fopen(path, "r+");
+    ag_logs *l = open_logs((ag_logs_opts){.ring_bytes = 1 << 20});
+    for (int i = 0; i < 5000; i++)
+        AG_LOG(l, INFO, "a", "into a pipe that is full");
+    uint64_t began = ag_clock_us();
+    ag_logs_close(&l);
+    assert_in_range(ag_clock_us() - began, 1000000, 60000000);
     fclose(reader);
 }
 
@@ -209,6 +222,7 @@ int main(void) {
         FILE_TEST(a_huge_fact_is_cut_and_the_line_stays_whole),
         FILE_TEST(a_rotated_file_is_opened_again),
         FILE_TEST(a_full_ring_drops_counts_and_says_so),
+        FILE_TEST(a_stuck_sink_does_not_keep_close_waiting),
         FILE_TEST(lines_of_many_threads_do_not_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
