@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """The server under the clients that people use: the `openai` package, httpx. Skipped where they are not installed."""
 import json
+import os
+import re
+import subprocess
 import sys
 
 try:
@@ -10,12 +13,24 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-from server import CHAT, EMBED, Case, Server, main
+from server import CHAT, EMBED, SOURCE, Case, Server, main
 
 HELLO = [{"role": "user", "content": "Hello, who are you?"}]
 TOOLS = [{"type": "function", "function": {
     "name": "add", "description": "Add two numbers.",
     "parameters": {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}}}]
+
+
+class Readme(Case):
+    def test_its_program_answers(self):
+        with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as f:
+            program, = [b for b in re.findall(r"^```python\n(.*?)^```$", f.read(), re.S | re.M) if "import OpenAI" in b]
+        with Server(CHAT, "--model-name", "model") as server:
+            program = program.replace(":8000/", f":{server.port}/")
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(done.stdout)
+            self.assertEqual(server.stop(), 0)
 
 
 class OpenAI(Case):

@@ -10,7 +10,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
-from cli import BINARY, MODELS, Case, environment, main, run  # noqa: E402,F401
+from cli import BINARY, MODELS, SOURCE, Case, environment, main, run  # noqa: E402,F401
 
 CHAT = "tiny-llama3-q4_k"
 EMBED = "tiny-bert-f32"
