@@ -207,6 +207,7 @@ static ag_buf grammar_of(const ag_answer_format *f, const ag_tool_force *force) 
     ag_buf_init(&out, AG_ROOM_TEST, 1 << 20);
     if (ag_answer_tool_grammar(f, force, &out, &err))
         fail_msg("%s: %s", ag_answer_format_name(f), err.msg);
+    assert_non_null(ag_buf_cstr(&out)); /* the walk reads numbers by atoi() */
     return out;
 }
 
