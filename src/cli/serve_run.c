@@ -17,8 +17,7 @@
 
 typedef struct serving {
     const ag_cli_args *a;
-    ag_config *
-        *configs; /* owned [n_configs]: the last one is in force, the others are still used */
+    ag_config **configs; /* owned [n_configs]: that of the start, then those of reloads */
     size_t n_configs;
     const int *fds;
     const char *const *addresses;
@@ -32,7 +31,8 @@ typedef struct serving {
     bool listening, told_ready, stalled;
 } serving;
 
-static const ag_config *config(const serving *s) { return s->configs[s->n_configs - 1]; }
+/* What the server was started with; what a reload changes, the server room knows. */
+static const ag_config *config(const serving *s) { return s->configs[0]; }
 
 /* A model became ready, or never will: the main thread is told. From the runtime's. */
 static void on_state(void *ctx, const ag_served_status *status) {
@@ -163,7 +163,8 @@ static int wait_signal(const serving *s, long ms) {
 }
 
 static int attend(serving *s) {
-    for (int status = AG_CLI_DONE; !status;) {
+    int status = on_news(s); /* with lazy models only, there is none to wait for */
+    while (!status) {
         beat(s);
         switch (wait_signal(s, TICK_MS)) {
         case SIGINT:
@@ -174,14 +175,12 @@ static int attend(serving *s) {
             break;
         case SIGUSR1:
             status = on_news(s);
-            if (status)
-                return status;
             break;
         default:
             break;
         }
     }
-    return AG_CLI_DONE;
+    return status;
 }
 
 /* ---- ending

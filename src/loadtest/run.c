@@ -173,8 +173,9 @@ static void finish(run *r, client *c, CURLcode code) {
 }
 
 /* How long the network may be waited for: until the next request is due, at most 100 ms. */
-static int patience_ms(const run *r) {
-    double left = r->o->rate > 0 && may_start(r) ? r->next_at - now(r) : 0.1;
+static int patience_ms(run *r) {
+    bool waits = r->o->rate > 0 && may_start(r) && idle_client(r);
+    double left = waits ? r->next_at - now(r) : 0.1;
     return left <= 0 ? 0 : left > 0.1 ? 100 : (int)(left * 1e3) + 1;
 }
 

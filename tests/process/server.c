@@ -67,6 +67,10 @@ static int child(int n, const char *how) {
     struct sigaction act = {.sa_handler = on_signal};
     sigaction(SIGTERM, &act, NULL);
     sigaction(SIGHUP, &act, NULL);
+    sigset_t held; /* the supervisor holds it back until it is taken */
+    sigemptyset(&held);
+    sigaddset(&held, SIGHUP);
+    sigprocmask(SIG_UNBLOCK, &held, NULL);
     signal(SIGPIPE, SIG_IGN);
     bool ready = false;
     long wait = strncmp(how, "slow=", 5) == 0     ? atol(how + 5)

@@ -47,6 +47,23 @@ class Config(Case):
         self.assertEqual(answer.status, 200, answer.body)
         self.assertEqual(server.stop(), 0)
 
+    def test_lazy_models_alone_are_ready_at_once(self):
+        server = self.serve("server: {listen: '127.0.0.1:0'}\n"
+                            f"models: [{{name: chat, path: {model_path(CHAT)}, context: 2048, load: lazy}}]\n")
+        self.assertEqual(server.get("/readyz").status, 200)
+        self.assertEqual(server.stop(), 0)
+
+    def test_a_reload_does_not_pretend_to_lock_the_door(self):
+        text = ("server: {listen: '127.0.0.1:0'KEYS}\n"
+                f"models: [{{name: chat, path: {model_path(CHAT)}, context: 2048}}]\n")
+        server = self.serve(text.replace("KEYS", ""))
+        self.write("keys", "sk-1\n")
+        self.write("config.yml", text.replace("KEYS", f", api_key_file: {self.path('keys')}"))
+        server.process.send_signal(signal.SIGHUP)
+        server.until("whether keys are needed changes by a restart only")
+        self.assertEqual(server.get("/v1/models").status, 200)
+        self.assertEqual(server.stop(), 0)
+
     def test_a_killed_server_is_started_again_and_nobody_is_refused(self):
         self.write("keys", "sk-1\n")
         server = self.serve(self.two_models())

@@ -152,6 +152,9 @@ class Life(Case):
             server.post("/v1/chat/completions", dict(LONG, max_tokens=7))
             server.post("/v1/chat/completions", {"messages": []})
             server.post("/v1/chat/completions", dict(LONG, model="none"))
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+                s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000\r\n\r\n")
+                self.assertIn(b" 413 ", s.recv(100))
             connection, response = self.stream(server)
             response.close()
             connection.close()
@@ -168,10 +171,10 @@ class Life(Case):
             def total(name, label=""):
                 return sum(float(v) for k, v in values.items() if k.startswith(name) and label in k)
             self.assertTrue(answer.headers["content-type"].startswith("text/plain"))
-            self.assertEqual(total("autoglm_requests_started_total"), 5)
-            self.assertEqual(total("autoglm_requests_finished_total"), 5)
+            self.assertEqual(total("autoglm_requests_started_total"), 6)
+            self.assertEqual(total("autoglm_requests_finished_total"), 6)
             self.assertEqual(total("autoglm_requests_finished_total", 'outcome="succeeded"'), 2)
-            self.assertEqual(total("autoglm_requests_finished_total", 'outcome="rejected"'), 2)
+            self.assertEqual(total("autoglm_requests_finished_total", 'outcome="rejected"'), 3)
             self.assertEqual(total("autoglm_requests_finished_total", 'outcome="aborted"'), 1)
             tokens = total("autoglm_generation_tokens_total")
             self.assertGreaterEqual(tokens, 12)     # what was computed for the one that left counts too

@@ -27,9 +27,9 @@ struct ag_logs {
     pthread_mutex_t lock; /* guards what follows, down to closing */
     pthread_cond_t filled, emptied;
     ag_log_levels levels;
-    ag_buf filling; /* whole lines */
-    bool writing;   /* the thread has lines in hand */
-    int fd;
+    ag_buf filling;  /* whole lines */
+    bool writing;    /* the thread has lines in hand */
+    int fd, next_fd; /* next_fd < 0: go on with fd */
     bool closing;
     uint64_t closing_at; /* µs */
     uint64_t n_dropped;  /* since the last record that got in */
@@ -91,8 +91,14 @@ static void *log_main(void *arg) {
         ag_buf full = l->filling;
         l->filling = out;
         l->writing = true;
+        int old = l->next_fd >= 0 ? l->fd : -1;
+        if (old >= 0) {
+            l->fd = l->next_fd;
+            l->next_fd = -1;
+        }
         int fd = l->fd;
         pthread_mutex_unlock(&l->lock);
+        close_file(old);
         write_all(l, fd, ag_buf_span(&full));
         full.n = 0;
         full.failed = full.over = false;
@@ -184,21 +190,22 @@ ag_code ag_logs_set_levels(ag_logs *l, const char *levels, ag_err *err) {
 }
 
 ag_code ag_logs_reopen(ag_logs *l, ag_err *err) {
+    if (!l->path)
+        return AG_OK;
     int fd = open_file(l->path, err);
     if (fd < 0)
         return AG_E_IO;
     pthread_mutex_lock(&l->lock);
-    while (l->writing) /* the thread still uses the old one */
-        pthread_cond_wait(&l->emptied, &l->lock);
-    int old = l->fd;
-    l->fd = fd;
+    int unused = l->next_fd;
+    l->next_fd = fd; /* the thread changes over when it writes next: nobody waits for a sink */
     pthread_mutex_unlock(&l->lock);
-    close_file(old);
+    close_file(unused);
     return AG_OK;
 }
 
 static void free_logs(ag_logs *l) {
     close_file(l->fd);
+    close_file(l->next_fd);
     ag_buf_deinit(&l->filling);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->filled);
@@ -227,7 +234,7 @@ ag_code ag_logs_open(const ag_logs_opts *o, ag_logs **out, ag_err *err) {
     ag_span service = ag_str(o->service ? o->service : "autoglm");
     l->service = ag_strndup(AG_ROOM_OPS, service.p, service.n);
     l->path = o->path ? ag_strndup(AG_ROOM_OPS, o->path, strlen(o->path)) : NULL;
-    l->fd = -1;
+    l->fd = l->next_fd = -1;
     if (!l->service || (o->path && !l->path))
         code = ag_fail(err, AG_E_NOMEM, "out of memory for the log");
     else if ((l->fd = open_file(l->path, err)) < 0)

@@ -26,9 +26,11 @@ _Noreturn static void become(const ag_supervise_opts *o, int talk, int flight, p
     for (size_t i = 0; i < n + 2; i++)
         if (fds[i] < 0 || dup2(fds[i], AG_PROCESS_FIRST_FD + (int)i) < 0)
             _exit(EXEC_FAILED);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    /* A SIGHUP that comes before the program takes signals must wait for it, not end it. */
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGHUP);
+    sigprocmask(SIG_SETMASK, &held, NULL);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* it died in between */

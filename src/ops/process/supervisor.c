@@ -58,21 +58,6 @@ static void finish(supervisor *s, int exit_code) {
 /* ---- starting and stopping ---------------------------------------------------------------------
  */
 
-static void start(supervisor *s, ag_child_role role) {
-    ag_child *c = find(s, AG_CHILD_NONE);
-    if (!c) {
-        LOG(s, WARN, "no new server: others are still draining");
-        return;
-    }
-    ag_code code = ag_child_start(c, &s->o, role, s->err);
-    if (code == AG_OK)
-        LOG(s, INFO, "server started, pid %d", (int)c->pid);
-    else if (role == AG_CHILD_CURRENT)
-        finish(s, 1);
-    else
-        LOG(s, ERROR, "no new server: %s", s->err ? s->err->msg : "out of resources");
-}
-
 /* Ask a server to drain; it is killed when it takes too long. */
 static void leave(supervisor *s, ag_child *c, ag_child_role role) {
     c->role = role;
@@ -100,6 +85,34 @@ static uint32_t count_restart(supervisor *s) {
         s->restarts_us[n++] = now;
     s->n_restarts = n;
     return n;
+}
+
+/* After a server died or could not be started: another try, unless there were too many. */
+static void try_again(supervisor *s, const char *why) {
+    if (count_restart(s) > s->o.max_restarts) {
+        ag_fail(s->err, AG_E_CLOSED, "the server died %u times within %u s, last by %s: giving up",
+                s->n_restarts, s->o.window_ms / 1000, why);
+        finish(s, 1);
+        return;
+    }
+    schedule_restart(s);
+}
+
+static void start(supervisor *s, ag_child_role role) {
+    ag_child *c = find(s, AG_CHILD_NONE);
+    if (!c) {
+        LOG(s, WARN, "no new server: others are still draining");
+        return;
+    }
+    ag_code code = ag_child_start(c, &s->o, role, s->err);
+    if (code == AG_OK)
+        LOG(s, INFO, "server started, pid %d", (int)c->pid);
+    else if (role == AG_CHILD_CURRENT && s->ever_ready)
+        try_again(s, "a lack of resources to start it");
+    else if (role == AG_CHILD_CURRENT)
+        finish(s, 1);
+    else
+        LOG(s, ERROR, "no new server: %s", s->err ? s->err->msg : "out of resources");
 }
 
 /* ---- the end of a server -----------------------------------------------------------------------
@@ -138,13 +151,7 @@ static void current_ended(supervisor *s, ag_child dead, int status, const char *
     }
     if (ag_clock_us() - dead.born_us > (uint64_t)STEADY_MS * 1000)
         s->delay_ms = s->o.first_delay_ms;
-    if (count_restart(s) > s->o.max_restarts) {
-        ag_fail(s->err, AG_E_CLOSED, "the server died %u times within %u s, last by %s: giving up",
-                s->n_restarts, s->o.window_ms / 1000, why);
-        finish(s, 1);
-        return;
-    }
-    schedule_restart(s);
+    try_again(s, why);
 }
 
 static void ended(supervisor *s, ag_child *c, int status) {
@@ -238,9 +245,9 @@ static void stop(supervisor *s) {
 }
 
 static void reload(supervisor *s) {
-    ag_child *c = find(s, AG_CHILD_CURRENT);
-    if (c)
-        kill(c->pid, SIGHUP);
+    for (int i = 0; i < SLOTS; i++)
+        if (s->children[i].role == AG_CHILD_CURRENT || s->children[i].role == AG_CHILD_COMING)
+            kill(s->children[i].pid, SIGHUP);
 }
 
 static void upgrade(supervisor *s) {

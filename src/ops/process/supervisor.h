@@ -11,8 +11,9 @@
  *
  * While no server runs, connections wait in the sockets' backlog. The child is a fresh exec of
  * `argv`, in a process group of its own (a terminal's Ctrl-C reaches the supervisor alone), and
- * gets SIGTERM when the supervisor dies. Descriptors in it: the listening sockets from
- * AG_PROCESS_FIRST_FD on, in order, and then what ag_beat_open() wants.
+ * gets SIGTERM when the supervisor dies. SIGHUP is blocked in it, until it takes it. Descriptors in
+ * it: the listening sockets from AG_PROCESS_FIRST_FD on, in order, and then what ag_beat_open()
+ * wants.
  *
  * Thread: the process has no other; signals are taken over. */
 #ifndef AG_PROCESS_SUPERVISOR_H

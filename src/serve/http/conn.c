@@ -252,7 +252,7 @@ int ag_http_conn_next_ms(const ag_http *h) {
 }
 
 void ag_http_conn_sweep_idle(ag_http *h) {
-    for (int p = AG_PHASE_NEW; p <= AG_PHASE_IDLE; p++)
-        while (h->lists[p].first)
-            ag_http_conn_cut(h->lists[p].first);
+    /* Not the new ones: their request may be on its way, and gets its answer. */
+    while (h->lists[AG_PHASE_IDLE].first)
+        ag_http_conn_cut(h->lists[AG_PHASE_IDLE].first);
 }

@@ -90,6 +90,9 @@ static bool check_model(embed_request *e, ag_problem *p) {
     e->opts = ag_embed_default();
     e->opts.dimensions = e->dimensions;
     e->opts.truncate = e->truncate;
+    e->opts.tenant = e->x->tenant;
+    e->opts.tenant_weight = e->x->weight;
+    e->opts.timeout_ms = e->x->routes->opts.timeout_ms;
     return true;
 }
 
@@ -154,6 +157,10 @@ static ag_code compute(embed_request *e, ag_err *err) {
     ag_code code = v ? AG_OK : ag_fail(err, AG_E_NOMEM, "out of memory for %d vectors", BATCH);
     for (size_t at = 0; at < e->n && !code; at += BATCH) {
         size_t n = e->n - at < BATCH ? e->n - at : BATCH;
+        if (ag_exchange_is_over(e->x)) {
+            code = ag_fail(err, AG_E_CANCELLED, "the request was cancelled");
+            break;
+        }
         code = ag_engine_embed(ag_served_engine(e->served), e->inputs + at, n, &e->opts, v, tokens,
                                err);
         for (size_t i = 0; i < n && !code; i++) {

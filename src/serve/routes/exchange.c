@@ -9,7 +9,8 @@
 #include "routes/watch.h"
 
 #define MAX_HEADERS  12
-#define INLINE_BYTES ((size_t)16 << 10) /* a longer body is read by a pool */
+#define MAX_DEFERRED ((size_t)256 << 20) /* of bodies that wait to be read, whoever sent them */
+#define INLINE_BYTES ((size_t)16 << 10)  /* a longer body is read by a pool */
 
 typedef struct headers {
     ag_http_header v[MAX_HEADERS];
@@ -115,34 +116,49 @@ typedef struct deferred {
     void (*fn)(ag_exchange *x);
 } deferred;
 
+bool ag_exchange_is_over(ag_exchange *x) {
+    pthread_mutex_lock(&x->routes->lock);
+    bool over = x->gone || x->ended;
+    pthread_mutex_unlock(&x->routes->lock);
+    return over || atomic_load(&x->routes->stopping);
+}
+
+static void refuse_for_now(ag_exchange *x, const char *why) {
+    ag_problem p;
+    ag_problem_set(&p, 503, "server_error", "overloaded", NULL, "%s", why);
+    p.retry_s = 2;
+    ag_exchange_problem(x, &p);
+}
+
 static void run_deferred(void *ctx) {
     deferred *d = ctx; /* the arena's */
     ag_exchange *x = d->x;
-    d->fn(x);
+    atomic_fetch_sub(&x->routes->deferred_bytes, x->text.n);
+    if (ag_exchange_is_over(x))
+        refuse_for_now(x, "the server is shutting down");
+    else
+        d->fn(x);
     ag_exchange_unref(x);
 }
 
 void ag_exchange_defer(ag_exchange *x, void (*fn)(ag_exchange *x)) {
-    ag_problem p;
     x->text = ag_http_body(x->http);
     if (x->text.n <= INLINE_BYTES) {
         fn(x);
         return;
     }
+    size_t n = x->text.n, waiting = atomic_fetch_add(&x->routes->deferred_bytes, n);
     deferred *d = ag_arena_get(&x->arena, sizeof *d);
-    bool copied = ag_buf_add(&x->copy, x->text.p, x->text.n); /* it outlives the request's end */
-    x->text = ag_buf_span(&x->copy);
-    if (d && copied) {
+    if (d && waiting + n <= MAX_DEFERRED && ag_buf_add(&x->copy, x->text.p, n)) {
+        x->text = ag_buf_span(&x->copy); /* which outlives the request's end */
         *d = (deferred){x, fn};
         ag_exchange_ref(x);
         if (ag_work_push(x->routes->quick, run_deferred, d))
             return;
         ag_exchange_unref(x);
     }
-    ag_problem_set(&p, 503, "server_error", "overloaded", NULL,
-                   "too many long requests are waiting to be read");
-    p.retry_s = 2;
-    ag_exchange_problem(x, &p);
+    atomic_fetch_sub(&x->routes->deferred_bytes, n);
+    refuse_for_now(x, "too many long requests are waiting to be read");
 }
 
 bool ag_exchange_read(ag_exchange *x, const ag_field *fields, void *target) {

@@ -65,6 +65,8 @@ struct ag_routes {
     ag_work *score;                /* log-probabilities of prompts, one at a time */
     ag_work *slow;                 /* embeddings: each waits for the engine */
     _Atomic bool draining;
+    _Atomic bool stopping; /* pools drop what they have not begun */
+    _Atomic size_t deferred_bytes;
     uint64_t id_seed;
     _Atomic uint64_t n_ids;
     pthread_mutex_t lock; /* guards exchanges */
@@ -76,6 +78,8 @@ void ag_exchange_unref(ag_exchange *x);
 
 /* ---- answers: any thread, the first one counts ----------------------------------------------- */
 
+/* Is nobody waiting for the answer any more: the client left, or the server ends? */
+bool ag_exchange_is_over(ag_exchange *x);
 /* A whole answer; takes the bytes of `json`. A buffer that failed becomes a 500 or 503. */
 void ag_exchange_json(ag_exchange *x, int status, ag_buf *json);
 void ag_exchange_text(ag_exchange *x, int status, const char *type, ag_buf *text);

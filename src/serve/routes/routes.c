@@ -223,6 +223,9 @@ static void on_end(void *ctx, ag_http_req *req, const ag_http_outcome *how) {
     x->ended = true;
     pthread_mutex_unlock(&r->lock);
     x->record.how = *how;
+    if (!x->record.error && how->complete &&
+        how->status >= 400) /* the HTTP room refused the body */
+        x->record.error = how->status == 413 ? "body_too_large" : "overloaded";
     if (t)
         ag_task_unref(t);
     ag_exchange_unref(x);
@@ -284,6 +287,7 @@ void ag_routes_set_keys(ag_routes *r, const ag_keys *keys) {
 void ag_routes_drain(ag_routes *r) { atomic_store(&r->draining, true); }
 
 void ag_routes_cancel_all(ag_routes *r) {
+    atomic_store(&r->stopping, true);
     pthread_mutex_lock(&r->lock);
     for (ag_exchange *x = r->exchanges; x; x = x->next)
         if (x->task)
@@ -292,6 +296,7 @@ void ag_routes_cancel_all(ag_routes *r) {
 }
 
 void ag_routes_stop(ag_routes *r) {
+    atomic_store(&r->stopping, true);
     ag_work_free(&r->quick);
     ag_work_free(&r->score);
     ag_work_free(&r->slow);

@@ -161,8 +161,8 @@ static void answer_whole(ag_task *t) {
     ag_buf_deinit(&out);
 }
 
-/* The last choice is done. */
-static void finish(ag_task *t) {
+/* What the choices took, for the record. */
+static void account(ag_task *t) {
     ag_route_record *r = &t->x->record;
     const ag_result *first = &t->choices[0].result;
     r->queue_us = first->queue_us;
@@ -178,6 +178,11 @@ static void finish(ag_task *t) {
             r->n_cached += c->result.n_cached;
         }
     }
+}
+
+/* The last choice is done. */
+static void finish(ag_task *t) {
+    account(t);
     if (!t->gen.stream) {
         answer_whole(t);
     } else if (atomic_load(&t->phase) == AG_TASK_BEGUN) {
@@ -239,9 +244,12 @@ static void give_up(ag_task *t, size_t from, const ag_problem *p) {
     bool refused = refuse(t, p);
     ag_task_cancel(t, refused ? NULL : "not all choices could be started");
     size_t n = t->n_choices - from;
-    if (atomic_fetch_sub(&t->n_open, n) == n && !refused) {
-        fail(t, p);
-        ag_http_stream_end(t->x->http);
+    if (atomic_fetch_sub(&t->n_open, n) == n) {
+        account(t);
+        if (!refused) {
+            fail(t, p);
+            ag_http_stream_end(t->x->http);
+        }
     }
     for (; from < t->n_choices; from++)
         ag_task_unref(t);
@@ -384,22 +392,24 @@ static bool make_choices(ag_task *t, ag_problem *p) {
 static void prepare(void *ctx) {
     ag_task *t = ctx;
     ag_problem p;
-    if (!atomic_load(&t->cancelled) &&
-        (!ag_prompts_make(&t->gen, t->engine, &t->x->arena, &t->prompts, &p) ||
-         !make_choices(t, &p))) {
+    if (atomic_load(&t->cancelled)) {
+        problem_of(t, &(ag_result){.finish = AG_FINISH_CANCELLED}, &p);
         fail(t, &p);
         ag_task_unref(t);
         return;
     }
-    if (t->n_choices && ag_score_is_wanted(&t->gen) && !ag_score_prompts(t, &p)) {
+    if (!ag_prompts_make(&t->gen, t->engine, &t->x->arena, &t->prompts, &p) ||
+        !make_choices(t, &p)) {
+        fail(t, &p);
+        ag_task_unref(t);
+        return;
+    }
+    if (ag_score_is_wanted(&t->gen) && !ag_score_prompts(t, &p)) {
         give_up(t, 0, &p);
         ag_task_unref(t);
         return;
     }
-    if (t->n_choices)
-        run(t);
-    else
-        ag_task_unref(t);
+    run(t);
 }
 
 /* From now on the client's leaving reaches the task; it may have come before. */

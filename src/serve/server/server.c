@@ -168,7 +168,10 @@ static void count_reload(ag_server *s, const char *outcome) {
 ag_code ag_server_reload(ag_server *s, const ag_config *now, ag_err *err) {
     const ag_config *was = s->config;
     ag_code code = AG_OK;
-    if (s->n_keys && now->api_key_file)
+    if (!s->n_keys != !now->api_key_file)
+        code = ag_fail(err, AG_E_ARG,
+                       "server.api_key_file: whether keys are needed changes by a restart only");
+    else if (s->n_keys)
         code = read_keys(s, now->api_key_file, err);
     if (code) {
         count_reload(s, "refused");
@@ -192,10 +195,12 @@ ag_code ag_server_reload(ag_server *s, const ag_config *now, ag_err *err) {
 void ag_server_drain(ag_server *s) { ag_routes_drain(s->routes); }
 
 void ag_server_stop_listening(ag_server *s) {
-    ag_runtime_drain(s->runtime);
     if (s->http)
         ag_http_drain(s->http);
 }
 
 size_t ag_server_n_active(const ag_server *s) { return s->http ? ag_http_n_active(s->http) : 0; }
-void ag_server_cancel_all(ag_server *s) { ag_routes_cancel_all(s->routes); }
+void ag_server_cancel_all(ag_server *s) {
+    ag_runtime_drain(s->runtime);
+    ag_routes_cancel_all(s->routes);
+}
