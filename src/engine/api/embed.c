@@ -159,12 +159,16 @@ ag_code ag_engine_embed(ag_engine *e, const ag_embed_input *inputs, size_t n,
     size_t next = 0, done = 0;
     while (done < next || (!code && next < n)) {
         ag_code full = AG_OK;
+        ag_err why = {0};
         while (!code && !full && next < n && next - done < WINDOW) {
-            full = submit(&b, next, err);
+            full = submit(&b, next, &why);
             next += full == AG_OK;
         }
-        if (full && (full != AG_E_AGAIN || next == done)) /* a full line may be waited for */
+        if (full && (full != AG_E_AGAIN || next == done)) { /* a full line may be waited for */
             code = full;
+            if (err)
+                *err = why;
+        }
         if (done < next) {
             code = collect(&b, done, code, err);
             done++;

@@ -39,6 +39,8 @@ static bool work(ag_machine *m, uint64_t n) {
     return true;
 }
 
+bool ag_machine_work(ag_machine *m, uint64_t n) { return work(m, n); }
+
 ag_code ag_machine_error(const ag_machine *m, ag_err *err) {
     if (m->stopped == AG_E_NOMEM)
         return ag_fail(err, AG_E_NOMEM, "out of memory while following a grammar");

@@ -81,6 +81,8 @@ uint32_t ag_machine_open(ag_machine *m, uint32_t stack);
 uint32_t ag_machine_alone(ag_machine *m, uint32_t state, uint32_t from, uint32_t to);
 /* A state from which no token can tell this one (see ag_node); itself where there is no other. */
 uint32_t ag_machine_like(ag_machine *m, uint32_t state);
+/* Take n steps out of what one mask may cost; false: it has stopped. */
+bool ag_machine_work(ag_machine *m, uint64_t n);
 /* Why it stopped, as an error. */
 ag_code ag_machine_error(const ag_machine *m, ag_err *err);
 

@@ -182,7 +182,7 @@ static void walk(ag_masks *s, uint32_t state, uint32_t at, uint32_t end, uint32_
     const ag_gvocab *v = s->vocab;
     ag_machine *m = s->machine;
     s->path[depth] = state;
-    while (at < end && !m->stopped) {
+    while (at < end && ag_machine_work(m, 1)) { /* steps seen before take time as well */
         uint32_t to = ag_machine_step(m, s->path[v->depth[at] - 1], v->byte[at]);
         if (to == AG_STATE_DEAD) {
             at = v->after[at];

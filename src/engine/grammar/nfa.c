@@ -169,7 +169,7 @@ static uint32_t make_rule(maker *m, uint32_t rule, uint32_t next) {
 }
 
 static uint32_t make(maker *m, const ag_expr *e, uint32_t next) {
-    if (next == NO_NODE || m->b->code)
+    if (next == NO_NODE || m->b->code || !ag_build_spend(m->b, 1))
         return NO_NODE;
     if (m->depth > AG_MAX_GRAMMAR_NESTING) {
         ag_build_fail(m->b, AG_E_GRAMMAR, "it is nested too deeply");

@@ -27,7 +27,15 @@ static json_t *merge_properties(ag_schema *s, json_t *a, json_t *b) {
     return all;
 }
 
+/* Each element of one list is held against each of the other, and the first is copied. */
+static bool spend_product(ag_schema *s, const json_t *a, const json_t *b) {
+    uint64_t n = json_array_size(a) + 1, m = json_array_size(b) + 1;
+    return ag_build_spend(s->b, n * m);
+}
+
 static json_t *merge_lists(ag_schema *s, json_t *a, json_t *b) {
+    if (!spend_product(s, a, b))
+        return NULL;
     json_t *all = ag_schema_keep(s, json_copy(a));
     for (size_t i = 0; all && i < json_array_size(b); i++) {
         json_t *value = json_array_get(b, i);
@@ -42,6 +50,8 @@ static json_t *merge_lists(ag_schema *s, json_t *a, json_t *b) {
 
 /* Values of both lists; "integer" is a kind of "number". */
 static json_t *common_values(ag_schema *s, json_t *a, json_t *b) {
+    if (!spend_product(s, a, b))
+        return NULL;
     json_t *all = ag_schema_keep(s, json_array());
     json_t *one = json_is_array(a) ? json_incref(a) : json_pack("[O]", a);
     json_t *two = json_is_array(b) ? json_incref(b) : json_pack("[O]", b);

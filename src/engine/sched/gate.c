@@ -36,9 +36,10 @@ double ag_gate_retry_s(const ag_gate *g) {
     return s > LEAST_RETRY_S ? s : LEAST_RETRY_S;
 }
 
-/* The wait is an estimate, so only what is far too late is sent away. */
+/* The wait is an estimate, so only what is far too late is sent away, and nobody while there are
+ * places: who came since the last step stands in no line. */
 static bool is_too_late(const ag_gate *g, uint64_t patience_us) {
-    return patience_us > 0 && g->requests > 0 && g->drain.requests > 0 &&
+    return patience_us > 0 && g->requests > g->places && g->drain.requests > 0 &&
            ag_gate_wait_s(g) * 1e6 > HOPELESS * (double)patience_us;
 }
 

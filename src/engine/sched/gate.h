@@ -22,6 +22,7 @@ static inline double ag_drain_per_s(const ag_drain *d, double what) {
 typedef struct ag_gate {
     uint64_t max_requests, max_tokens;
     uint64_t requests, tokens; /* that wait; of their prompts; the owner takes them off */
+    uint64_t places;           /* free for who waits, when last seen */
     uint64_t entered, refused_requests, refused_tokens, refused_late;
     ag_drain drain;
 } ag_gate;

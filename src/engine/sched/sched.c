@@ -51,6 +51,7 @@ static void publish(ag_sched *s) {
     st->kv_blocks_used = (uint64_t)(s->core->kv.n_blocks - ag_kv_available(&s->core->kv));
     pthread_mutex_lock(&s->lock);
     s->gate.requests = st->waiting + s->n_in;
+    s->gate.places = (uint64_t)(p->opts.max_running - p->n_running);
     s->gate.tokens = st->waiting_tokens + s->tokens_in;
     s->shown = *st;
     s->shown.step_age_us = s->step_began_at;

@@ -224,7 +224,7 @@ static void name_byte(ag_answer_parser *p, char b) {
     ag_call *c = &p->call;
     const ag_step *step = step_of(p);
     bool blank = c->name.n == 0 && ag_is_space(b);
-    if (!blank && strchr(step->text, b)) {
+    if (!blank && b && strchr(step->text, b)) {
         if (p->format.calls->numbered)
             strip_number(&c->name);
         if (!ag_call_check_name(p)) {
@@ -254,7 +254,7 @@ static void name_byte(ag_answer_parser *p, char b) {
 
 static void id_byte(ag_answer_parser *p, char b) {
     const ag_step *step = step_of(p);
-    if (strchr(step->text, b)) {
+    if (b && strchr(step->text, b)) {
         move(p, step->to);
         ag_answer_byte(p, b);
     } else if (ag_tool_name_byte_ok(b)) {
