@@ -37,8 +37,8 @@ static int read_template(const ag_cli_args *a, ag_buf *text, const char **source
     return ag_cli_fail(&err);
 }
 
-int ag_cli_engine_opts(const ag_cli_args *a, const ag_cli_need *need, ag_buf *text,
-                       ag_engine_opts *opts) {
+static int read_opts(const ag_cli_args *a, const ag_cli_need *need, ag_buf *text,
+                     ag_engine_opts *opts) {
     const char *tier = NULL, *model = ag_cli_model(a), *source = NULL;
     int status = model ? ag_cli_tier(a, &tier) : AG_CLI_USAGE;
     if (!status)
@@ -72,7 +72,7 @@ int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine 
     ag_buf text;
     ag_engine_opts opts;
     ag_buf_init(&text, AG_ROOM_CLI, AG_MAX_TEMPLATE_BYTES);
-    int status = ag_cli_engine_opts(a, need, &text, &opts);
+    int status = read_opts(a, need, &text, &opts);
     if (status)
         goto out;
     ag_cli_progress bar;

@@ -15,12 +15,6 @@ typedef struct ag_cli_need {
     bool measured; /* whole chunks of prompts beside streams, and no guesses: what work costs */
 } ag_cli_need;
 
-/* The engine's options as the command line says them, without progress; log lines go to standard
- * error. What they point to lives as long as `a` and `text`, an initialised buffer which takes the
- * chat template. AG_CLI_DONE, or the exit status after telling what is wrong. */
-int ag_cli_engine_opts(const ag_cli_args *a, const ag_cli_need *need, ag_buf *text,
-                       ag_engine_opts *opts);
-
 /* Open the engine. AG_CLI_DONE, or the exit status after telling what is wrong. On success *out
  * is closed with ag_engine_close() and *load_us (may be NULL) says how long it took. */
 int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine **out,

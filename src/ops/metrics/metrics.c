@@ -83,7 +83,6 @@ void ag_metrics_free(ag_metrics **mp) {
     *mp = NULL;
     for (int f = 0; f < AG_M_COUNT; f++)
         free_series(m->families[f]);
-    free_series(m->forgotten);
     pthread_mutex_destroy(&m->lock);
     ag_free(m);
 }
@@ -122,23 +121,6 @@ ag_metric *ag_metrics_get(ag_metrics *m, ag_family family, const char *a, const 
     ag_metric *s = find_or_add(m, family, labels);
     pthread_mutex_unlock(&m->lock);
     return s;
-}
-
-void ag_metrics_forget(ag_metrics *m, const char *first_label) {
-    pthread_mutex_lock(&m->lock);
-    for (int f = 0; f < AG_M_COUNT; f++)
-        for (ag_metric **at = &m->families[f]->next; *at;) {
-            ag_metric *s = *at;
-            if (!s->labels[0] || strcmp(s->labels[0], first_label) != 0) {
-                at = &s->next;
-                continue;
-            }
-            *at = s->next;
-            s->next = m->forgotten;
-            m->forgotten = s;
-            m->n_series[f]--;
-        }
-    pthread_mutex_unlock(&m->lock);
 }
 
 void ag_metric_add(ag_metric *s, uint64_t n) {

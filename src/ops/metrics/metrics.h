@@ -26,9 +26,6 @@ void ag_metrics_free(ag_metrics **m);
  * family's own). Never NULL. */
 ag_metric *ag_metrics_get(ag_metrics *m, ag_family family, const char *a, const char *b,
                           const char *c);
-/* Forget the series whose first label has this value: a model that is no longer served. Their
- * counts end there; pointers to them stay valid and count nothing that is shown. */
-void ag_metrics_forget(ag_metrics *m, const char *first_label);
 
 void ag_metric_add(ag_metric *s, uint64_t n);       /* COUNTER */
 void ag_metric_set(ag_metric *s, double value);     /* GAUGE, SAMPLED */

@@ -36,7 +36,6 @@ struct ag_metrics {
     pthread_mutex_t lock;            /* guards the lists, their counts and the scrapers */
     ag_metric *families[AG_M_COUNT]; /* owned */
     size_t n_series[AG_M_COUNT];
-    ag_metric *forgotten; /* owned: counted no longer, freed at the end */
     struct {
         void (*fn)(void *ctx);
         void *ctx;

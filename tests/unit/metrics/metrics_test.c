@@ -95,20 +95,6 @@ static void too_many_label_values_share_one_series(void **state) {
     ag_metrics_free(&m);
 }
 
-static void a_forgotten_model_is_shown_no_longer(void **state) {
-    (void)state;
-    ag_metrics *m = new_metrics();
-    ag_metric *s = ag_metrics_get(m, AG_M_RUNNING, "gone", NULL, NULL);
-    ag_metric_set(ag_metrics_get(m, AG_M_RUNNING, "stays", NULL, NULL), 2.5);
-    ag_metrics_forget(m, "gone");
-    ag_metric_set(s, 7);
-    expect(m, (ag_metrics_format){0}, "autoglm_sequences_running{model=\"stays\"} 2.5\n");
-    ag_buf out = written(m, (ag_metrics_format){0});
-    assert_null(strstr(out.p, "gone"));
-    ag_buf_deinit(&out);
-    ag_metrics_free(&m);
-}
-
 static void the_process_shows_itself(void **state) {
     (void)state;
     ag_metrics *m = new_metrics();
@@ -152,7 +138,6 @@ int main(void) {
         cmocka_unit_test(buckets_are_cumulative_and_end_in_the_count),
         cmocka_unit_test(openmetrics_ends_in_eof),
         cmocka_unit_test(too_many_label_values_share_one_series),
-        cmocka_unit_test(a_forgotten_model_is_shown_no_longer),
         cmocka_unit_test(the_process_shows_itself),
         cmocka_unit_test(nothing_is_lost_between_threads),
     };
