@@ -223,9 +223,6 @@ static void on_end(void *ctx, ag_http_req *req, const ag_http_outcome *how) {
     x->ended = true;
     pthread_mutex_unlock(&r->lock);
     x->record.how = *how;
-    if (!x->record.error && how->complete &&
-        how->status >= 400) /* the HTTP room refused the body */
-        x->record.error = how->status == 413 ? "body_too_large" : "overloaded";
     if (t)
         ag_task_unref(t);
     ag_exchange_unref(x);

@@ -121,6 +121,9 @@ static void log_request(const ag_exchange *x) {
 }
 
 void ag_watch_end(ag_exchange *x) {
+    ag_route_record *r = &x->record; /* the last reference is gone: nobody else writes it */
+    if (!r->error && r->how.complete && r->how.status >= 400) /* the HTTP room refused the body */
+        r->error = r->how.status == 413 ? "body_too_large" : "overloaded";
     if (x->routes->opts.metrics) {
         count_http(x);
         if (is_inference(x))
