@@ -94,18 +94,21 @@ static int set_engine(list *l, const ag_cli_args *a) {
     return status;
 }
 
+/* --host and --port as an address of server.listen. */
+static void address_of(const ag_cli_args *a, char address[300]) {
+    const char *host = a->host ? a->host : "127.0.0.1";
+    bool v6 = strchr(host, ':') && host[0] != '[';
+    if (!strncmp(host, "unix:", 5))
+        snprintf(address, 300, "%.250s", host);
+    else
+        snprintf(address, 300, "%s%.250s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "", a->port);
+}
+
 static void set_server(list *l, const ag_cli_args *a) {
-    if (a->host || ag_cli_given(a, "port")) {
-        char address[300];
-        const char *host = a->host ? a->host : "127.0.0.1";
-        bool v6 = strchr(host, ':') && host[0] != '[' && strncmp(host, "unix:", 5) != 0;
-        if (!strncmp(host, "unix:", 5))
-            snprintf(address, sizeof address, "%s", host);
-        else
-            snprintf(address, sizeof address, "%s%.250s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "",
-                     a->port);
+    char address[300];
+    address_of(a, address);
+    if (a->host || ag_cli_given(a, "port"))
         set(l, "server.listen", a->host ? "--host" : "--port", address);
-    }
     set(l, "server.api_key_file", "--api-key-file", a->api_key_file);
     set(l, "server.cors_origin", "--cors-origin", a->cors_origin);
     set(l, "server.reasoning", "--reasoning", a->reasoning);
@@ -115,12 +118,10 @@ static void set_server(list *l, const ag_cli_args *a) {
 
 /* Without keys only this machine may reach it; said in the options' words. */
 static int check_door(const ag_cli_args *a) {
-    static const char *const own[] = {"127.", "localhost", "::1", "[::1]", "unix:"};
-    if (!a->host || a->api_key_file || a->config)
+    char address[300];
+    address_of(a, address);
+    if (!a->host || a->api_key_file || a->config || ag_config_is_local(address))
         return AG_CLI_DONE;
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (!strncmp(a->host, own[i], strlen(own[i])))
-            return AG_CLI_DONE;
     return ag_cli_usage("serve: without --api-key-file it listens on this machine's own address "
                         "only, not on %s",
                         a->host);

@@ -107,6 +107,9 @@ ag_code ag_config_load(const ag_config_sources *s, ag_config **out, ag_buf *mist
                        ag_err *err) AG_MUST_USE;
 void ag_config_free(ag_config **c);
 
+/* Can this address, as in server.listen, be reached from this machine only? */
+bool ag_config_is_local(const char *address);
+
 /* Call `fn` for each key whose value differs, in the table's order; values as they would be
  * written. A model that came or went is told as "models[NAME]". */
 void ag_config_diff(const ag_config *a, const ag_config *b,

@@ -255,7 +255,7 @@ static void apply_setting(loader *l, const ag_config_setting *s) {
  * ------------------------------------------------------------------
  */
 
-static bool is_local(const char *address) {
+bool ag_config_is_local(const char *address) {
     return !strncmp(address, "unix:", 5) || !strncmp(address, "127.", 4) ||
            !strncmp(address, "localhost:", 10) || !strncmp(address, "[::1]:", 6);
 }
@@ -268,7 +268,7 @@ static void check_server(loader *l) {
         add_mistake(l, AG_E_ARG, "", c->tls_cert ? "server.tls_key" : "server.tls_cert",
                     "a certificate and its key go together");
     for (size_t i = 0; i < c->listen.n && !c->api_key_file; i++)
-        if (!is_local(c->listen.v[i])) {
+        if (!ag_config_is_local(c->listen.v[i])) {
             char what[200];
             snprintf(what, sizeof what,
                      "%.80s can be reached from outside: give server.api_key_file, or listen on "

@@ -8,27 +8,25 @@ static void on_engine_log(void *ctx, int level, const char *component, const cha
     ag_logs_put(ctx, (ag_log_level)level, component, line, NULL, 0);
 }
 
-static uint32_t u32(uint64_t v) { return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX; }
-
 static void fill_opts(const ag_server *s, const ag_config *c, const ag_config_model *m,
                       ag_engine_opts *o) {
     *o = ag_engine_default();
     o->model = m->path;
     o->registry = c->registry;
     o->device_map = m->device_map;
-    o->max_context_length = u32(m->context);
-    o->max_sequences = u32(m->sequences);
+    o->max_context_length = ag_server_u32(m->context);
+    o->max_sequences = ag_server_u32(m->sequences);
     o->kv_tokens = m->kv_tokens;
-    o->batch_tokens = u32(m->batch_tokens);
+    o->batch_tokens = ag_server_u32(m->batch_tokens);
     o->kv_type = m->kv_type;
     o->dtype = m->dtype;
     o->quantize = m->quantize;
     o->memory_fraction = c->memory_fraction;
     o->numa = c->numa;
     o->isa = c->isa;
-    o->max_queued_requests = u32(c->max_queued_requests);
+    o->max_queued_requests = ag_server_u32(c->max_queued_requests);
     o->max_queued_tokens = c->max_queued_tokens;
-    o->itl_target_ms = u32(c->itl_target);
+    o->itl_target_ms = ag_server_u32(c->itl_target);
     o->on_log = on_engine_log;
     o->log_ctx = s->opts.logs;
     o->log_level = AG_LOG_DEBUG; /* the log's own levels decide */

@@ -21,6 +21,11 @@ struct ag_server {
     ag_http *http;
 };
 
+/* A number of the configuration for an option that is narrower. */
+static inline uint32_t ag_server_u32(uint64_t v) {
+    return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
+}
+
 /* decl.c: what the runtime is told of the configuration's models. AG_E_NOMEM, and what reading a
  * template gives. */
 ag_code ag_server_declare(ag_server *s, ag_err *err) AG_MUST_USE;

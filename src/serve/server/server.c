@@ -9,8 +9,6 @@ static void on_warn(void *server, const char *line) {
     ag_logs_put(s->opts.logs, AG_LOG_WARN, "http", line, NULL, 0);
 }
 
-static uint32_t u32(uint64_t v) { return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX; }
-
 static ag_reasoning_mode reasoning_of(const char *word) {
     return word[0] == 's'   ? AG_REASONING_SPLIT
            : word[0] == 'h' ? AG_REASONING_HIDDEN
@@ -36,7 +34,7 @@ static ag_code read_keys(ag_server *s, const char *path, ag_err *err) {
 static ag_code open_runtime(ag_server *s, ag_err *err) {
     ag_runtime_opts o = {.models = s->decls,
                          .n_models = s->n_models,
-                         .n_threads = u32(s->opts.config->threads),
+                         .n_threads = ag_server_u32(s->opts.config->threads),
                          .log = ag_logs_logger(s->opts.logs, AG_LOG_DEBUG),
                          .on_state = s->opts.on_state,
                          .ctx = s->opts.ctx};
@@ -49,8 +47,8 @@ static ag_code open_routes(ag_server *s, ag_err *err) {
                         .keys = s->n_keys ? s->keys[0] : NULL,
                         .reasoning = reasoning_of(c->reasoning),
                         .cors_origin = c->cors_origin,
-                        .timeout_ms = u32(c->request_timeout),
-                        .max_queue_ms = u32(c->max_queue_time),
+                        .timeout_ms = ag_server_u32(c->request_timeout),
+                        .max_queue_ms = ag_server_u32(c->max_queue_time),
                         .logs = s->opts.logs,
                         .metrics = c->metrics ? s->metrics : NULL,
                         .vllm_names = c->metrics_vllm_names};
@@ -66,13 +64,13 @@ ag_code ag_server_listen(ag_server *s, ag_err *err) {
                       .handler = ag_routes_handler(s->routes),
                       .head_bytes = c->head_bytes,
                       .body_bytes = c->body_bytes,
-                      .max_headers = u32(c->max_headers),
-                      .max_connections = u32(c->max_connections),
-                      .max_per_address = u32(c->max_per_address),
-                      .head_timeout_ms = u32(c->head_timeout),
-                      .body_timeout_ms = u32(c->body_timeout),
-                      .idle_timeout_ms = u32(c->idle_timeout),
-                      .send_timeout_ms = u32(c->send_timeout)};
+                      .max_headers = ag_server_u32(c->max_headers),
+                      .max_connections = ag_server_u32(c->max_connections),
+                      .max_per_address = ag_server_u32(c->max_per_address),
+                      .head_timeout_ms = ag_server_u32(c->head_timeout),
+                      .body_timeout_ms = ag_server_u32(c->body_timeout),
+                      .idle_timeout_ms = ag_server_u32(c->idle_timeout),
+                      .send_timeout_ms = ag_server_u32(c->send_timeout)};
     o.handler.on_warn = on_warn;
     return ag_http_open(&o, &s->http, err);
 }
