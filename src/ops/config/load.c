@@ -1,5 +1,6 @@
 /* From the four sources to one ag_config. Mistakes are collected, so that one run shows them all.
  */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 
@@ -255,9 +256,31 @@ static void apply_setting(loader *l, const ag_config_setting *s) {
  * ------------------------------------------------------------------
  */
 
+/* An address of numbers that no packet from outside reaches. A name is none, however it begins:
+ * where "127.example.org" leads is for others to say. */
+static bool is_loopback(ag_span host) {
+    char text[INET6_ADDRSTRLEN];
+    struct in_addr v4;
+    struct in6_addr v6;
+    bool in_brackets = host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
+    if (in_brackets)
+        host = ag_span_sub(host, 1, host.n - 1);
+    if (host.n >= sizeof text)
+        return false;
+    snprintf(text, sizeof text, "%.*s", AG_SPAN(host));
+    if (in_brackets)
+        return inet_pton(AF_INET6, text, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+    return inet_pton(AF_INET, text, &v4) == 1 && ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
 bool ag_config_is_local(const char *address) {
-    return !strncmp(address, "unix:", 5) || !strncmp(address, "127.", 4) ||
-           !strncmp(address, "localhost:", 10) || !strncmp(address, "[::1]:", 6);
+    const char *colon = strrchr(address, ':');
+    if (!strncmp(address, "unix:", 5))
+        return true;
+    if (!colon)
+        return false;
+    ag_span host = ag_span_of(address, (size_t)(colon - address));
+    return ag_span_is(host, "localhost") || is_loopback(host);
 }
 
 static void check_server(loader *l) {

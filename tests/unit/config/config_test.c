@@ -165,6 +165,32 @@ static void what_no_single_value_shows_is_checked(void **state) {
     ag_config_free(&c);
 }
 
+static void only_addresses_of_this_machine_are_local(void **state) {
+    (void)state;
+    static const char *const local[] = {"127.0.0.1:80",         "127.255.0.9:0", "[::1]:80",
+                                        "[0:0:0:0:0:0:0:1]:80", "localhost:80",  "unix:/x"};
+    static const char *const outside[] = {"127.example.org:80",
+                                          "127.0.0.1.example.org:80",
+                                          "127.0.0.1 :80",
+                                          "128.0.0.1:80",
+                                          "0.0.0.0:80",
+                                          "[::]:80",
+                                          "[::1]x:80",
+                                          "::1:80",
+                                          "[127.0.0.1]:80",
+                                          "localhost.example.org:80",
+                                          "localhost:x:80",
+                                          "127.0.0.1",
+                                          ":80",
+                                          ""};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if (!ag_config_is_local(local[i]))
+            fail_msg("%s", local[i]);
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
+        if (ag_config_is_local(outside[i]))
+            fail_msg("%s", outside[i]);
+}
+
 static void yaml_that_could_grow_or_mislead_is_refused(void **state) {
     (void)state;
     expect_mistakes("server: &a {}\n",
@@ -290,6 +316,7 @@ int main(void) {
         cmocka_unit_test(later_sources_win),
         cmocka_unit_test(every_mistake_is_told_with_its_place),
         cmocka_unit_test(what_no_single_value_shows_is_checked),
+        cmocka_unit_test(only_addresses_of_this_machine_are_local),
         cmocka_unit_test(yaml_that_could_grow_or_mislead_is_refused),
         cmocka_unit_test(a_wrong_setting_names_its_option),
         cmocka_unit_test(what_is_printed_reads_back_the_same),
