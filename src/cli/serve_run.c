@@ -40,6 +40,24 @@ static void on_state(void *ctx, const ag_served_status *status) {
     pthread_kill(((serving *)ctx)->main, SIGUSR1);
 }
 
+/* What the supervisor has told, from the thread that scrapes. */
+static void scrape(void *ctx) {
+    serving *s = ctx;
+    for (int i = 0; i < AG_RESTART_COUNT; i++)
+        ag_metric_set(ag_metrics_get(ag_server_metrics(s->server), AG_M_RESTARTS,
+                                     ag_restart_name((ag_restart)i), NULL, NULL),
+                      (double)ag_beat_restarts(s->beat, (ag_restart)i));
+}
+
+static void log_restart(const serving *s) {
+    uint64_t n = 0;
+    for (int i = 0; i < AG_RESTART_COUNT; i++)
+        n += ag_beat_restarts(s->beat, (ag_restart)i);
+    if (*ag_beat_why(s->beat))
+        AG_LOG(s->logs, WARN, "server", "started again",
+               AG_STR("event.reason", ag_beat_why(s->beat)), AG_U64("autoglm.restarts", n));
+}
+
 /* ---- starting
  * ------------------------------------------------------------------------------------
  */
@@ -78,6 +96,10 @@ static int open_all(serving *s) {
         code = ag_server_open(&o, &s->server, &err);
     if (code)
         return ag_cli_fail(&err);
+    if (s->beat) {
+        log_restart(s);
+        ag_metrics_on_scrape(ag_server_metrics(s->server), scrape, s);
+    }
     /* In a hand-over the old server answers until this one is ready. */
     return s->beat && ag_beat_is_handover(s->beat) ? AG_CLI_DONE : start_listening(s);
 }

@@ -5,7 +5,7 @@
  * child process_server child N [never-ready | exit=N | slow=MS]   (what the supervisor runs)
  *
  * The server answers one line of a connection and closes: "pid", "crash", "stall", "sleep MS",
- * "reloads", "leave". */
+ * "reloads", "restarts", "leave". */
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,6 +20,7 @@
 
 static atomic_int busy, reloads, terms;
 static atomic_bool stalled;
+static ag_beat *beat;
 
 /* ---- the child ---------------------------------------------------------------------------------
  */
@@ -31,9 +32,17 @@ static void on_signal(int signal) {
         _exit(3);
 }
 
+static void tell_restarts(char *answer, size_t room) {
+    int n = 0;
+    for (int i = 0; i < AG_RESTART_COUNT; i++)
+        n += snprintf(answer + n, room - (size_t)n, "%s %d, ", ag_restart_name((ag_restart)i),
+                      (int)ag_beat_restarts(beat, (ag_restart)i));
+    snprintf(answer + n, room - (size_t)n, "%s\n", ag_beat_why(beat));
+}
+
 static void *serve(void *arg) {
     int fd = (int)(intptr_t)arg;
-    char line[64] = "", answer[64] = "?\n";
+    char line[64] = "", answer[256] = "?\n";
     ssize_t n = read(fd, line, sizeof line - 1);
     line[n > 0 ? strcspn(line, "\r\n") : 0] = '\0';
     if (strncmp(line, "sleep ", 6) == 0)
@@ -46,6 +55,8 @@ static void *serve(void *arg) {
         stalled = true;
     if (strcmp(line, "reloads") == 0)
         snprintf(answer, sizeof answer, "%d\n", reloads);
+    else if (strcmp(line, "restarts") == 0)
+        tell_restarts(answer, sizeof answer);
     else
         snprintf(answer, sizeof answer, "pid %d\n", (int)getpid());
     (void)!write(fd, answer, strlen(answer));
@@ -55,7 +66,6 @@ static void *serve(void *arg) {
 }
 
 static int child(int n, const char *how) {
-    ag_beat *beat;
     ag_err err;
     struct pollfd fds[16];
     if (strncmp(how, "exit=", 5) == 0)

@@ -163,6 +163,50 @@ class Tests(unittest.TestCase):
             self.assertIn("  wchan: ", text)
             self.assertIn("signal 3", text)  # its main thread wrote its stack
 
+    def test_only_the_newest_records_are_kept(self):
+        old = [f"flight-200101{day:02}T000000Z-7.txt" for day in range(1, 21)]
+        other = ["flight-plan.txt", "zzz"]
+        for name in [*reversed(old), *other]:
+            (self.dir / name).touch()
+        with Supervisor(flight=self.dir, delay_ms=10) as s:
+            s.ask("crash")
+            s.wait_for("flight record: ")
+            self.assertTrue(s.ask("pid").startswith("pid "))
+        there = sorted(path.name for path in self.dir.iterdir())
+        self.assertEqual([name for name in there if name in old], old[-15:])
+        self.assertEqual([name for name in there if name in other], other)
+        self.assertEqual(len(there), 16 + len(other))
+
+    def test_servers_are_told_of_those_before(self):
+        program = self.dir / "program"
+        shutil.copy(sys.argv[1], program)
+        with Supervisor(program=program, stall_ms=700, delay_ms=10) as s:
+            self.assertEqual(s.ask("restarts"), "crash 0, killed 0, exit 0, stall 0, upgrade 0, \n")
+            s.ask("crash")
+            self.assertEqual(s.ask("restarts"), "crash 1, killed 0, exit 0, stall 0, upgrade 0, "
+                                                "killed by signal 6 (Aborted)\n")
+            os.kill(s.pid(), signal.SIGKILL)
+            s.ask("stall")
+            s.wait_for("no heartbeat")
+            self.assertRegex(s.ask("restarts"), "^crash 1, killed 1, exit 0, stall 1, upgrade 0, no heartbeat for [0-9]+ ms\n$")
+            s.process.send_signal(signal.SIGUSR2)
+            s.wait_for("takes over")
+            s.wait_for("left: exit code 0")
+            self.assertEqual(s.ask("restarts"), "crash 1, killed 1, exit 0, stall 1, upgrade 1, \n")
+
+    def test_a_server_that_is_coming_hears_of_the_end_of_the_one_before(self):
+        program = self.dir / "program"
+        program.write_text(f'#!/bin/sh\nexec {sys.argv[1]} child 1 $([ -e {self.dir}/n ] && echo slow=1000)\n')
+        program.chmod(0o755)
+        with Supervisor(program=program) as s:
+            old = s.pid()
+            (self.dir / "n").touch()
+            s.process.send_signal(signal.SIGUSR2)
+            s.wait_for("starting a new server")
+            os.kill(old, signal.SIGKILL)
+            self.assertNotEqual(s.pid(), old)
+            self.assertEqual(s.ask("restarts"), "crash 0, killed 1, exit 0, stall 0, upgrade 0, \n")
+
     def test_server_that_keeps_dying_is_given_up_with_growing_delays(self):
         with Supervisor(delay_ms=40, restarts=4) as s:
             for _ in range(5):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`autoglm serve --config`: several models, reloading, and a supervisor that starts it again."""
 import os
+import re
 import signal
 import socket
 import time
@@ -77,6 +78,11 @@ class Config(Case):
             answer = server.get("/health")
         self.assertEqual(answer.status, 200)
         self.assertNotEqual(children(server.process.pid), [child])
+        counts = dict(re.findall(r'^autoglm_restarts_total\{reason="(\w+)"\} (\d+)$',
+                                 server.get("/metrics", Authorization="Bearer sk-1").body.decode(), re.M))
+        self.assertEqual(counts, {"killed": "1", "crash": "0", "exit": "0", "stall": "0", "upgrade": "0"})
+        server.until('"message":"started again"')
+        self.assertIn('"event.reason":"killed by signal 9 (Killed)"', server.said)
         self.assertEqual(server.stop(), 0)
 
     def test_a_reload_reads_keys_and_levels_and_refuses_mistakes(self):

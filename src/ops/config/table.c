@@ -52,7 +52,9 @@ const ag_config_row ag_config_rows[] = {
     {"server.stall_timeout", AG_CONFIG_DURATION, AT(stall_timeout), "30s", RANGE(1000, MS_DAY),
      .help = "A server whose heartbeat is older has stalled."},
     {"server.flight_dir", AG_CONFIG_PATH, AT(flight_dir), NULL,
-     .help = "Folder for the stacks of a server that crashed or stalled; absent: none are kept."},
+     .help =
+         "Folder for the stacks of a server that crashed or stalled, of the last 16 times; absent: "
+         "none are kept."},
     {"log.level", AG_CONFIG_LEVELS, AT(log_level), "info", HOT,
      .help = "error, warn, info or debug; others for components: \"warn,sched=debug\"."},
     {"log.format", AG_CONFIG_CHOICE, AT(log_format), "json", .choices = "json text",

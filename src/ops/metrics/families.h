@@ -107,6 +107,9 @@
     X(BUILD, "autoglm_build_info", NULL, GAUGE, "version", NONE, "1; what is running.")            \
     X(LOG_DROPPED, "autoglm_log_records_dropped_total", NULL, SAMPLED, "", NONE,                   \
       "Log records lost to a full ring.")                                                          \
+    X(RESTARTS, "autoglm_restarts_total", NULL, SAMPLED, "reason", NONE,                           \
+      "Servers started in another's place by this supervisor: after a crash, killed, exit or "     \
+      "stall, or as an upgrade.")                                                                  \
     X(RELOADS, "autoglm_config_reloads_total", NULL, COUNTER, "outcome", NONE,                     \
       "Configuration reloads: applied or refused.")                                                \
     X(CPU, "process_cpu_seconds_total", NULL, SAMPLED, "", NONE,                                   \

@@ -1,6 +1,8 @@
 /* The server's end of the heartbeat. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,13 +14,45 @@
 struct ag_beat {
     int fd;
     bool handover;
+    char why[AG_WHY_BYTES];
+    pthread_mutex_t lock; /* guards restarts */
+    ag_restarts restarts;
 };
+
+const char *ag_restart_name(ag_restart why) {
+    static const char *const names[] = {
+#define AG_RESTART_NAME(id, name) name,
+        AG_RESTART_MAP(AG_RESTART_NAME)
+#undef AG_RESTART_NAME
+    };
+    return names[why];
+}
+
+void ag_restarts_read(ag_restarts *r, const char *text) {
+    char name[32];
+    unsigned long long n;
+    int used;
+    *r = (ag_restarts){0};
+    for (; sscanf(text, " %31[a-z]=%llu%n", name, &n, &used) == 2; text += used)
+        for (int i = 0; i < AG_RESTART_COUNT; i++)
+            if (strcmp(name, ag_restart_name((ag_restart)i)) == 0)
+                r->n[i] = n;
+    if (*text == '\n')
+        snprintf(r->why, sizeof r->why, "%s", text + 1);
+}
+
+/* The next message of the supervisor as text; false: there is none. */
+static bool hear(int fd, char text[AG_BEAT_BYTES + 1]) {
+    ssize_t n = recv(fd, text, AG_BEAT_BYTES, MSG_DONTWAIT);
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
 
 ag_code ag_beat_open(size_t n_listeners, ag_beat **out, ag_err *err) {
     int fd = AG_PROCESS_FIRST_FD + (int)n_listeners;
-    char first;
+    char first[AG_BEAT_BYTES + 1];
     *out = NULL;
-    if (n_listeners > AG_MAX_LISTENERS || recv(fd, &first, 1, MSG_DONTWAIT) != 1)
+    if (n_listeners > AG_MAX_LISTENERS || !hear(fd, first))
         return ag_fail(err, AG_E_ARG,
                        "descriptor %d is not a supervisor's: start `autoglm serve` without "
                        "its internal options",
@@ -28,7 +62,11 @@ ag_code ag_beat_open(size_t n_listeners, ag_beat **out, ag_err *err) {
         return ag_fail(err, AG_E_NOMEM, "heartbeat: out of memory");
     for (int i = AG_PROCESS_FIRST_FD; i <= fd + 1; i++)
         (void)fcntl(i, F_SETFD, FD_CLOEXEC);
-    *b = (ag_beat){fd, first == AG_BEAT_HANDOVER};
+    *b = (ag_beat){.fd = fd, .handover = first[0] == AG_BEAT_HANDOVER};
+    pthread_mutex_init(&b->lock, NULL);
+    ag_restarts_read(&b->restarts, first + 1);
+    if (!b->handover)
+        memcpy(b->why, b->restarts.why, sizeof b->why);
     ag_flight_install(fd + 1);
     *out = b;
     return AG_OK;
@@ -38,11 +76,23 @@ void ag_beat_close(ag_beat **b) {
     if (!*b)
         return;
     close((*b)->fd);
+    pthread_mutex_destroy(&(*b)->lock);
     ag_free(*b);
     *b = NULL;
 }
 
 bool ag_beat_is_handover(const ag_beat *b) { return b->handover; }
+const char *ag_beat_why(const ag_beat *b) { return b->why; }
+
+uint64_t ag_beat_restarts(ag_beat *b, ag_restart why) {
+    char news[AG_BEAT_BYTES + 1];
+    pthread_mutex_lock(&b->lock);
+    while (hear(b->fd, news))
+        ag_restarts_read(&b->restarts, news + 1);
+    uint64_t n = b->restarts.n[why];
+    pthread_mutex_unlock(&b->lock);
+    return n;
+}
 
 /* A full socket means that the supervisor has enough to read. */
 static void say(ag_beat *b, char what, const char *text) {

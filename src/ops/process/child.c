@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -40,7 +42,23 @@ _Noreturn static void become(const ag_supervise_opts *o, int talk, int flight, p
     _exit(EXEC_FAILED);
 }
 
-ag_code ag_child_start(ag_child *c, const ag_supervise_opts *o, ag_child_role role, ag_err *err) {
+void ag_restarts_write(const ag_restarts *r, char *text, size_t room) {
+    size_t at = 0;
+    for (int i = 0; i < AG_RESTART_COUNT && at < room; i++)
+        at += (size_t)snprintf(text + at, room - at, "%s%s=%" PRIu64, i ? " " : "",
+                               ag_restart_name((ag_restart)i), r->n[i]);
+    if (at < room)
+        snprintf(text + at, room - at, "\n%s", r->why);
+}
+
+void ag_child_tell(const ag_child *c, char what, const ag_restarts *r) {
+    char message[AG_BEAT_BYTES] = {what};
+    ag_restarts_write(r, message + 1, sizeof message - 1);
+    (void)!send(c->talk, message, strlen(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+ag_code ag_child_start(ag_child *c, const ag_supervise_opts *o, ag_child_role role,
+                       const ag_restarts *before, ag_err *err) {
     int pair[2] = {-1, -1};
     int flight = memfd_create("autoglm-flight", MFD_CLOEXEC);
     if (flight < 0 || fcntl(flight, F_SETFL, O_APPEND) != 0 ||
@@ -49,21 +67,17 @@ ag_code ag_child_start(ag_child *c, const ag_supervise_opts *o, ag_child_role ro
             close(flight);
         return ag_fail(err, AG_E_IO, "starting the server: %s", strerror(errno));
     }
-    char first = role == AG_CHILD_COMING ? AG_BEAT_HANDOVER : AG_BEAT_FIRST;
-    (void)!send(pair[0], &first, 1, MSG_NOSIGNAL);
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
+    uint64_t now = ag_clock_us();
+    *c =
+        (ag_child){.role = role, .talk = pair[0], .flight = flight, .born_us = now, .beat_us = now};
+    ag_child_tell(c, role == AG_CHILD_COMING ? AG_BEAT_HANDOVER : AG_BEAT_FIRST, before);
+    pid_t parent = getpid();
+    c->pid = fork();
+    if (c->pid == 0)
         become(o, pair[1], flight, parent);
     int error = errno;
     close(pair[1]);
-    uint64_t now = ag_clock_us();
-    *c = (ag_child){.role = role,
-                    .pid = pid,
-                    .talk = pair[0],
-                    .flight = flight,
-                    .born_us = now,
-                    .beat_us = now};
-    if (pid > 0)
+    if (c->pid > 0)
         return AG_OK;
     ag_child_forget(c);
     return ag_fail(err, AG_E_IO, "starting the server: fork: %s", strerror(error));

@@ -3,8 +3,10 @@
  * The child's signal handler writes stacks into a memfd that the supervisor holds too, so that they
  * outlive it; the supervisor adds what the system knows of each thread and writes the file. */
 #include <dirent.h>
+#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,8 +23,10 @@
 enum {
     FRAMES = 64,
     RECORD_BYTES = 1 << 20,
+    STACKS_BYTES = RECORD_BYTES / 2, /* kept of what the child writes */
     MAX_THREADS = 512,
     ANSWER_US = 300000, /* for threads to write their stacks */
+    NAME_BYTES = 64,    /* of a record's file */
 };
 
 /* ---- the child's side --------------------------------------------------------------------------
@@ -30,8 +34,11 @@ enum {
 
 static int flight_fd = -1;
 
-/* backtrace() is safe here once it has been called before: it then loads nothing. */
+/* backtrace() is safe here once it has been called before: it then loads nothing. Whoever sends
+ * SIGQUIT often begins anew, so that the memory stays bounded. */
 static void write_stack(int signal) {
+    if (lseek(flight_fd, 0, SEEK_END) > STACKS_BYTES)
+        (void)!ftruncate(flight_fd, 0);
     void *frames[FRAMES];
     char line[64];
     int n = snprintf(line, sizeof line, "thread %ld, signal %d\n", syscall(SYS_gettid), signal);
@@ -104,6 +111,38 @@ static void add_stacks(ag_buf *out, int fd) {
         ag_buf_add(out, bytes, (size_t)n);
 }
 
+/* Names sort by time. The newest found so far, oldest first, are kept; who does not belong there
+ * any more is removed. Of a folder that others use too, only ours. */
+static void prune(const ag_supervise_opts *o) {
+    char newest[AG_FLIGHTS_KEPT][NAME_BYTES], path[4096];
+    size_t n = 0;
+    DIR *dir = opendir(o->flight_dir);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        char out[NAME_BYTES], *name = e->d_name;
+        if (strlen(name) >= NAME_BYTES || fnmatch("flight-????????T??????Z-*.txt", name, 0) != 0)
+            continue;
+        size_t at = n;
+        while (at > 0 && strcmp(newest[at - 1], name) > 0)
+            at--;
+        if (n < AG_FLIGHTS_KEPT) {
+            memmove(newest[at + 1], newest[at], (n++ - at) * NAME_BYTES);
+            snprintf(newest[at], NAME_BYTES, "%s", name);
+            continue;
+        }
+        snprintf(out, sizeof out, "%s", at > 0 ? newest[0] : name);
+        if (at > 0) {
+            memmove(newest[0], newest[1], (at - 1) * NAME_BYTES);
+            snprintf(newest[at - 1], NAME_BYTES, "%s", name);
+        }
+        snprintf(path, sizeof path, "%s/%s", o->flight_dir, out);
+        if (unlink(path) != 0)
+            ag_log(&o->log, AG_LOG_WARN, "supervisor", "%s: cannot remove: %s", path,
+                   strerror(errno));
+    }
+    if (dir)
+        closedir(dir);
+}
+
 void ag_flight_record(const ag_supervise_opts *o, const ag_child *c, const char *why, bool alive) {
     if (!o->flight_dir)
         return;
@@ -134,4 +173,5 @@ void ag_flight_record(const ag_supervise_opts *o, const ag_child *c, const char 
     else
         ag_log(&o->log, AG_LOG_ERROR, "supervisor", "no flight record: %s", err.msg);
     ag_buf_deinit(&out);
+    prune(o);
 }

@@ -33,6 +33,7 @@ typedef struct supervisor {
     uint32_t delay_ms;   /* the next back-off */
     uint64_t restarts_us[MAX_RESTARTS];
     uint32_t n_restarts;
+    ag_restarts before;   /* what servers are told */
     uint64_t watchdog_us; /* next WATCHDOG=1 */
     bool done;
     int exit_code;
@@ -104,7 +105,9 @@ static void start(supervisor *s, ag_child_role role) {
         LOG(s, WARN, "no new server: others are still draining");
         return;
     }
-    ag_code code = ag_child_start(c, &s->o, role, s->err);
+    ag_restarts before = s->before;
+    before.n[AG_RESTART_UPGRADE] += role == AG_CHILD_COMING; /* for good when it is ready */
+    ag_code code = ag_child_start(c, &s->o, role, &before, s->err);
     if (code == AG_OK)
         LOG(s, INFO, "server started, pid %d", (int)c->pid);
     else if (role == AG_CHILD_CURRENT && s->ever_ready)
@@ -118,12 +121,27 @@ static void start(supervisor *s, ag_child_role role) {
 /* ---- the end of a server -----------------------------------------------------------------------
  */
 
-static void describe(int status, char why[96]) {
-    if (WIFSIGNALED(status))
-        snprintf(why, 96, "killed by signal %d (%s)", WTERMSIG(status),
+/* Of one that this supervisor killed, its own reason. */
+static void describe(const ag_child *c, int status, char why[AG_WHY_BYTES]) {
+    if (c->doom[0])
+        memcpy(why, c->doom, AG_WHY_BYTES);
+    else if (WIFSIGNALED(status))
+        snprintf(why, AG_WHY_BYTES, "killed by signal %d (%s)", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
     else
-        snprintf(why, 96, "exit code %d", WEXITSTATUS(status));
+        snprintf(why, AG_WHY_BYTES, "exit code %d", WEXITSTATUS(status));
+}
+
+static bool was_killed(int status) {
+    return WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+}
+
+static void count(supervisor *s, const ag_child *dead, int status, const char *why) {
+    s->before.n[dead->doom[0]         ? AG_RESTART_STALL
+                : was_killed(status)  ? AG_RESTART_KILLED
+                : WIFSIGNALED(status) ? AG_RESTART_CRASH
+                                      : AG_RESTART_EXIT]++;
+    snprintf(s->before.why, sizeof s->before.why, "%s", why);
 }
 
 static void current_ended(supervisor *s, ag_child dead, int status, const char *why) {
@@ -145,8 +163,10 @@ static void current_ended(supervisor *s, ag_child dead, int status, const char *
         finish(s, WEXITSTATUS(status));
         return;
     }
-    if (coming) { /* which takes over as soon as it can */
+    count(s, &dead, status, why);
+    if (coming) { /* which takes over as soon as it can, instead of another */
         coming->role = AG_CHILD_CURRENT;
+        ag_child_tell(coming, AG_BEAT_NEWS, &s->before);
         return;
     }
     if (ag_clock_us() - dead.born_us > (uint64_t)STEADY_MS * 1000)
@@ -156,11 +176,9 @@ static void current_ended(supervisor *s, ag_child dead, int status, const char *
 
 static void ended(supervisor *s, ag_child *c, int status) {
     ag_child dead = *c;
-    char why[96];
-    describe(status, why);
-    bool crashed =
-        WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && WTERMSIG(status) != SIGTERM;
-    if (crashed)
+    char why[AG_WHY_BYTES];
+    describe(c, status, why);
+    if (WIFSIGNALED(status) && !was_killed(status))
         ag_flight_record(&s->o, c, why, false);
     ag_child_forget(c);
     if (dead.role == AG_CHILD_CURRENT)
@@ -191,8 +209,10 @@ static void became_ready(supervisor *s, ag_child *c) {
         LOG(s, INFO, "it takes over from pid %d, which drains", (int)old->pid);
         leave(s, old, AG_CHILD_LEAVING);
     }
-    if (c->role == AG_CHILD_COMING)
+    if (c->role == AG_CHILD_COMING) {
         c->role = AG_CHILD_CURRENT;
+        s->before.n[AG_RESTART_UPGRADE]++;
+    }
     if (!s->ever_ready)
         ag_notify(&s->o, "READY=1\nSTATUS=ready");
     s->ever_ready = true;
@@ -278,7 +298,7 @@ static void take_signals(supervisor *s) {
  */
 
 static void check_child(supervisor *s, ag_child *c, uint64_t now) {
-    char why[96];
+    char why[AG_WHY_BYTES] = "";
     if (c->kill_us) {
         if (now >= c->kill_us) {
             LOG(s, WARN, "server pid %d did not leave in time: killed", (int)c->pid);
@@ -297,6 +317,7 @@ static void check_child(supervisor *s, ag_child *c, uint64_t now) {
     }
     LOG(s, ERROR, "server pid %d: %s: killed", (int)c->pid, why);
     ag_flight_record(&s->o, c, why, true);
+    memcpy(c->doom, why, sizeof why);
     kill(c->pid, SIGKILL);
     c->kill_us = UINT64_MAX;
 }

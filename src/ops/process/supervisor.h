@@ -29,6 +29,7 @@
 #define AG_PROCESS_FIRST_FD  3
 #define AG_MAX_LISTENERS     16
 #define AG_LISTENER_NAME_MAX 128
+#define AG_FLIGHTS_KEPT      16 /* records of crashes and stalls; a new one replaces the oldest */
 
 /* ---- listening sockets -------------------------------------------------------------------------
  */
@@ -73,6 +74,24 @@ typedef struct ag_supervise_opts {
  * when it exits before it was ever ready or by itself with 0, else 1; *err then says why. */
 int ag_supervise(const ag_supervise_opts *opts, ag_err *err);
 
+/* Why a server was started in another's place. */
+#define AG_RESTART_MAP(X)                                                                          \
+    X(CRASH, "crash")     /* it died of a signal of its own making */                              \
+    X(KILLED, "killed")   /* somebody else's SIGKILL or SIGTERM: the system's, out of memory */    \
+    X(EXIT, "exit")       /* it ended with an error */                                             \
+    X(STALL, "stall")     /* no heartbeat */                                                       \
+    X(UPGRADE, "upgrade") /* a hand-over that was asked for */
+
+typedef enum ag_restart {
+#define AG_RESTART_ENUM(id, name) AG_RESTART_##id,
+    AG_RESTART_MAP(AG_RESTART_ENUM)
+#undef AG_RESTART_ENUM
+        AG_RESTART_COUNT
+} ag_restart;
+
+/* "crash" */
+const char *ag_restart_name(ag_restart why);
+
 /* ---- the server's side: any thread -------------------------------------------------------------
  */
 
@@ -88,6 +107,11 @@ bool ag_beat_is_handover(const ag_beat *b);
 void ag_beat_ready(ag_beat *b);
 /* Alive: several times within stall_ms, by whoever knows that the server moves. */
 void ag_beat_tick(ag_beat *b);
+/* How often this supervisor has started a server in another's place; this one is counted. */
+uint64_t ag_beat_restarts(ag_beat *b, ag_restart why);
+/* What happened to the one before, a line that lives as long as b; "" in the first and in a
+ * hand-over. */
+const char *ag_beat_why(const ag_beat *b);
 /* One line for `systemctl status`. */
 void ag_beat_status(ag_beat *b, const char *line);
 

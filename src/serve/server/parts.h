@@ -3,7 +3,6 @@
 #define AG_SERVER_PARTS_H
 
 #include "http/http.h"
-#include "metrics/metrics.h"
 #include "routes/routes.h"
 #include "server/server.h"
 

@@ -130,6 +130,8 @@ void ag_server_status(ag_server *s, size_t i, ag_served_status *out) {
     ag_runtime_status(s->runtime, i, out);
 }
 
+ag_metrics *ag_server_metrics(ag_server *s) { return s->metrics; }
+
 bool ag_server_is_ready(ag_server *s) { return ag_runtime_is_ready(s->runtime); }
 
 bool ag_server_moves(ag_server *s, uint64_t stall_ms) {

@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "logs/logs.h"
+#include "metrics/metrics.h"
 #include "runtime/runtime.h"
 
 typedef struct ag_server ag_server;
@@ -33,6 +34,8 @@ bool ag_server_is_ready(ag_server *s);
 void ag_server_status(ag_server *s, size_t i, ag_served_status *out);
 /* Has no step of any engine been running for longer than this? Any thread. */
 bool ag_server_moves(ag_server *s, uint64_t stall_ms);
+/* Its metrics, for what only its owner counts. Any thread. */
+ag_metrics *ag_server_metrics(ag_server *s);
 /* Apply what can be of another configuration, and read the keys again; what needs a restart is
  * logged and left. `now` is borrowed until close, and so stays the one before. On an error (the
  * keys) nothing has changed. */
