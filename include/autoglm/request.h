@@ -17,10 +17,17 @@ typedef struct ag_logit_bias {
     float bias; /* added to the logit; -INFINITY forbids the token */
 } ag_logit_bias;
 
+/* Tokens in their order. */
+typedef struct ag_token_sequence {
+    const int32_t *ids; /* [n] */
+    size_t n;           /* > 0 */
+} ag_token_sequence;
+
 /* How the next token is chosen. ag_sampling_default() gives the field's usual neutral values:
  * every filter off, temperature 1. Order of work: logit bias, repetition / frequency / presence
- * penalties, DRY, then (temperature > 0) top-k, typical, top-p, min-p, XTC, temperature, draw.
- * temperature 0 is greedy: the most likely token after bias and penalties, lowest id among equals.
+ * penalties, DRY, forbidden sequences, then (temperature > 0) top-k, typical, top-p, min-p, XTC,
+ * temperature, draw. temperature 0 is greedy: the most likely token after bias and penalties,
+ * lowest id among equals.
  */
 typedef struct ag_sampling {
     float temperature;        /* 0..100 */
@@ -47,6 +54,10 @@ typedef struct ag_sampling {
     float xtc_threshold;
     const ag_logit_bias *logit_bias; /* borrowed until submit returns */
     size_t n_logit_bias;
+    /* Sequences that the answer must not hold, as the words that they spell: where it ends in all
+     * tokens of one but the last, the last does not come. Borrowed until submit returns. */
+    const ag_token_sequence *forbidden;
+    size_t n_forbidden;
 } ag_sampling;
 
 AG_API ag_sampling ag_sampling_default(void);

@@ -354,6 +354,32 @@ static void guesses_change_no_answer(void **state) {
     assert_true(n_true > 50 && n_drafted > n_true); /* some come true, some do not */
 }
 
+/* Words of an answer are forbidden: they do not come, and guesses change nothing of what does. */
+static void forbidden_words_do_not_come(void **state) {
+    (void)state;
+    ag_engine_opts o = test_opts(model_path("tiny-llama3", "q4_0"));
+    engine = must_open(&o);
+    for (int how = 0; how < 12; how++) {
+        static answer c;
+        ag_request_opts r = ask_repeating(how, -1, &a);
+        must_answer(engine, &r);
+        const ag_token_sequence words[] = {{a.id + 3, 2}, {a.id + 9, 3}, {a.id + 16, 1}};
+        ag_request_opts q = ask_repeating(how, 8, &c);
+        r = ask_repeating(how, -1, &b);
+        q.sampling.forbidden = r.sampling.forbidden = words;
+        q.sampling.n_forbidden = r.sampling.n_forbidden = 3;
+        must_answer(engine, &r);
+        must_answer(engine, &q);
+        assert_true(same_answer(&b, &c));
+        assert_true(b.finish != AG_FINISH_ERROR && b.n > 3 && !same_answer(&a, &b));
+        for (size_t i = 0; i < b.n; i++)
+            for (int w = 0; w < 3; w++)
+                assert_false(i + words[w].n <= b.n &&
+                             !memcmp(b.id + i, words[w].ids, words[w].n * sizeof *b.id));
+    }
+    ag_engine_close(&engine);
+}
+
 static void no_guess_is_made_where_none_is_wanted(void **state) {
     (void)state;
     ag_engine_opts o = small(256, 4);
@@ -466,6 +492,7 @@ int main(void) {
         cmocka_unit_test(who_rests_makes_room),
         cmocka_unit_test(the_ledger_adds_up),
         cmocka_unit_test(guesses_change_no_answer),
+        cmocka_unit_test(forbidden_words_do_not_come),
         cmocka_unit_test(no_guess_is_made_where_none_is_wanted),
         cmocka_unit_test(engines_share_an_executor),
         cmocka_unit_test(a_request_may_be_touched_after_closing),

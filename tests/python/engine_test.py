@@ -151,6 +151,12 @@ def test_logit_bias_forbids_a_token(engine: AutoGLMEngine) -> None:
     assert other.token_ids[0] != first
 
 
+def test_a_forbidden_sequence_does_not_come(engine: AutoGLMEngine) -> None:
+    word = engine.generate("Open", **greedy(max_tokens=3, ignore_eos=True)).token_ids[1:3]
+    other = engine.generate("Open", **greedy(max_tokens=3, ignore_eos=True, forbidden=[[5, 6], word])).token_ids
+    assert other[1] == word[0] and other[2] != word[1]
+
+
 def test_every_option_reaches_the_library(engine: AutoGLMEngine) -> None:
     answer = engine.generate(
         "Open", max_tokens=4, min_tokens=2, ignore_eos=True, stop=["zzz"], stop_ids=[3], show_ids=[4],
@@ -158,7 +164,7 @@ def test_every_option_reaches_the_library(engine: AutoGLMEngine) -> None:
         repetition_penalty=1.1, frequency_penalty=0.1, presence_penalty=0.1, penalty_last_n=-1, seed=1,
         mirostat=0, mirostat_tau=5.0, mirostat_eta=0.1, dry_multiplier=0.8, dry_base=1.75,
         dry_allowed_length=2, dry_penalty_last_n=-1, dry_breakers=["\n"], xtc_probability=0.1,
-        xtc_threshold=0.1, logit_bias={1: -1.0})
+        xtc_threshold=0.1, logit_bias={1: -1.0}, forbidden=[[1, 2]])
     assert 1 <= answer.usage.completion_tokens <= 4
 
 
@@ -295,7 +301,7 @@ def test_wrong_calls_name_what_is_wrong(engine: AutoGLMEngine, model: str) -> No
         engine.generate([1] * (engine.info.context_length + 1))
     cases: list[tuple[dict[str, Any], str]] = [
         ({"top_p": 7.0}, "top_p"), ({"max_tokens": -1}, "max_tokens"), ({"top_k": "x"}, "top_k"),
-        ({"stop": [""]}, "stop"), ({"logit_bias": {1: "a"}}, "logit_bias"), ({"stop_ids": [2 ** 40]}, "stop_ids")]
+        ({"stop": [""]}, "stop"), ({"logit_bias": {1: "a"}}, "logit_bias"), ({"forbidden": [[1.5]]}, "forbidden"), ({"stop_ids": [2 ** 40]}, "stop_ids")]
     for options, match in cases:
         with pytest.raises(ValueError, match=match):
             engine.generate("x", **options)

@@ -178,6 +178,24 @@ class Api(Case):
         stopped = self.fine(self.complete(logit_bias={str(ids[0]): 100}, stop_token_ids=ids))["choices"][0]
         self.assertEqual((stopped["text"], stopped["finish_reason"]), ("", "stop"))
 
+    def test_bad_words_do_not_come(self):
+        plain = self.fine(self.complete())["choices"][0]["text"]
+        words = [w for w in plain.split(" ") if len(w) > 3][:2]
+        for stream in (False, True):
+            answer = self.complete(bad_words=words, stream=stream)
+            self.assertNotIn("x-ignored-params", answer.headers)
+            text = self.fine(answer)["choices"][0]["text"] if not stream else "".join(
+                e["choices"][0]["text"] for e in answer.events())
+            self.assertNotEqual(text, plain)
+            for word in words:
+                self.assertNotIn(word, text)
+        for bad, left in (("abcd", "xabce"), ("abce", "xabcd")):
+            held = self.complete(structured_outputs={"regex": "x(abcd|abce)"}, bad_words=[bad])
+            self.assertEqual(self.fine(held)["choices"][0]["text"], left)
+        self.refused(self.complete(structured_outputs={"choice": ["yes"]}, bad_words=["yes"]), 400, None, "invalid_argument", "forbidden words")
+        self.refused(self.complete(bad_words=["a", ""]), 400, "bad_words[1]", says="empty")
+        self.refused(self.complete(bad_words=["a b " * 40000]), 400, "bad_words", says="tokens")
+
     def test_cached_tokens_are_counted(self):
         long = [{"role": "user", "content": "a word " * 150}]
         self.fine(self.chat(messages=long, max_tokens=1))

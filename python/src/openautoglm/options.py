@@ -43,6 +43,8 @@ class SamplingOptions(TypedDict, total=False):
     xtc_threshold: float
     logit_bias: Mapping[int, float]
     """Added to the logit of a token; -inf forbids it."""
+    forbidden: Sequence[Sequence[int]]
+    """Sequences of token ids that the answer must not hold."""
 
 
 class RequestOptions(SamplingOptions, total=False):
@@ -174,6 +176,10 @@ def write_sampling(sampling: Any, options: Mapping[str, Any], keep: Keep) -> Non
             except (AttributeError, TypeError, OverflowError) as error:
                 raise InvalidArgumentError(f"logit_bias must map token ids to numbers: {error}") from None
             sampling.logit_bias, sampling.n_logit_bias = keep.add(rows), len(rows)
+        elif name == "forbidden":
+            sequences = [dict(zip(("ids", "n"), keep.ids(ids, name))) for ids in value]
+            sampling.forbidden = keep.add(ffi.new("ag_token_sequence[]", sequences))
+            sampling.n_forbidden = len(sequences)
         else:
             write_field(sampling, name, value)
 

@@ -53,6 +53,27 @@ static ag_code check_bias(const ag_sampling *p, int32_t n_vocab, ag_err *err) {
     return AG_OK;
 }
 
+static ag_code check_forbidden(const ag_sampling *p, int32_t n_vocab, ag_err *err) {
+    size_t n_ids = 0;
+    if (p->n_forbidden && !p->forbidden)
+        return ag_fail(err, AG_E_ARG, "forbidden is NULL with n_forbidden %zu", p->n_forbidden);
+    for (size_t i = 0; i < p->n_forbidden; i++) {
+        const ag_token_sequence *s = &p->forbidden[i];
+        if (s->n == 0 || !s->ids)
+            return ag_fail(err, AG_E_ARG, "forbidden[%zu] is empty; it must have a token", i);
+        if (s->n > AG_SAMPLE_MAX_FORBIDDEN - n_ids)
+            return ag_fail(err, AG_E_LIMIT,
+                           "forbidden has more than %u tokens in its %zu sequences",
+                           AG_SAMPLE_MAX_FORBIDDEN, p->n_forbidden);
+        n_ids += s->n;
+        for (size_t k = 0; k < s->n; k++)
+            if (s->ids[k] < 0 || s->ids[k] >= n_vocab)
+                return ag_fail(err, AG_E_ARG, "forbidden[%zu] names token %d; allowed are 0 to %d",
+                               i, (int)s->ids[k], (int)n_vocab - 1);
+    }
+    return AG_OK;
+}
+
 static ag_code check_breakers(const ag_sampling *p, ag_err *err) {
     if (p->n_dry_breakers > AG_SAMPLE_MAX_BREAKERS)
         return ag_fail(err, AG_E_LIMIT, "dry_breakers has %zu strings; at most %u are allowed",
@@ -92,5 +113,7 @@ ag_code ag_sampling_check(const ag_sampling *p, int32_t n_vocab, ag_err *err) {
         return ag_fail(err, AG_E_ARG, "mirostat is %d; allowed are 0 (off) and 2",
                        (int)p->mirostat);
     code = check_bias(p, n_vocab, err);
+    if (!code)
+        code = check_forbidden(p, n_vocab, err);
     return code ? code : check_breakers(p, err);
 }

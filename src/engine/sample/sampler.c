@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "sample/forbidden.h"
 
 #include <string.h>
 
@@ -13,6 +14,8 @@ struct ag_sampler {
     ag_sample_scratch *scratch; /* borrowed */
     ag_history history;
     ag_dry dry; /* window 0: off */
+    ag_forbidden forbidden;
+    uint64_t n_answer; /* tokens accepted */
     ag_rng rng;
     float inv_temperature;
     float ln_min_p;
@@ -70,6 +73,12 @@ static size_t window_of(int32_t last_n, size_t n_context) {
     return last_n >= 0 && (size_t)last_n < n_context ? (size_t)last_n : n_context;
 }
 
+/* How far back forbidden sequences and DRY look. */
+static size_t look_back(const ag_sampler *s) {
+    const size_t n = s->forbidden.n ? s->forbidden.longest - 1 : 0;
+    return n > s->dry.window ? n : s->dry.window;
+}
+
 static ag_code init_history(ag_sampler *s, const ag_sampler_opts *opts, ag_err *err) {
     const ag_sampling *p = &s->p;
     if (p->dry_multiplier > 0)
@@ -83,7 +92,7 @@ static ag_code init_history(ag_sampler *s, const ag_sampler_opts *opts, ag_err *
         .n_vocab = s->n_vocab,
         .n_context = opts->n_context,
         .window = repetition ? window_of(p->penalty_last_n, opts->n_context) : 0,
-        .look_back = s->dry.window,
+        .look_back = look_back(s),
         .counts = repetition || p->frequency_penalty != 0 || p->presence_penalty != 0};
     ag_code code = ag_history_init(&s->history, &history, err);
     if (code || !s->dry.window)
@@ -106,6 +115,7 @@ static ag_code init(ag_sampler *s, const ag_sampler_opts *opts, ag_err *err) {
     s->surprise = -1;
     s->p.dry_breakers = NULL; /* the caller's; not needed here */
     s->p.logit_bias = NULL;
+    s->p.forbidden = NULL;
     if (p->n_logit_bias) {
         const size_t bytes = p->n_logit_bias * sizeof *s->bias;
         s->bias = ag_alloc(AG_ROOM_SAMPLE, bytes);
@@ -113,7 +123,8 @@ static ag_code init(ag_sampler *s, const ag_sampler_opts *opts, ag_err *err) {
             return ag_fail(err, AG_E_NOMEM, "no memory for logit_bias");
         memcpy(s->bias, opts->sampling->logit_bias, bytes);
     }
-    return init_history(s, opts, err);
+    ag_code code = ag_forbidden_init(&s->forbidden, opts->sampling->forbidden, p->n_forbidden, err);
+    return code ? code : init_history(s, opts, err);
 }
 
 ag_code ag_sampler_new(const ag_sampler_opts *opts, ag_sampler **out, ag_err *err) {
@@ -141,6 +152,7 @@ void ag_sampler_free(ag_sampler **s) {
         return;
     ag_free((*s)->bias);
     ag_history_deinit(&(*s)->history);
+    ag_forbidden_deinit(&(*s)->forbidden);
     ag_free((*s)->dry.match);
     ag_free(*s);
     *s = NULL;
@@ -155,6 +167,7 @@ void ag_sampler_prompt(ag_sampler *s, const int32_t *ids, size_t n) {
 
 void ag_sampler_accept(ag_sampler *s, int32_t id) {
     ag_history_push(&s->history, id, true);
+    s->n_answer++;
     if (s->surprise >= 0 && id == s->picked)
         s->mu -= (double)s->p.mirostat_eta * (s->surprise - (double)s->p.mirostat_tau);
     s->surprise = -1;
@@ -196,7 +209,8 @@ static void copy_allowed(float *to, const float *from, const uint64_t *allowed, 
 /* The row after bias, penalties and what is forbidden or not allowed: the caller's logits when none
  * applies, otherwise a changed copy. */
 static const float *adjust(ag_sampler *s, const ag_pick *pick) {
-    if (!s->bias && !s->history.n_tallies && !s->dry.window && !pick->n_forbidden && !pick->allowed)
+    if (!s->bias && !s->history.n_tallies && !s->dry.window && !s->forbidden.n &&
+        !pick->n_forbidden && !pick->allowed)
         return pick->logits;
     float *x = s->scratch->x;
     if (pick->allowed)
@@ -208,6 +222,7 @@ static const float *adjust(ag_sampler *s, const ag_pick *pick) {
     penalise(s, x);
     if (s->dry.window)
         ag_dry_apply(&s->dry, &s->history, s->scratch, x);
+    ag_forbidden_apply(&s->forbidden, &s->history, s->n_answer, x);
     for (size_t i = 0; i < pick->n_forbidden; i++) {
         if (pick->forbidden[i] >= 0 && pick->forbidden[i] < s->n_vocab)
             x[pick->forbidden[i]] = -INFINITY;
@@ -344,8 +359,8 @@ ag_code ag_sampler_pick(ag_sampler *s, const ag_pick *pick, ag_sample *out, ag_e
         row = ag_row_scan(x, s->n_vocab, s->scratch->block_max);
         if (!ag_row_usable(&row))
             return ag_fail(err, AG_E_ARG,
-                           "no token is left to choose: logit_bias, forbidden stop tokens and the "
-                           "answer's form exclude all");
+                           "no token is left to choose: logit_bias, forbidden words, stop tokens "
+                           "before min_tokens and the answer's form exclude all");
     }
     out->id = choose(s, &row);
     if (pick->top_logprobs >= 0)

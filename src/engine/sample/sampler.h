@@ -14,9 +14,10 @@
 #include "autoglm/request.h"
 #include "sample/dry.h"
 
-#define AG_SAMPLE_MAX_TOP      20         /* candidates reported per token */
-#define AG_SAMPLE_MAX_BIAS     (1u << 18) /* entries of a request's logit_bias: a whole vocabulary */
-#define AG_SAMPLE_MAX_BREAKERS 64u        /* strings of a request's dry_breakers */
+#define AG_SAMPLE_MAX_TOP       20         /* candidates reported per token */
+#define AG_SAMPLE_MAX_BIAS      (1u << 18) /* entries of a request's logit_bias: a whole vocabulary */
+#define AG_SAMPLE_MAX_BREAKERS  64u        /* strings of a request's dry_breakers */
+#define AG_SAMPLE_MAX_FORBIDDEN (1u << 16) /* tokens of all forbidden sequences of a request */
 
 /* AG_E_ARG or AG_E_LIMIT naming the field, its value and what is allowed; NaN is refused. */
 ag_code ag_sampling_check(const ag_sampling *p, int32_t n_vocab, ag_err *err) AG_MUST_USE;

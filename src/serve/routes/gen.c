@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#define AT(field)  offsetof(ag_gen, field)
-#define AT_S(f)    offsetof(ag_gen, sampling.f)
-#define MAX_TOKENS 134217728 /* as the command line has it */
+#define AT(field)   offsetof(ag_gen, field)
+#define AT_S(f)     offsetof(ag_gen, sampling.f)
+#define MAX_TOKENS  134217728 /* as the command line has it */
+#define MAX_BAD_IDS 65536     /* tokens of all bad words, as the engine has it */
 
 /* Fields of both routes. */
 #define SHARED                                                                                     \
@@ -263,40 +265,11 @@ static bool add_allowed(biases *b, const ag_id_list *ids, ag_arena *arena) {
     return true;
 }
 
-/* A word that is one token is forbidden by a bias, at the start of a line and after a blank. Longer
- * ones would need the sampler to remember; they are told in X-Ignored-Params. */
-static bool add_bad_words(biases *b, const ag_texts *words, ag_engine *engine, ag_buf *ignored) {
-    bool left_out = false;
-    for (size_t i = 0; i < words->n; i++)
-        for (int blank = 0; blank < 2; blank++) {
-            ag_buf text;
-            ag_err err = {0};
-            int32_t *ids = NULL;
-            size_t n = 0;
-            ag_buf_init(&text, AG_ROOM_ROUTES, 4096);
-            ag_buf_adds(&text, blank ? " " : "");
-            ag_buf_adds(&text, words->v[i]);
-            ag_code code = text.failed ? AG_E_LIMIT
-                                       : ag_engine_tokenize(engine, text.p ? text.p : "", text.n,
-                                                            false, false, &ids, &n, &err);
-            if (!code && n == 1)
-                b->v[b->n++] = (ag_logit_bias){ids[0], -INFINITY};
-            else if (!blank)
-                left_out = true;
-            ag_ids_free(ids);
-            ag_buf_deinit(&text);
-        }
-    if (left_out)
-        ag_ignored_add(ignored, "bad_words");
-    return true;
-}
-
 static bool make_biases(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_sampling *s,
-                        ag_buf *ignored, ag_problem *p) {
+                        ag_problem *p) {
     ag_engine_info info;
     ag_engine_get_info(engine, &info);
-    size_t room = json_object_size(g->logit_bias) + 2 * g->bad_words.n +
-                  (g->allowed_token_ids.n ? info.n_vocab : 0);
+    size_t room = json_object_size(g->logit_bias) + (g->allowed_token_ids.n ? info.n_vocab : 0);
     if (room == 0)
         return true;
     biases b = {.v = ag_arena_array(arena, room, sizeof *b.v), .n_vocab = info.n_vocab, .p = p};
@@ -306,8 +279,6 @@ static bool make_biases(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_
     const char *key;
     json_t *value;
     json_object_foreach(g->logit_bias, key, value) if (!read_bias(&b, key, value)) return false;
-    if (!add_bad_words(&b, &g->bad_words, engine, ignored))
-        return false;
     if (g->allowed_token_ids.n && !add_allowed(&b, &g->allowed_token_ids, arena))
         return false;
     s->logit_bias = b.v;
@@ -315,11 +286,64 @@ static bool make_biases(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_
     return true;
 }
 
+/* ---- bad words ------------------------------------------------------------------------------- */
+
+/* The tokens of a word, with or without a blank in front of it. */
+static bool add_word(const char *word, bool blank, size_t i, ag_engine *engine, ag_arena *arena,
+                     ag_token_sequence *out, size_t *n_all, ag_problem *p) {
+    ag_err err = {0};
+    int32_t *ids = NULL;
+    size_t n = strlen(word), n_ids = 0;
+    char *text = ag_arena_get(arena, n + 1), param[AG_PARAM_TEXT];
+    snprintf(param, sizeof param, "bad_words[%zu]", i);
+    if (!text)
+        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
+                              "out of memory for bad_words");
+    text[0] = ' ';
+    memcpy(text + blank, word, n);
+    if (ag_engine_tokenize(engine, text, n + blank, false, true, &ids, &n_ids, &err))
+        return ag_problem_of(p, &err, param);
+    int32_t *kept = ag_arena_array(arena, n_ids, sizeof *kept);
+    if (kept)
+        memcpy(kept, ids, n_ids * sizeof *ids);
+    ag_ids_free(ids);
+    *out = (ag_token_sequence){kept, n_ids};
+    if (n_ids == 0)
+        return ag_problem_bad(p, param, "%s is empty", param);
+    if ((*n_all += n_ids) > MAX_BAD_IDS)
+        return ag_problem_bad(p, "bad_words", "bad_words have more than %d tokens", MAX_BAD_IDS);
+    return kept || ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
+                                  "out of memory for bad_words");
+}
+
+/* Each word as it is and as it stands after another one, which other tokens spell. */
+static bool make_forbidden(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_sampling *s,
+                           ag_problem *p) {
+    if (g->bad_words.n == 0)
+        return true;
+    ag_token_sequence *v = ag_arena_array(arena, 2 * g->bad_words.n, sizeof *v);
+    if (!v)
+        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
+                              "out of memory for bad_words");
+    size_t n_ids = 0;
+    for (size_t i = 0; i < g->bad_words.n; i++) {
+        const char *word = g->bad_words.v[i], *first = word + strspn(word, " ");
+        word = *first ? first : word; /* of nothing but blanks: as it is */
+        if (!add_word(word, false, i, engine, arena, &v[2 * i], &n_ids, p) ||
+            !add_word(word, true, i, engine, arena, &v[2 * i + 1], &n_ids, p))
+            return false;
+    }
+    s->forbidden = v;
+    s->n_forbidden = 2 * g->bad_words.n;
+    return true;
+}
+
 bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_request_opts *o,
-                    ag_buf *ignored, ag_problem *p) {
+                    ag_problem *p) {
     *o = ag_request_default();
     o->sampling = g->sampling;
-    if (!make_biases(g, engine, arena, &o->sampling, ignored, p))
+    if (!make_biases(g, engine, arena, &o->sampling, p) ||
+        !make_forbidden(g, engine, arena, &o->sampling, p))
         return false;
     o->sampling.dry_breakers = g->dry_breakers.n ? g->dry_breakers.v : NULL;
     o->sampling.n_dry_breakers = g->dry_breakers.n;

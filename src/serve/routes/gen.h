@@ -88,6 +88,6 @@ bool ag_gen_form(ag_gen *g, ag_arena *arena, ag_problem *p);
 /* The engine's options but for prompt and callbacks; what they point to is the arena's or root's.
  * Needs the model for its vocabulary and context. */
 bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_request_opts *o,
-                    ag_buf *ignored, ag_problem *p);
+                    ag_problem *p);
 
 #endif

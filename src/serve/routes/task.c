@@ -346,7 +346,7 @@ static void run(void *ctx) {
     size_t done = 0;
     ag_buf grammar;
     ag_buf_init(&grammar, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
-    bool fine = ag_gen_options(&t->gen, t->engine, &x->arena, &o, &x->ignored, &p) &&
+    bool fine = ag_gen_options(&t->gen, t->engine, &x->arena, &o, &p) &&
                 ag_said_plan(t, &o, &grammar, &p) && add_terms(t, &o, &p);
     if (fine && t->prompts.n_cut)
         snprintf(x->note, sizeof x->note, "%s; %zu tokens left out", t->gen.truncate,

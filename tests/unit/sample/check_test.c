@@ -103,6 +103,27 @@ static void logit_bias_must_name_tokens_and_be_a_number(void **state) {
     assert_int_equal(ag_sampling_check(&p, 100, NULL), AG_E_LIMIT);
 }
 
+static void forbidden_sequences_must_name_tokens(void **state) {
+    (void)state;
+    int32_t ids[] = {0, 99};
+    ag_token_sequence sequences[2] = {{ids, 2}, {ids, 1}};
+    ag_sampling p = ag_sampling_default();
+    p.forbidden = sequences;
+    p.n_forbidden = 2;
+    assert_int_equal(ag_sampling_check(&p, 100, NULL), AG_OK);
+    ids[1] = 100;
+    refused(&p, "forbidden[0] names token 100; allowed are 0 to 99");
+    ids[1] = -1;
+    refused(&p, "forbidden[0] names token -1; allowed are 0 to 99");
+    ids[1] = 1;
+    sequences[1].n = 0;
+    refused(&p, "forbidden[1] is empty; it must have a token");
+    sequences[1].n = AG_SAMPLE_MAX_FORBIDDEN - 1;
+    assert_int_equal(ag_sampling_check(&p, 100, NULL), AG_E_LIMIT);
+    p.forbidden = NULL;
+    assert_int_equal(ag_sampling_check(&p, 100, NULL), AG_E_ARG);
+}
+
 static void breakers_must_not_be_empty(void **state) {
     (void)state;
     const char *breakers[AG_SAMPLE_MAX_BREAKERS + 1] = {"\n", ""};
@@ -125,6 +146,7 @@ int main(void) {
         cmocka_unit_test(every_float_has_a_range),
         cmocka_unit_test(counts_have_lower_bounds),
         cmocka_unit_test(logit_bias_must_name_tokens_and_be_a_number),
+        cmocka_unit_test(forbidden_sequences_must_name_tokens),
         cmocka_unit_test(breakers_must_not_be_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -369,7 +369,11 @@ static void a_surprise_counts_only_when_its_token_is_accepted(void **state) {
 static void failed_allocations_leave_nothing_behind(void **state) {
     (void)state;
     const ag_logit_bias bias = {1, 1};
+    const int32_t word[] = {1, 2};
+    const ag_token_sequence forbidden = {word, 2};
     ag_sampling p = ag_sampling_default();
+    p.forbidden = &forbidden;
+    p.n_forbidden = 1;
     p.repetition_penalty = 1.1f;
     p.dry_multiplier = 1;
     p.logit_bias = &bias;
