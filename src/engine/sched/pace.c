@@ -4,7 +4,7 @@
 #define SWEEPS   16   /* of the descent, a sample */
 #define SURE     4    /* samples after which one that is far off is cut down */
 #define FAR      3.0  /* times what was expected */
-#define SPARE    0.75 /* a step with prompts may take 1.75 times as long */
+#define SPARE    0.75 /* a step with prompts may take 1.75 times as long as without */
 #define PROGRESS 8    /* prompts get at least an eighth of a decoding step, target or not */
 #define BLIND    16   /* rows of a prompt beside decoding sequences while nothing is known */
 
@@ -12,79 +12,79 @@
 #define ROWS  8.0
 #define LOOKS 8192.0
 
-static double predict(const ag_fit *f, const double *x) {
+static double predict(const ag_pace *p, const double *x) {
     double y = 0;
-    for (int i = 0; i < AG_FIT_TERMS; i++)
-        y += f->by[i] * x[i];
+    for (int i = 0; i < AG_PACE_TERMS; i++)
+        y += p->by[i] * x[i];
     return y;
 }
 
-static void descend(ag_fit *f) {
+/* Rows of prompts go first: what one sample does not tell apart is theirs, then the constant's. */
+static void descend(ag_pace *p) {
+    static const int order[AG_PACE_TERMS] = {3, 0, 1, 2, 4};
     for (int sweep = 0; sweep < SWEEPS; sweep++)
-        for (int i = 0; i < AG_FIT_TERMS; i++) {
-            double rest = f->xy[i];
-            for (int j = 0; j < AG_FIT_TERMS; j++)
-                rest -= j != i ? f->xx[i][j] * f->by[j] : 0;
-            if (f->xx[i][i] > 1e-9)
-                f->by[i] = rest > 0 ? rest / f->xx[i][i] : 0;
+        for (int k = 0; k < AG_PACE_TERMS; k++) {
+            int i = order[k];
+            double rest = p->xy[i];
+            for (int j = 0; j < AG_PACE_TERMS; j++)
+                rest -= j != i ? p->xx[i][j] * p->by[j] : 0;
+            if (p->xx[i][i] > 1e-9)
+                p->by[i] = rest > 0 ? rest / p->xx[i][i] : 0;
         }
 }
 
-static void learn(ag_fit *f, const double *x, double y) {
-    double expected = predict(f, x);
-    if (f->n >= SURE && y > FAR * expected)
-        y = FAR * expected;
-    f->n += f->n < SURE;
-    for (int i = 0; i < AG_FIT_TERMS; i++) {
-        for (int j = 0; j < AG_FIT_TERMS; j++)
-            f->xx[i][j] = KEEP * f->xx[i][j] + x[i] * x[j];
-        f->xy[i] = KEEP * f->xy[i] + x[i] * y;
-    }
-    descend(f);
-}
-
-static void decode_terms(const ag_load *l, double *x) {
+static void terms(const ag_load *l, double *x) {
     x[0] = 1;
     x[1] = l->decoding / ROWS;
     x[2] = l->decode_looks / LOOKS;
+    x[3] = l->prefill / ROWS;
+    x[4] = l->prefill_looks / LOOKS;
 }
 
 double ag_pace_quiet_us(const ag_pace *p, const ag_load *load) {
-    double x[AG_FIT_TERMS];
-    decode_terms(load, x);
-    return predict(&p->decode, x);
+    double x[AG_PACE_TERMS];
+    terms(&(ag_load){.decoding = load->decoding, .decode_looks = load->decode_looks}, x);
+    return predict(p, x);
 }
 
-double ag_pace_decode_row_us(const ag_pace *p) { return p->decode.by[1] / ROWS; }
+double ag_pace_decode_row_us(const ag_pace *p) { return p->by[1] / ROWS; }
 
-/* What one of `rows` rows of a prompt costs, when they look back at `looks` tokens each. */
+/* What a row of a prompt costs that looks back at `looks` tokens. */
 static double row_us(const ag_pace *p, double looks) {
-    const double x[AG_FIT_TERMS] = {1 / ROWS, looks / LOOKS, 0};
-    return predict(&p->prefill, x);
+    return p->by[3] / ROWS + p->by[4] * looks / LOOKS;
 }
+
+static bool is_known(int n) { return n >= SURE; }
 
 void ag_pace_learn(ag_pace *p, const ag_load *load, double us) {
-    double x[AG_FIT_TERMS];
-    if (load->prefill == 0) {
-        decode_terms(load, x);
-        learn(&p->decode, x, us);
-        return;
+    double x[AG_PACE_TERMS];
+    terms(load, x);
+    double most = FAR * predict(p, x);
+    bool known = (load->decoding == 0 || is_known(p->n_decode)) &&
+                 (load->prefill == 0 || is_known(p->n_prefill));
+    if (known && us > most)
+        us = most;
+    p->n_decode += load->decoding > 0 && !is_known(p->n_decode);
+    p->n_prefill += load->prefill > 0 && !is_known(p->n_prefill);
+    for (int i = 0; i < AG_PACE_TERMS; i++) {
+        for (int j = 0; j < AG_PACE_TERMS; j++)
+            p->xx[i][j] = KEEP * p->xx[i][j] + x[i] * x[j];
+        p->xy[i] = KEEP * p->xy[i] + x[i] * us;
     }
-    double added = us - ag_pace_quiet_us(p, load);
-    x[0] = load->prefill / ROWS;
-    x[1] = load->prefill_looks / LOOKS;
-    x[2] = 0;
-    learn(&p->prefill, x, added > 0 ? added : 0);
+    descend(p);
 }
 
-double ag_pace_spare_us(const ag_pace *p, const ag_load *load) {
+double ag_pace_spare_us(const ag_pace *p, const ag_load *load, int n_reading) {
     if (load->decoding == 0)
         return -1;
     double quiet = ag_pace_quiet_us(p, load);
-    if (p->decode.n == 0 || p->prefill.n == 0)
+    if (p->n_decode == 0 || p->n_prefill == 0)
         return 0;
-    if (!(p->target_us > 0))
-        return SPARE * quiet;
+    if (!(p->target_us > 0)) {
+        ag_load all = *load;
+        all.decoding += n_reading > 1 ? n_reading - 1 : 0;
+        return (1 + SPARE) * ag_pace_quiet_us(p, &all) - quiet;
+    }
     double spare = p->target_us - quiet;
     return spare > quiet / PROGRESS ? spare : quiet / PROGRESS;
 }
@@ -92,7 +92,7 @@ double ag_pace_spare_us(const ag_pace *p, const ag_load *load) {
 int ag_pace_rows(const ag_pace *p, int stored, int n, double *us) {
     if (*us < 0)
         return n;
-    if (p->prefill.n == 0) {
+    if (p->n_prefill == 0) {
         *us = 0;
         return n < BLIND ? n : BLIND;
     }

@@ -1,26 +1,19 @@
 /* How long a step takes, learned from the steps themselves, and how many rows of prompts it may
  * carry so that decoding streams keep their pace.
  *
- *   step = a + b * decoding + c * what they look back at        learned from steps without prompts
- *        + rows * (d + e * what a row looks back at)            learned from what prompts add to it
+ *   step = a + b * decoding + c * what they look back at + d * rows of prompts + e * what these do
  *
- * The coefficients are never negative and follow the last few dozen steps of their kind: least
- * squares under exponential forgetting, solved by coordinate descent from where they were, so that
- * what the steps say nothing about stays as it was.
+ * The coefficients are never negative and follow the last few dozen steps: least squares under
+ * exponential forgetting, solved by coordinate descent from where they were, so that what the steps
+ * say nothing about stays as it was. All are learned from every step: while prompts wait there are
+ * no steps without them, and the number of streams changes then.
  *
  * No clock in here: the caller measures. Thread: engine. */
 #ifndef AG_SCHED_PACE_H
 #define AG_SCHED_PACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
-
-#define AG_FIT_TERMS 3
-
-typedef struct ag_fit {
-    double xx[AG_FIT_TERMS][AG_FIT_TERMS], xy[AG_FIT_TERMS];
-    double by[AG_FIT_TERMS]; /* the coefficients */
-    int n;                   /* samples, up to a few */
-} ag_fit;
 
 /* What a step carries. */
 typedef struct ag_load {
@@ -30,8 +23,12 @@ typedef struct ag_load {
     double prefill_looks; /* tokens that these look back at, summed over rows */
 } ag_load;
 
+#define AG_PACE_TERMS 5
+
 typedef struct ag_pace {
-    ag_fit decode, prefill;
+    double xx[AG_PACE_TERMS][AG_PACE_TERMS], xy[AG_PACE_TERMS];
+    double by[AG_PACE_TERMS]; /* the coefficients */
+    int n_decode, n_prefill;  /* samples with such rows, up to a few */
     double target_us; /* of a step that carries decoding sequences; 0: relative to them alone */
 } ag_pace;
 
@@ -41,9 +38,11 @@ void ag_pace_learn(ag_pace *p, const ag_load *load, double us);
 double ag_pace_quiet_us(const ag_pace *p, const ag_load *load);
 /* What one more decoding row costs; 0: not known. */
 double ag_pace_decode_row_us(const ag_pace *p);
-/* Time that prompts may add to a step of `load` (whose prefill is not looked at): 0 while nothing
- * is known, negative (no bound) without decoding sequences. */
-double ag_pace_spare_us(const ag_pace *p, const ag_load *load);
+/* Time that `n_reading` prompts may add to a step of `load` (whose prefill is not looked at): 0
+ * while nothing is known, negative (no bound) without decoding sequences. Without a target, one
+ * prompt at most halves the pace of the streams; where more wait, the step may take as long as if
+ * the others were streams already, which they will be: many that come together are soon read. */
+double ag_pace_spare_us(const ag_pace *p, const ag_load *load, int n_reading);
 /* Most rows, up to n, of a prompt of which `stored` tokens are done, that add at most *us (no bound
  * when negative), but at least one; what they add is taken off *us. */
 int ag_pace_rows(const ag_pace *p, int stored, int n, double *us);

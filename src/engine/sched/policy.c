@@ -255,13 +255,19 @@ static ag_task *shortest(const ag_policy *p, const ag_task *oldest, int first) {
  * a long one. */
 static void add_prompts(ag_policy *p) {
     ag_task *oldest = NULL;
-    for (int i = 0; i < p->n_running; i++)
-        if (is_reading(p->running[i]) && (!oldest || p->running[i]->order < oldest->order))
-            oldest = p->running[i];
+    int n_reading = 0;
+    for (int i = 0; i < p->n_running; i++) {
+        ag_task *t = p->running[i];
+        if (!is_reading(t))
+            continue;
+        n_reading++;
+        if (!oldest || t->order < oldest->order)
+            oldest = t;
+    }
     int rows = p->opts.batch_tokens - p->load.decoding, first = p->n_slices;
     if (!oldest || rows <= 0)
         return;
-    double us = ag_pace_spare_us(&p->pace, &p->load);
+    double us = ag_pace_spare_us(&p->pace, &p->load, n_reading);
     if (us < 0 && !p->alone)
         us = p->pace.target_us > 0 ? p->pace.target_us : NEIGHBOURLY_US;
     double kept_us = us / 4;

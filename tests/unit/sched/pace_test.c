@@ -45,7 +45,7 @@ static void check_plans(ag_pace *p, machine *m, double part) {
         for (int stored = 0; stored <= 8000; stored += 2000) {
             ag_load l = {.decoding = decoding, .decode_looks = decoding * 1000.0};
             m->noise = 0;
-            double quiet = time_of(m, &l), us = ag_pace_spare_us(p, &l);
+            double quiet = time_of(m, &l), us = ag_pace_spare_us(p, &l, 1);
             assert_true(ag_pace_quiet_us(p, &l) > quiet * (1 - part));
             assert_true(ag_pace_quiet_us(p, &l) < quiet * (1 + part));
             l.prefill = ag_pace_rows(p, stored, 100000, &us);
@@ -87,6 +87,21 @@ static void a_machine_that_changes_is_learned_anew(void **state) {
     check_plans(&p, &m, 0.1);
 }
 
+/* Beside many prompts the streams have the pace of all of them as streams, halved. */
+static void many_prompts_are_read_as_fast_as_they_will_run(void **state) {
+    (void)state;
+    ag_pace p = {0};
+    machine m = usual(0);
+    learn(&p, &m, 400);
+    ag_load l = {.decoding = 2, .decode_looks = 200}, all = {.decoding = 30, .decode_looks = 200};
+    double us = ag_pace_spare_us(&p, &l, 29);
+    double step = time_of(&m, &l) + us, as_streams = time_of(&m, &all);
+    assert_true(step > 1.7 * as_streams && step < 1.8 * as_streams);
+    p.target_us = 100000; /* but a target is a target */
+    us = ag_pace_spare_us(&p, &l, 29);
+    assert_true(us < 1.1 * (p.target_us - time_of(&m, &l)));
+}
+
 /* A step that lost its core for a second says little about the next. */
 static void one_step_far_off_does_not_throw_it(void **state) {
     (void)state;
@@ -114,14 +129,37 @@ static void what_is_not_seen_stays_known(void **state) {
     assert_in_range(rows, 18, 21);
 }
 
+/* While prompts wait no step is without them, and the streams become more. */
+static void more_streams_are_learned_beside_prompts(void **state) {
+    (void)state;
+    ag_pace p = {0};
+    machine m = usual(0);
+    ag_load l = {.prefill = 512, .prefill_looks = 512 * 256.0};
+    ag_pace_learn(&p, &l, time_of(&m, &l));
+    for (int i = 0; i < 50; i++) {
+        l = (ag_load){.decoding = 1, .decode_looks = 100.0 + i};
+        ag_pace_learn(&p, &l, time_of(&m, &l));
+    }
+    for (l.decoding = 2; l.decoding <= 8; l.decoding++)
+        for (int i = 0; i < 5; i++) {
+            double us = ag_pace_spare_us(&p, &l, 1);
+            l.prefill = ag_pace_rows(&p, 0, 500, &us);
+            l.prefill_looks = l.prefill * (l.prefill / 2.0);
+            ag_pace_learn(&p, &l, time_of(&m, &l));
+        }
+    l = (ag_load){.decoding = 8, .decode_looks = 800};
+    double quiet = time_of(&m, &l), learned = ag_pace_quiet_us(&p, &l);
+    assert_true(learned > 0.8 * quiet && learned < 1.2 * quiet);
+}
+
 static void without_knowledge_a_prompt_gets_a_little(void **state) {
     (void)state;
     ag_pace p = {0};
     ag_load l = {.decoding = 1};
-    double us = ag_pace_spare_us(&p, &l);
+    double us = ag_pace_spare_us(&p, &l, 1);
     assert_int_equal(ag_pace_rows(&p, 0, 1000, &us), 16);
     l.decoding = 0;
-    us = ag_pace_spare_us(&p, &l);
+    us = ag_pace_spare_us(&p, &l, 1);
     assert_true(us < 0);
     assert_int_equal(ag_pace_rows(&p, 0, 1000, &us), 1000);
 }
@@ -184,8 +222,10 @@ int main(void) {
         cmocka_unit_test(a_steady_machine_is_learned),
         cmocka_unit_test(a_noisy_machine_is_learned),
         cmocka_unit_test(a_machine_that_changes_is_learned_anew),
+        cmocka_unit_test(many_prompts_are_read_as_fast_as_they_will_run),
         cmocka_unit_test(one_step_far_off_does_not_throw_it),
         cmocka_unit_test(what_is_not_seen_stays_known),
+        cmocka_unit_test(more_streams_are_learned_beside_prompts),
         cmocka_unit_test(without_knowledge_a_prompt_gets_a_little),
         cmocka_unit_test(the_gate_holds_requests_and_tokens),
         cmocka_unit_test(who_would_come_far_too_late_is_sent_away),

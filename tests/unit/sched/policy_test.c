@@ -218,6 +218,29 @@ static void a_huge_prompt_does_not_stop_streams(void **state) {
     sim_close(&s);
 }
 
+/* Many that come at once all begin to answer soon: in not much more than the time of reading alone.
+ * The costs are those of a 135M model on two cores. */
+static void a_burst_is_answered_soon(void **state) {
+    (void)state;
+    ag_policy_opts o = usual;
+    o.batch_tokens = 512;
+    o.max_running = 32;
+    sim_open(&s, 1024, &o, 17);
+    s.fixed_us = 3500;
+    s.decode_us = 1000;
+    s.prefill_us = 900;
+    add(160, 64, 0, 1);
+    run_all(); /* the machine is known */
+    uint64_t began = s.now, worst = 0;
+    for (int i = 0; i < 32; i++)
+        add(160, 64, 0, s.now);
+    run_all();
+    for (int i = 1; i < s.n_tasks; i++)
+        worst = s.tasks[i].first_at > worst ? s.tasks[i].first_at : worst;
+    assert_true((double)(worst - began) < 1.4 * 32 * 160 * s.prefill_us);
+    sim_close(&s);
+}
+
 static void prompts_are_short_of_steps_where_other_models_wait(void **state) {
     (void)state;
     ag_policy_opts o = usual;
@@ -328,6 +351,7 @@ int main(void) {
         cmocka_unit_test(a_long_prompt_arrives_beside_many_short_ones),
         cmocka_unit_test(a_lone_prompt_has_the_whole_step),
         cmocka_unit_test(a_huge_prompt_does_not_stop_streams),
+        cmocka_unit_test(a_burst_is_answered_soon),
         cmocka_unit_test(prompts_are_short_of_steps_where_other_models_wait),
         cmocka_unit_test(a_target_bounds_the_step_and_prompts_still_move),
         cmocka_unit_test(a_resting_task_is_not_computed_and_keeps_its_blocks),

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Our server beside llama-server: the same model, machine, threads and load, in turns; medians and ratios.
+
+    serve.py --model MODEL.gguf --llama DIRECTORY [--long LONG.gguf] [--tiny TINY.gguf] [--autoglm PROGRAM]
+             [--suites load,prefix,arrival,tokens] [--clients 1,8,32,64] [--rounds 3] [--threads N] [--json FILE]
+
+DIRECTORY holds llama-server. The suites:
+  load     closed loop, 128 words in and 64 tokens out, streamed, by so many clients
+  prefix   32 clients whose prompts share 1,500 words
+  tokens   completions of one token each by 1, 8 and 32 clients, and 64 streamed tokens by 8 (--tiny)
+  arrival  gaps between the tokens of four streams, alone and while a prompt of 16,000 words is read (--long)
+
+The load comes from `autoglm loadtest` for both. Every measurement has a server of its own, started for it and
+warmed up. `others` is the most of one processor that anything else took meanwhile: repeat what was disturbed.
+Without --llama ours is measured alone. Needs Python 3.9 and nothing else.
+"""
+import argparse
+import collections
+import contextlib
+import http.client
+import json
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WORDS = "time year people way day man thing woman life child world school state family student group country".split()
+ARRIVAL_WORDS = 16000
+STREAMS = 4
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def busy_seconds():
+    """Of all processors together since the machine started."""
+    with open("/proc/stat") as f:
+        fields = [int(x) for x in f.readline().split()[1:]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def process_seconds(pid):
+    """Of a process and its children that live, or have been waited for."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    seconds = sum(int(x) for x in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return seconds + sum(process_seconds(int(child)) for child in f.read().split())
+
+
+class Server:
+    """A server of either kind on a port of its own, ready for requests."""
+
+    def __init__(self, command, model):
+        self.port = free_port()
+        self.process = subprocess.Popen(command + ["-m", model, "--host", "127.0.0.1", "--port", str(self.port)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 300
+        while not self.ready():
+            if self.process.poll() is not None or time.monotonic() > end:
+                sys.exit(f"serve.py: no server from: {' '.join(command)} -m {model}")
+            time.sleep(0.02)
+
+    def ready(self):
+        with contextlib.suppress(OSError):
+            for path in ("readyz", "health"):       # llama-server has /health only, which waits for the model
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as answer:
+                        return answer.status == 200
+                except urllib.error.HTTPError as e:
+                    if e.code != 404:
+                        return False
+        return False
+
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Bench:
+    def __init__(self, options):
+        self.o = options
+        self.results = collections.defaultdict(lambda: collections.defaultdict(list))   # test -> engine -> figures
+        self.engines = ["autoglm"] + (["llama.cpp"] if options.llama else [])
+
+    def command(self, engine, clients, context):
+        if engine == "autoglm":
+            return [self.o.autoglm, "serve", "-t", self.o.threads, "-c", str(context), "--max-sequences", str(max(clients, 8))]
+        return [os.path.join(self.o.llama, "llama-server"), "-t", self.o.threads, "-np", str(clients),
+                "-c", str(clients * context), "-cram", "0"]
+
+    def loadtest(self, server, *args):
+        out = subprocess.run([self.o.autoglm, "loadtest", server.url(), "--json", *map(str, args)],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        if not out.stdout.strip():
+            sys.exit(f"serve.py: {out.stderr}")
+        return json.loads(out.stdout.strip().splitlines()[-1])
+
+    def run(self, test, model, clients, context, measure):
+        """One round of a test for every engine; measure(server) gives its figures."""
+        for engine in self.engines:
+            with Server(self.command(engine, clients, context), model) as server:
+                self.loadtest(server, "-c", 1, "-n", 2, "--prompt-words", 16, "--max-tokens", 4, "--seed", 99)
+                began, busy, own = time.monotonic(), busy_seconds(), process_seconds(os.getpid())
+                figures = measure(server)
+                spent = process_seconds(os.getpid()) - own
+                others = (busy_seconds() - busy - spent) / (time.monotonic() - began)
+            figures["others"] = max(0, others)
+            self.results[test][engine].append(figures)
+            print(f"{test:18} {engine:10} " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()), file=sys.stderr)
+            if self.o.json:
+                with open(self.o.json, "a") as f:
+                    print(json.dumps({"test": test, "engine": engine, "model": os.path.basename(model), **figures}), file=f)
+
+    def clients(self, server, clients, requests, *args):
+        d = self.loadtest(server, "-c", clients, "-n", requests, *args)
+        if d["failed"] or d["refused"]:
+            print(f"serve.py: {d['failed']} failed, {d['refused']} refused: {d['first_error']}", file=sys.stderr)
+        figures = {"tokens/s": d["tok_s"], "requests/s": d["requests_s"], "failed": d["failed"] + d["refused"]}
+        for name in ("ttft", "itl"):
+            times = d[name + "_ms"]
+            if times and times["n"]:
+                figures.update({f"{name} p50 ms": times["p50"], f"{name} p99 ms": times["p99"]})
+        return figures
+
+    def load(self):
+        for c in map(int, self.o.clients.split(",")):
+            self.run(f"load {c}", self.o.model, c, 512, lambda s, c=c: self.clients(s, c, max(16, 2 * c)))
+
+    def prefix(self):
+        self.run("prefix 32", self.o.model, 32, 2560,
+                 lambda s: self.clients(s, 32, 64, "--shared-words", 1500, "--prompt-words", 1560))
+
+    def tokens(self):
+        args = ("--api", "completions", "--prompt-words", 1)
+        for c in (1, 8, 32):
+            self.run(f"one token {c}", self.o.tiny, c, 256,
+                     lambda s, c=c: self.clients(s, c, 4000, *args, "--max-tokens", 1, "--no-stream"))
+        self.run("stream 64 tokens 8", self.o.tiny, 8, 256, lambda s: self.clients(s, 8, 400, *args, "--max-tokens", 64))
+
+    def arrival(self):
+        self.run("arrival", self.o.long, STREAMS + 1, ARRIVAL_WORDS * 3 // 2, Arrival)
+
+
+def completion(port, prompt, tokens, each):
+    """One streamed completion; each() is called for every event."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    connection.request("POST", "/v1/completions", json.dumps({
+        "prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True, "ignore_eos": True}),
+        {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise RuntimeError(f"{answer.status}: {answer.read(1000)}")
+    for line in answer:
+        if line.startswith(b"data: {"):
+            each()
+    connection.close()
+
+
+def words(n, seed):
+    pick = random.Random(seed)
+    return " ".join(pick.choice(WORDS) for _ in range(n))
+
+
+def Arrival(server):
+    """Four streams; after a while alone a long prompt comes."""
+    times = [[] for _ in range(STREAMS)]
+    stop = threading.Event()
+
+    class Enough(Exception):
+        pass
+
+    def stream(i):
+        def each():
+            times[i].append(time.monotonic())
+            if stop.is_set():
+                raise Enough
+        with contextlib.suppress(Enough):
+            completion(server.port, words(100, i), 4000, each)
+
+    threads = [threading.Thread(target=stream, args=(i,)) for i in range(STREAMS)]
+    for t in threads:
+        t.start()
+    while not all(len(t) > 10 for t in times):
+        time.sleep(0.01)
+    quiet_from = time.monotonic()
+    time.sleep(6)
+    arrived = time.monotonic()
+    first = []
+    completion(server.port, words(ARRIVAL_WORDS, 77), 1, lambda: first.append(time.monotonic()))
+    stop.set()
+    for t in threads:
+        t.join()
+
+    def gaps(begin, end):
+        all_gaps = [b - a for t in times for a, b in zip(t, t[1:]) if a >= begin and b <= end]
+        return sorted(1000 * g for g in all_gaps)
+
+    def percentile(sorted_values, p):
+        return sorted_values[min(len(sorted_values) - 1, int(p * len(sorted_values)))]
+    quiet, loaded = gaps(quiet_from, arrived), gaps(arrived, first[0])
+    if not loaded:      # streams got nothing before the prompt was through
+        loaded = [1000 * (first[0] - arrived)]
+    return {"quiet p50 ms": percentile(quiet, 0.5), "quiet p99 ms": percentile(quiet, 0.99),
+            "itl p50 ms": percentile(loaded, 0.5), "itl p99 ms": percentile(loaded, 0.99), "itl max ms": loaded[-1],
+            "ttft p50 ms": 1000 * (first[0] - arrived), "p99 / quiet p99": percentile(loaded, 0.99) / percentile(quiet, 0.99)}
+
+
+def table(results, engines):
+    """Medians, and how many times better ours is: higher rates, lower times."""
+    print("| test | figure | " + " | ".join(engines) + (" | ours is better by |" if len(engines) > 1 else " |"))
+    print("| --- | --- |" + " --- |" * (len(engines) + (len(engines) > 1)))
+    for test, by_engine in results.items():
+        for figure in by_engine[engines[0]][0]:
+            values = [[f[figure] for f in by_engine[e] if figure in f] for e in engines]
+            if not all(values):
+                continue
+            medians = [statistics.median(v) for v in values]
+            cells = [f"{m:.4g} ({min(v):.4g} to {max(v):.4g})" for m, v in zip(medians, values)]
+            if len(engines) > 1:
+                rate = figure.endswith("/s")
+                over, under = (medians[0], medians[1]) if rate else (medians[1], medians[0])
+                compared = under > 0 and (rate or figure.endswith("ms"))
+                cells.append(f"{over / under:.2f}" if compared else "")
+            print(f"| {test} | {figure} | " + " | ".join(cells) + " |")
+
+
+def main():
+    parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parse.add_argument("--model", required=True)
+    parse.add_argument("--long", help="model of the suite arrival, whose context is 24,000 or more")
+    parse.add_argument("--tiny", help="model of the suite tokens")
+    parse.add_argument("--llama")
+    parse.add_argument("--autoglm", default=os.path.join(HERE, "..", "..", "build", "release", "bin", "autoglm"))
+    parse.add_argument("--suites", default="load,prefix,arrival,tokens")
+    parse.add_argument("--clients", default="1,8,32,64")
+    parse.add_argument("--rounds", type=int, default=3)
+    parse.add_argument("--threads", default=str(os.cpu_count()))
+    parse.add_argument("--json", help="append every measurement to this file, one object a line")
+    options = parse.parse_args()
+    needed = {"arrival": "long", "tokens": "tiny"}
+    suites = options.suites.split(",")
+    for suite in suites:
+        if suite not in ("load", "prefix", "arrival", "tokens"):
+            parse.error(f"there is no suite {suite}")
+        if suite in needed and not getattr(options, needed[suite]):
+            parse.error(f"the suite {suite} needs --{needed[suite]}")
+    bench = Bench(options)
+    for _ in range(options.rounds):
+        for suite in suites:
+            getattr(bench, suite)()
+    table(bench.results, bench.engines)
+
+
+if __name__ == "__main__":
+    main()
