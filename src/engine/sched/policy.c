@@ -199,18 +199,22 @@ static void add_decoding(ag_policy *p) {
     }
 }
 
-/* Drafts, where they pay and nobody has to make room for them. Each row needs logits, of which
- * there are as many as places. */
+/* Drafts, where they pay and nobody has to make room for them; those that come true in one go are
+ * not worth a longer gap before them, so that together they at most double the step. Each row needs
+ * logits, of which there are as many as places. */
 static void add_drafts(ag_policy *p) {
     int rows = p->opts.max_running - p->n_running, n_decoding = p->n_slices;
     if (rows > p->opts.batch_tokens - p->n_running)
         rows = p->opts.batch_tokens - p->n_running;
-    double token_us = ag_pace_quiet_us(&p->pace, &p->load) / (n_decoding ? n_decoding : 1);
+    double quiet = ag_pace_quiet_us(&p->pace, &p->load), row = ag_pace_decode_row_us(&p->pace);
+    double left_us = quiet;
     for (int i = 0; i < n_decoding && rows > 0; i++) {
         ag_slice *slice = &p->slices[i];
         ag_task *t = slice->task;
         int n = t->n_draft < rows ? t->n_draft : rows;
-        n = ag_draft_worth(&t->draft, n, token_us, ag_pace_decode_row_us(&p->pace));
+        if (!t->draft.always && n * row > left_us)
+            n = (int)(left_us / row);
+        n = ag_draft_worth(&t->draft, n, quiet / n_decoding, row);
         if (ag_kv_blocks_for(t->n_ids + n) > t->kv.n_blocks &&
             ag_kv_available(p->opts.kv) < p->n_running)
             continue;
@@ -218,6 +222,7 @@ static void add_drafts(ag_policy *p) {
             continue;
         slice->n_draft = n;
         rows -= n;
+        left_us -= n * row;
         p->load.decoding += n;
         p->load.decode_looks += (double)n * t->n_ids;
         p->counts.drafted += (uint64_t)n;
