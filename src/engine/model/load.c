@@ -81,7 +81,8 @@ static void pack_panel(void *ctx, int chunk, int worker) {
     int row = panel * m->ops->panel, rows = m->rows - row;
     if (rows > m->ops->panel)
         rows = m->ops->panel;
-    const void *src = rows_to_pack(p, row, rows, p->temp + (size_t)worker * p->temp_bytes);
+    uint8_t *temp = p->temp ? p->temp + (size_t)worker * p->temp_bytes : NULL;
+    const void *src = rows_to_pack(p, row, rows, temp);
     m->ops->pack(src, rows, m->cols, p->panels + (size_t)panel * m->panel_bytes);
 }
 
