@@ -80,6 +80,20 @@ class Life(Case):
             self.assertEqual(server.ask("DELETE", "/v1/requests/long").status, 404)
             connection.close()
 
+    def test_who_waits_for_a_whole_answer_is_told_499(self):
+        with Server() as server:
+            answers = []
+            body = dict(LONG, stream=False)
+            waiter = threading.Thread(target=lambda: answers.append(
+                server.ask("POST", "/v1/chat/completions", body, {"X-Request-Id": "whole"})))
+            waiter.start()
+            end = time.monotonic() + 60
+            while server.ask("DELETE", "/v1/requests/whole").status == 404:  # it has not come yet
+                self.assertLess(time.monotonic(), end)
+            waiter.join()
+            error = answers[0].json()["error"]
+            self.assertEqual((answers[0].status, error["code"], error["type"]), (499, "cancelled", "request_cancelled"))
+
     def test_clients_that_leave_free_their_place(self):
         with Server(CHAT, "--max-sequences", "1") as server:
             for _ in range(5):

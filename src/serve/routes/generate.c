@@ -67,7 +67,7 @@ void ag_route_cancel(ag_exchange *x) {
         ag_exchange_problem(x, &p);
         return;
     }
-    ag_task_cancel(t, "the request was cancelled by its owner");
+    ag_task_cancel(t, AG_CANCEL_OWNER);
     ag_buf out;
     ag_buf_init(&out, AG_ROOM_ROUTES, 1024);
     ag_json_open(&out, '{');

@@ -191,7 +191,7 @@ static void on_gone(void *ctx, ag_http_req *req) {
     ag_exchange *x = ag_http_user(req);
     ag_task *t = x ? take_task(x, true) : NULL;
     if (t) {
-        ag_task_cancel(t, NULL);
+        ag_task_cancel(t, AG_CANCEL_LEFT);
         ag_task_unref(t);
     }
 }
@@ -288,7 +288,7 @@ void ag_routes_cancel_all(ag_routes *r) {
     pthread_mutex_lock(&r->lock);
     for (ag_exchange *x = r->exchanges; x; x = x->next)
         if (x->task)
-            ag_task_cancel(x->task, "the server is shutting down");
+            ag_task_cancel(x->task, AG_CANCEL_SHUTDOWN);
     pthread_mutex_unlock(&r->lock);
 }
 

@@ -37,8 +37,8 @@ void ag_task_unref(ag_task *t) {
         free_task(t);
 }
 
-void ag_task_cancel(ag_task *t, const char *reason) {
-    if (reason)
+void ag_task_cancel(ag_task *t, ag_cancel_reason reason) {
+    if (reason != AG_CANCEL_LEFT)
         atomic_store(&t->reason, reason);
     atomic_store(&t->cancelled, true);
     /* A choice that is submitted just now is cancelled by who submits it. */
@@ -194,13 +194,19 @@ static void finish(ag_task *t) {
     }
 }
 
+static const char *const reasons[] = {
+    [AG_CANCEL_LEFT] = "the request was cancelled",
+    [AG_CANCEL_OWNER] = "the request was cancelled by its owner",
+    [AG_CANCEL_SHUTDOWN] = "the server is shutting down",
+    [AG_CANCEL_CHOICE] = "not all choices could be started",
+};
+
 /* Why a choice has no answer, if it has none. */
 static bool problem_of(ag_task *t, const ag_result *result, ag_problem *p) {
     if (result->finish == AG_FINISH_ERROR)
         return !ag_problem_of(p, &result->err, NULL);
     if (result->finish != AG_FINISH_CANCELLED)
         return false;
-    const char *reason = atomic_load(&t->reason);
     bool over = t->out.failed;
     for (size_t i = 0; i < t->n_choices; i++)
         over |= t->choices[i].text.failed || t->choices[i].reasoning.failed ||
@@ -208,8 +214,10 @@ static bool problem_of(ag_task *t, const ag_result *result, ag_problem *p) {
     if (over)
         return !ag_problem_set(p, 500, "server_error", "limit_exceeded", NULL,
                                "the answer is longer than this server can hold");
-    return !ag_problem_set(p, reason ? 503 : 499, reason ? "server_error" : "request_cancelled",
-                           "cancelled", NULL, "%s", reason ? reason : "the request was cancelled");
+    int reason = atomic_load(&t->reason);
+    bool ours = reason == AG_CANCEL_SHUTDOWN || reason == AG_CANCEL_CHOICE;
+    return !ag_problem_set(p, ours ? 503 : 499, ours ? "server_error" : "request_cancelled",
+                           "cancelled", NULL, "%s", reasons[reason]);
 }
 
 static void on_done(void *ctx, const ag_result *result) {
@@ -226,7 +234,7 @@ static void on_done(void *ctx, const ag_result *result) {
         bad = !ag_problem_of(&p, &err, NULL);
     if (bad) {
         fail(t, &p);
-        ag_task_cancel(t, NULL); /* the other choices would be of no use */
+        ag_task_cancel(t, AG_CANCEL_LEFT); /* the other choices would be of no use */
     } else if (t->gen.stream && greet(c)) {
         ag_chunk_finish(t, c, ag_finish_word(c));
         push(c);
@@ -242,7 +250,7 @@ static void on_done(void *ctx, const ag_result *result) {
  * engine's thread tells the reason, unless they have all ended. */
 static void give_up(ag_task *t, size_t from, const ag_problem *p) {
     bool refused = refuse(t, p);
-    ag_task_cancel(t, refused ? NULL : "not all choices could be started");
+    ag_task_cancel(t, refused ? AG_CANCEL_LEFT : AG_CANCEL_CHOICE);
     size_t n = t->n_choices - from;
     if (atomic_fetch_sub(&t->n_open, n) == n) {
         account(t);

@@ -22,6 +22,14 @@
 
 typedef enum ag_task_phase { AG_TASK_WAITING, AG_TASK_BEGUN, AG_TASK_FAILED } ag_task_phase;
 
+/* Why it ends before its end. */
+typedef enum ag_cancel_reason {
+    AG_CANCEL_LEFT, /* nobody is there to be told */
+    AG_CANCEL_OWNER,
+    AG_CANCEL_SHUTDOWN,
+    AG_CANCEL_CHOICE, /* one of its choices could not be started */
+} ag_cancel_reason;
+
 typedef struct ag_task ag_task;
 
 typedef struct ag_choice {
@@ -60,20 +68,19 @@ struct ag_task {
     _Atomic int refs;
     _Atomic size_t n_open;
     _Atomic bool cancelled;
-    _Atomic unsigned n_drained;   /* times that the connection took more again */
-    _Atomic(const char *) reason; /* why it was cancelled, if not because its client left */
-    ag_metric *gaps;              /* times between tokens go there; NULL: nobody counts */
-    bool broken;                  /* an error went into the stream */
-    ag_buf head;                  /* how every chunk begins */
-    ag_buf out;                   /* chunks being written */
+    _Atomic unsigned n_drained; /* times that the connection took more again */
+    _Atomic int reason;         /* ag_cancel_reason, once it is cancelled */
+    ag_metric *gaps;            /* times between tokens go there; NULL: nobody counts */
+    bool broken;                /* an error went into the stream */
+    ag_buf head;                /* how every chunk begins */
+    ag_buf out;                 /* chunks being written */
 };
 
 /* Begin what *gen asks for with the leased model, which is taken in any case. The answer comes by
  * itself. On the thread that read the request. */
 void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served);
-/* End it soon. `reason` is told to the client; NULL: nobody is there. Any thread that holds a
- * reference. */
-void ag_task_cancel(ag_task *t, const char *reason);
+/* End it soon; the client is told the reason. Any thread that holds a reference. */
+void ag_task_cancel(ag_task *t, ag_cancel_reason reason);
 /* The client's connection takes more again. */
 void ag_task_drained(ag_task *t);
 void ag_task_unref(ag_task *t);
