@@ -2,6 +2,7 @@
 """The API over raw HTTP: what OpenAI's clients send and expect."""
 import base64
 import json
+import re
 import struct
 import unittest
 
@@ -130,6 +131,17 @@ class Api(Case):
         self.assertEqual([len(v) for v in told.values()], [6] * 4)
         for logprob, top in zip(told["token_logprobs"], told["top_logprobs"]):
             self.assertEqual(logprob, max(top.values()))
+
+    def test_tokens_that_are_no_whole_text_are_told_by_their_bytes(self):
+        def unique(pairs):
+            self.assertEqual(len({k for k, _ in pairs}), len(pairs), "a name twice")
+            return dict(pairs)
+        answer = self.complete(logprobs=20, max_tokens=24, temperature=1, seed=1)
+        told = json.loads(answer.body, object_pairs_hook=unique)["choices"][0]["logprobs"]
+        names = {name for top in told["top_logprobs"] for name in top}
+        self.assertTrue(any(re.fullmatch(r"bytes:(\\x[0-9a-f]{2})+", name) for name in names), names)
+        self.assertFalse([name for name in names if "\ufffd" in name])
+        self.assertTrue(all(token in top for token, top in zip(told["tokens"], told["top_logprobs"])))
 
     def test_echo_tells_the_prompts_logprobs_as_well(self):
         ids = self.fine(self.server.post("/tokenize", {"prompt": "Once upon a time there was"}))["tokens"]

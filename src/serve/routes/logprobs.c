@@ -55,17 +55,32 @@ static bool is_twin(const ag_task *t, const ag_token_event *e, size_t n, int32_t
     return false;
 }
 
+/* A token in the older object; one that is no whole text as "bytes:\xe2\x80", which is OpenAI's
+ * way: as U+FFFD all of them would have the same name. */
+static void add_name(ag_span bytes, ag_buf *out) {
+    ag_buf name;
+    ag_buf_init(&name, out->tag, out->cap);
+    ag_buf_adds(&name, "bytes:");
+    for (size_t i = 0; i < bytes.n; i++)
+        ag_buf_addf(&name, "\\x%02x", (uint8_t)bytes.p[i]);
+    ag_json_text(out, ag_utf8_is_valid(bytes) ? bytes : ag_buf_span(&name));
+    out->failed |= name.failed;
+    ag_buf_deinit(&name);
+}
+
 /* The candidates as one object; the chosen token is always among them. */
 static void add_candidates(const ag_task *t, const ag_token_event *e, ag_buf *out) {
     ag_json_open(out, '{');
     for (size_t i = 0; i < e->n_top; i++) {
         if (is_twin(t, e, i, e->top[i].id))
             continue;
-        ag_json_key_text(out, token_bytes(t, e->top[i].id));
+        add_name(token_bytes(t, e->top[i].id), out);
+        ag_buf_addc(out, ':');
         ag_json_f32(out, number(e->top[i].logprob));
     }
     if (!is_twin(t, e, e->n_top, e->id)) {
-        ag_json_key_text(out, token_bytes(t, e->id));
+        add_name(token_bytes(t, e->id), out);
+        ag_buf_addc(out, ':');
         ag_json_f32(out, number(e->logprob));
     }
     ag_json_close(out, '}');
@@ -74,7 +89,7 @@ static void add_candidates(const ag_task *t, const ag_token_event *e, ag_buf *ou
 static void add_completion(ag_choice *c, const ag_token_event *e, bool first) {
     ag_buf *b = c->logprobs;
     ag_span bytes = token_bytes(c->task, e->id);
-    ag_json_text(&b[0], bytes);
+    add_name(bytes, &b[0]);
     if (first) { /* nothing stands before it */
         ag_json_null(&b[1]);
         ag_json_null(&b[2]);
