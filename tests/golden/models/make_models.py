@@ -20,6 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
 
+import chat_templates  # noqa: E402
 import gguf_file as gf  # noqa: E402
 import micro_models  # noqa: E402
 import quant_folders as qf  # noqa: E402
@@ -136,6 +137,8 @@ def make_one(job):
         done = [write(os.path.join(out, f"odd-{odd}.gguf"), data) for odd, data in micro_models.odd_files().items()]
         done.append(write(os.path.join(out, "micro-latent.gguf"), gf.encode(*micro_models.micro_latent())))
         done.append(write(os.path.join(out, "micro-bert.gguf"), gf.encode(*micro_models.micro_bert())))
+        chat = micro_models.micro_chat(tokenizer_keys(load_tokenizer("qwen2"), chat_templates.CHATML))
+        done.append(write(os.path.join(out, "micro-chat.gguf"), gf.encode(*chat)))
         return done + [write(os.path.join(out, "micro.gguf"), gf.encode(*micro_models.micro()))]
     if want == "hf":
         return make_folders(out, name, tm.table()[name])

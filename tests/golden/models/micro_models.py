@@ -34,6 +34,16 @@ def micro():
     return keys, tensors
 
 
+def micro_chat(tokenizer):
+    """(keys, tensors): micro() with all bytes, a published vocabulary's control tokens and room for a conversation."""
+    keys, tensors = micro()
+    V, E = len(next(v for k, _, v in tokenizer if k == "tokenizer.ggml.tokens")), 32
+    changed = {"general.name": (STR, "micro-chat"), "llama.context_length": (U32, 512)}
+    keys = [(k, *changed.get(k, (t, v))) for k, t, v in keys if not k.startswith("tokenizer.")]
+    x = tm.random_tensor("micro-chat/token_embd", (V, E), "embed", False, True)
+    return keys + tokenizer, [("token_embd.weight", "Q8_0", (V, E), quantize("Q8_0", x).tobytes())] + tensors[1:]
+
+
 def micro_latent():
     """(keys, tensors): the tokens of micro() before a layer of latent attention and experts."""
     E, H, R, rope, nope, v, n, F = 32, 2, 32, 16, 32, 16, 4, 32

@@ -1,0 +1,12 @@
+# A Python with NumPy: it makes the models that tests run.
+find_package(Python3 COMPONENTS Interpreter REQUIRED)
+set(numpy_python "")
+foreach(candidate ${Python3_EXECUTABLE} /usr/bin/python3)
+  execute_process(COMMAND ${candidate} -c "import numpy" RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+  if(NOT numpy_python AND NOT failed)
+    set(numpy_python ${candidate})
+  endif()
+endforeach()
+if(NOT numpy_python)
+  message(FATAL_ERROR "tests make their models with NumPy: install python3-numpy")
+endif()
