@@ -242,6 +242,11 @@ static const char *on_refuse(void *ctx, int status, const char *reason, ag_buf *
     return "application/json";
 }
 
+static void on_warn(void *ctx, const char *line) {
+    const ag_routes *r = ctx;
+    ag_logs_put(r->opts.logs, AG_LOG_WARN, "http", line, NULL, 0);
+}
+
 ag_http_handler ag_routes_handler(ag_routes *r) {
     return (ag_http_handler){.ctx = r,
                              .on_head = on_head,
@@ -249,7 +254,8 @@ ag_http_handler ag_routes_handler(ag_routes *r) {
                              .on_gone = on_gone,
                              .on_drained = on_drained,
                              .on_end = on_end,
-                             .on_refuse = on_refuse};
+                             .on_refuse = on_refuse,
+                             .on_warn = on_warn};
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -4,11 +4,6 @@
 #include "base/mem.h"
 #include "server/parts.h"
 
-static void on_warn(void *server, const char *line) {
-    const ag_server *s = server;
-    ag_logs_put(s->opts.logs, AG_LOG_WARN, "http", line, NULL, 0);
-}
-
 static ag_reasoning_mode reasoning_of(const char *word) {
     return word[0] == 's'   ? AG_REASONING_SPLIT
            : word[0] == 'h' ? AG_REASONING_HIDDEN
@@ -71,7 +66,6 @@ ag_code ag_server_listen(ag_server *s, ag_err *err) {
                       .body_timeout_ms = ag_server_u32(c->body_timeout),
                       .idle_timeout_ms = ag_server_u32(c->idle_timeout),
                       .send_timeout_ms = ag_server_u32(c->send_timeout)};
-    o.handler.on_warn = on_warn;
     return ag_http_open(&o, &s->http, err);
 }
 
