@@ -146,14 +146,14 @@ static int on_news(serving *s) {
  * -------------------------------------------------------------------------------------
  */
 
-/* A server whose engine hangs stops beating; the supervisor then restarts it. */
+/* A server that hangs stops beating; the supervisor then restarts it. */
 static void beat(serving *s) {
-    bool moves = ag_server_moves(s->server, config(s)->stall_timeout);
-    if (!moves && !s->stalled)
-        AG_LOG(s->logs, ERROR, "server", "a step of the engine does not end",
+    const char *stuck = ag_server_stuck(s->server, config(s)->stall_timeout);
+    if (stuck && !s->stalled)
+        AG_LOG(s->logs, ERROR, "server", stuck,
                AG_U64("autoglm.stall_timeout_ms", config(s)->stall_timeout));
-    s->stalled = !moves;
-    if (s->beat && moves)
+    s->stalled = stuck;
+    if (s->beat && !stuck)
         ag_beat_tick(s->beat);
 }
 

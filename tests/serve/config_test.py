@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """`autoglm serve --config`: several models, reloading, and a supervisor that starts it again."""
+import json
 import os
 import re
 import signal
 import socket
 import time
 
-from server import BINARY, CHAT, EMBED, Case, Server, main, model_path, run
+from server import BINARY, CHAT, EMBED, Case, Server, StoppedThread, main, model_path, run
 
 ASK = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4, "temperature": 0}
 
@@ -83,6 +84,41 @@ class Config(Case):
         self.assertEqual(counts, {"killed": "1", "crash": "0", "exit": "0", "stall": "0", "upgrade": "0"})
         server.until('"message":"started again"')
         self.assertIn('"event.reason":"killed by signal 9 (Killed)"', server.said)
+        self.assertEqual(server.stop(), 0)
+
+    def one_model(self, more):
+        return (f"server: {{listen: '127.0.0.1:0', stall_timeout: 1s{more}}}\n"
+                f"models: [{{name: chat, path: {model_path(CHAT)}, context: 2048}}]\n")
+
+    def test_a_server_whose_connections_hang_is_started_again(self):
+        server = self.serve(self.one_model(""))
+        child, = children(server.process.pid)
+        with StoppedThread(child, "ag-http") as thread:
+            end = time.monotonic() + 60
+            while not thread.is_dead():
+                self.assertLess(time.monotonic(), end, server.said)
+                time.sleep(0.05)
+        self.assertIn("the thread that serves connections hangs", server.said)
+        self.assertIn(server.get("/livez").status, (200, 503))
+        self.assertNotEqual(children(server.process.pid), [child])
+        self.assertEqual(server.stop(), 0)
+
+    def test_a_step_that_does_not_end_is_told_by_the_probes(self):
+        server = self.serve(self.one_model(", supervise: false"))
+        connection = server.connect()
+        connection.request("POST", "/v1/chat/completions", json.dumps(
+            dict(ASK, max_tokens=1900, ignore_eos=True, stream=True)))
+        end = time.monotonic() + 60
+        status = {}
+        while status.get("/livez") != 503 and time.monotonic() < end:   # it may have stopped between two steps
+            with StoppedThread(server.process.pid, "ag-engine"):
+                time.sleep(2)
+                status = {path: server.get(path).status for path in ("/livez", "/readyz", "/health")}
+        self.assertEqual(status, {"/livez": 503, "/readyz": 503, "/health": 503}, server.said)
+        while server.get("/livez").status != 200:
+            self.assertLess(time.monotonic(), end, server.said)
+            time.sleep(0.1)
+        connection.close()
         self.assertEqual(server.stop(), 0)
 
     def test_a_reload_reads_keys_and_levels_and_refuses_mistakes(self):

@@ -94,6 +94,9 @@ typedef struct ag_http_opts {
 ag_code ag_http_open(const ag_http_opts *opts, ag_http **out, ag_err *err) AG_MUST_USE;
 /* Stop accepting; answers from now on end their connection, idle connections close. */
 void ag_http_drain(ag_http *h);
+/* Has the io thread been through its loop within stall_ms? Asked again and again, by one thread:
+ * each question asks for the next turn. */
+bool ag_http_moves(ag_http *h, uint64_t stall_ms);
 /* Requests that on_head saw and on_end did not. Any thread. */
 size_t ag_http_n_active(const ag_http *h);
 size_t ag_http_n_connections(const ag_http *h);

@@ -128,6 +128,7 @@ static void *run(void *ctx) {
     ag_http_tls_use(h->tls);
     while (!atomic_load(&h->stopping)) {
         int n = epoll_wait(h->epoll, events, EVENTS, wait_ms(h));
+        atomic_fetch_add_explicit(&h->n_turns, 1, memory_order_relaxed);
         for (int i = 0; i < n; i++)
             dispatch(h, &events[i]);
         if (atomic_load(&h->draining)) {
@@ -259,6 +260,17 @@ static void wake(ag_http *h) { (void)!write(h->mail->wake, &(uint64_t){1}, sizeo
 void ag_http_drain(ag_http *h) {
     atomic_store(&h->draining, true);
     wake(h);
+}
+
+/* The thread is woken at each question, so that at the next one it has turned, if it can. */
+bool ag_http_moves(ag_http *h, uint64_t stall_ms) {
+    uint64_t turns = atomic_load_explicit(&h->n_turns, memory_order_relaxed), now = ag_clock_us();
+    if (turns == h->asked_turns && h->asked_at_us)
+        return now - h->asked_at_us <= stall_ms * 1000;
+    h->asked_turns = turns;
+    h->asked_at_us = now;
+    wake(h);
+    return true;
 }
 
 size_t ag_http_n_active(const ag_http *h) { return atomic_load(&h->n_active); }

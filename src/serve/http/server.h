@@ -129,6 +129,8 @@ struct ag_http {
     pthread_t thread;
     atomic_size_t n_active, n_connections;
     atomic_bool draining, stopping;
+    _Atomic uint64_t n_turns;          /* of the loop */
+    uint64_t asked_turns, asked_at_us; /* ag_http_moves()'s caller's */
     /* The io thread's. */
     struct {
         ag_http_conn *first, *last;

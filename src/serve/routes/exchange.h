@@ -65,6 +65,7 @@ struct ag_routes {
     ag_work *score;                /* log-probabilities of prompts, one at a time */
     ag_work *slow;                 /* embeddings: each waits for the engine */
     _Atomic bool draining;
+    _Atomic bool stuck;    /* its owner says that something does not move */
     _Atomic bool stopping; /* pools drop what they have not begun */
     _Atomic size_t deferred_bytes;
     uint64_t id_seed;

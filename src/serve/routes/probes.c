@@ -14,20 +14,51 @@ static void answer(ag_exchange *x, bool fine, const char *word) {
     ag_exchange_json(x, fine ? 200 : 503, &out);
 }
 
-static bool is_draining(const ag_exchange *x) { return atomic_load(&x->routes->draining); }
+/* Why it is not ready; NULL: it is. */
+static const char *obstacle(const ag_exchange *x, const char *loading) {
+    const ag_routes *r = x->routes;
+    if (atomic_load(&r->draining))
+        return "draining";
+    if (atomic_load(&r->stuck))
+        return "stuck";
+    return ag_runtime_is_ready(r->opts.runtime) ? NULL : loading;
+}
 
-/* The io thread answers: it is alive. */
-void ag_route_live(ag_exchange *x) { answer(x, true, "live"); }
+/* The io thread answers, and steps of engines end. */
+void ag_route_live(ag_exchange *x) {
+    bool moves = !atomic_load(&x->routes->stuck);
+    answer(x, moves, moves ? "live" : "stuck");
+}
 
+/* Is there a model whose line has room? One that is not loaded counts as such. */
+static bool has_room(ag_runtime *rt) {
+    for (size_t i = 0; i < ag_runtime_n(rt); i++) {
+        ag_served_status s;
+        ag_served *served;
+        ag_engine_stats stats;
+        ag_runtime_status(rt, i, &s);
+        if (s.state != AG_SERVED_READY || ag_runtime_acquire(rt, s.decl->name, &served, NULL))
+            return true;
+        ag_engine_get_stats(ag_served_engine(served), &stats);
+        ag_runtime_release(&served);
+        if (stats.retry_after_s <= 0)
+            return true;
+    }
+    return false;
+}
+
+/* Balancers should look elsewhere while all that comes would be refused. */
 void ag_route_ready(ag_exchange *x) {
-    bool ready = ag_runtime_is_ready(x->routes->opts.runtime) && !is_draining(x);
-    answer(x, ready, ready ? "ready" : is_draining(x) ? "draining" : "not ready");
+    const char *why = obstacle(x, "not ready");
+    if (!why && !has_room(x->routes->opts.runtime))
+        why = "full";
+    answer(x, !why, why ? why : "ready");
 }
 
 /* As other servers have it: 503 while models load, then 200. */
 void ag_route_health(ag_exchange *x) {
-    bool ready = ag_runtime_is_ready(x->routes->opts.runtime) && !is_draining(x);
-    answer(x, ready, ready ? "ok" : is_draining(x) ? "draining" : "loading");
+    const char *why = obstacle(x, "loading");
+    answer(x, !why, why ? why : "ok");
 }
 
 /* Where every model stands, without its name: probes need no key. */

@@ -287,6 +287,8 @@ void ag_routes_set_keys(ag_routes *r, const ag_keys *keys) {
         atomic_store(&r->keys, keys);
 }
 
+void ag_routes_set_stuck(ag_routes *r, bool stuck) { atomic_store(&r->stuck, stuck); }
+
 void ag_routes_drain(ag_routes *r) { atomic_store(&r->draining, true); }
 
 void ag_routes_cancel_all(ag_routes *r) {

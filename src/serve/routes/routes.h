@@ -33,6 +33,8 @@ ag_http_handler ag_routes_handler(ag_routes *r);
 /* Other keys from now on, if there were keys before. The old ones must live as long as the room:
  * requests may hold their tenants. Any thread. */
 void ag_routes_set_keys(ag_routes *r, const ag_keys *keys);
+/* Probes say that the server does not move, or does again. Any thread. */
+void ag_routes_set_stuck(ag_routes *r, bool stuck);
 /* From now on the server says that it is not ready, and starts nothing new. Any thread. */
 void ag_routes_drain(ag_routes *r);
 /* End every generation that still runs: its client is told so, in the stream where there is one.

@@ -128,7 +128,7 @@ ag_metrics *ag_server_metrics(ag_server *s) { return s->metrics; }
 
 bool ag_server_is_ready(ag_server *s) { return ag_runtime_is_ready(s->runtime); }
 
-bool ag_server_moves(ag_server *s, uint64_t stall_ms) {
+static bool engines_move(ag_server *s, uint64_t stall_ms) {
     for (size_t i = 0; i < s->n_models; i++) {
         ag_served_status status;
         ag_served *served = NULL;
@@ -143,6 +143,16 @@ bool ag_server_moves(ag_server *s, uint64_t stall_ms) {
             return false;
     }
     return true;
+}
+
+const char *ag_server_stuck(ag_server *s, uint64_t stall_ms) {
+    const char *what = NULL;
+    if (!engines_move(s, stall_ms))
+        what = "a step of the engine does not end";
+    else if (s->http && !ag_http_moves(s->http, stall_ms))
+        what = "the thread that serves connections hangs";
+    ag_routes_set_stuck(s->routes, what != NULL);
+    return what;
 }
 
 /* ---- another configuration

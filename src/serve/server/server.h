@@ -32,8 +32,10 @@ ag_code ag_server_listen(ag_server *s, ag_err *err) AG_MUST_USE;
 bool ag_server_is_ready(ag_server *s);
 /* Where the i-th model stands; i below the configuration's n_models. Any thread. */
 void ag_server_status(ag_server *s, size_t i, ag_served_status *out);
-/* Has no step of any engine been running for longer than this? Any thread. */
-bool ag_server_moves(ag_server *s, uint64_t stall_ms);
+/* What has not moved for longer than this: a step of an engine, or the thread that serves
+ * connections. NULL: all is well. Probes say it from then on. Asked again and again, by the main
+ * thread. */
+const char *ag_server_stuck(ag_server *s, uint64_t stall_ms);
 /* Its metrics, for what only its owner counts. Any thread. */
 ag_metrics *ag_server_metrics(ag_server *s);
 /* Apply what can be of another configuration, and read the keys again; what needs a restart is
