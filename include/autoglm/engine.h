@@ -68,8 +68,10 @@ typedef struct ag_engine_opts {
                              * 1.75 times what it is without */
     int32_t speculate;      /* of requests that say 0, as there; 0: up to 8, where it gains */
     const char *isa;        /* NULL or "auto": the best; "ref", "avx2", ... (autoglm version) */
-    const char *chat_template;  /* Jinja source that replaces the model's own; NULL: the model's */
-    ag_progress_fn on_progress; /* may be NULL */
+    const char *chat_template; /* Jinja source that replaces the model's own; NULL: the model's */
+    const char *generation_config; /* NULL or "auto": ag_engine_get_sampling() tells what the
+                                    * model's file says; "none": nothing */
+    ag_progress_fn on_progress;    /* may be NULL */
     void *progress_ctx;
     /* One line of text a record, no newline; from any thread. level: 0 error .. 3 debug. */
     void (*on_log)(void *ctx, int level, const char *component, const char *line);
@@ -116,8 +118,9 @@ typedef struct ag_message {
 } ag_message;
 
 /* Render messages with the model's chat template, generate, and return the whole answer as a
- * NUL-terminated string freed with ag_string_free(). `opts` (may be NULL) gives sampling, limits
- * and callbacks; its prompt fields are ignored. `result` may be NULL. Blocks. AG_E_TEMPLATE, and
+ * NUL-terminated string freed with ag_string_free(). `opts` (may be NULL: as the model's file
+ * advises, ag_engine_get_sampling()) gives sampling, limits and callbacks; its prompt fields are
+ * ignored. `result` may be NULL. Blocks. AG_E_TEMPLATE, and
  * whatever ag_engine_submit() gives; AG_E_CANCELLED. */
 AG_API ag_code ag_engine_chat(ag_engine *engine, const ag_message *messages, size_t n_messages,
                               const ag_request_opts *opts, char **answer, ag_result *result,
@@ -202,6 +205,11 @@ typedef struct ag_engine_info {
 } ag_engine_info;
 
 AG_API void ag_engine_get_info(const ag_engine *engine, ag_engine_info *info);
+
+/* Replace those fields of *sampling for which the model's file has advice (generation_config.json
+ * of a folder, general.sampling.* of a GGUF file): what a request is to be given that asks for
+ * nothing else. The others stay as they are. */
+AG_API void ag_engine_get_sampling(const ag_engine *engine, ag_sampling *sampling);
 
 /* What the engine has done since it was opened (n_..., these only grow) and how it stands. */
 typedef struct ag_engine_stats {

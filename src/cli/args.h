@@ -84,6 +84,7 @@ struct ag_cli_args {
     bool force;
 
     /* sampling and limits */
+    const char *generation_config;
     float temp, top_p, min_p, typical, repeat_penalty, frequency_penalty, presence_penalty;
     int32_t top_k, repeat_last_n;
     uint64_t seed;

@@ -48,6 +48,7 @@ static ag_code generate(ag_cli_chatter *c, ag_err *err) {
     opts.n_stop = c->a->stop.n;
     if (ag_cli_sampling(c->a, c->bias, &opts.sampling))
         code = ag_fail(err, AG_E_ARG, "--logit-bias cannot be read");
+    ag_cli_sampling_of_model(c->a, c->engine, &opts.sampling);
     c->answer.text.n = 0;
     if (!code)
         code = ag_cli_stream(c->engine, &opts, true, &c->answer, err);

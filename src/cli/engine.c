@@ -61,6 +61,7 @@ static int read_opts(const ag_cli_args *a, const ag_cli_need *need, ag_buf *text
     opts->speculate = need->measured ? -1 : 0;
     opts->isa = tier;
     opts->chat_template = source;
+    opts->generation_config = a->generation_config;
     opts->on_log = on_log;
     opts->log_level = a->verbose ? AG_LOG_INFO : AG_LOG_WARN;
     return status;
@@ -136,4 +137,22 @@ int ag_cli_sampling(const ag_cli_args *a, ag_logit_bias *bias, ag_sampling *s) {
     s->logit_bias = a->logit_bias.n ? bias : NULL;
     s->n_logit_bias = a->logit_bias.n;
     return AG_CLI_DONE;
+}
+
+void ag_cli_sampling_of_model(const ag_cli_args *a, const ag_engine *engine, ag_sampling *s) {
+    ag_sampling own = *s;
+    ag_engine_get_sampling(engine, &own);
+#define OWN(option, field) s->field = ag_cli_given(a, option) ? s->field : own.field
+    OWN("temp", temperature);
+    OWN("top-k", top_k);
+    OWN("top-p", top_p);
+    OWN("min-p", min_p);
+    OWN("repeat-penalty", repetition_penalty);
+    OWN("repeat-last-n", penalty_last_n);
+    OWN("xtc-probability", xtc_probability);
+    OWN("xtc-threshold", xtc_threshold);
+    OWN("mirostat", mirostat);
+    OWN("mirostat-tau", mirostat_tau);
+    OWN("mirostat-eta", mirostat_eta);
+#undef OWN
 }

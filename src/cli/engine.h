@@ -23,5 +23,7 @@ int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine 
 /* The sampling options; `bias` must hold AG_CLI_MAX_LIST entries and live as long as *s.
  * AG_CLI_DONE, or AG_CLI_USAGE when a --logit-bias cannot be read. */
 int ag_cli_sampling(const ag_cli_args *a, ag_logit_bias *bias, ag_sampling *s);
+/* Then, once the model is there: what no option says is as its file advises. */
+void ag_cli_sampling_of_model(const ag_cli_args *a, const ag_engine *engine, ag_sampling *s);
 
 #endif

@@ -103,6 +103,7 @@ static int generate(run *r) {
     int status = ag_cli_sampling(a, r->bias, &opts.sampling);
     if (status)
         return status;
+    ag_cli_sampling_of_model(a, r->engine, &opts.sampling);
     opts.max_tokens = a->max_tokens;
     opts.ignore_eos = a->ignore_eos;
     opts.stop = a->stop.n ? a->stop.v : NULL;

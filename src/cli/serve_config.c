@@ -75,6 +75,7 @@ static void set_model(list *l, const ag_cli_args *a, const char *model) {
     set(l, "models[0].quantize", "--quantize", a->quantize);
     set(l, "models[0].device_map", "--device-map", a->device_map);
     set(l, "models[0].chat_template", "--chat-template", a->chat_template);
+    set(l, "models[0].generation_config", "--generation-config", a->generation_config);
     if (ag_cli_is_terminal(STDERR_FILENO))
         set(l, "log.format", "-m", "text");
     if (a->verbose)

@@ -72,11 +72,19 @@ static const ag_cli_opt template_opts[] = {
     {0},
 };
 
-static const ag_cli_opt serve_template_opts[] = {OPT_TEMPLATE, {0}};
+#define OPT_GENERATION_CONFIG                                                                      \
+    {                                                                                              \
+        0, "generation-config", AG_CLI_CHOICE, "WHAT", "auto",                                     \
+            "sampling that is not asked for: as the model's file advises, or not",                 \
+            AT(generation_config), .choices = "auto none"                                          \
+    }
+
+static const ag_cli_opt serve_template_opts[] = {OPT_TEMPLATE, OPT_GENERATION_CONFIG, {0}};
 
 static const ag_cli_opt sampling_opts[] = {
     {'n', "max-tokens", AG_CLI_U32, "N", "until the model stops", "most tokens of an answer",
      AT(max_tokens), .min = 1, .max = 134217728},
+    OPT_GENERATION_CONFIG,
     {0, "temp", AG_CLI_F32, "X", "0.7", "temperature; 0 always takes the most likely token",
      AT(temp), .min = 0, .max = 100},
     {0, "top-k", AG_CLI_I32, "N", "40", "keep the N most likely tokens; 0: all", AT(top_k),

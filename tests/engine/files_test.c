@@ -69,13 +69,14 @@ static void something_else_than_a_model_is_refused(void **state) {
 static void wrong_options_name_the_option(void **state) {
     (void)state;
     static const struct {
-        const char *device_map, *numa, *kv_type, *dtype, *quantize, *isa, *says;
+        const char *device_map, *numa, *kv_type, *dtype, *quantize, *isa, *generation_config, *says;
         double memory_fraction;
     } cases[] = {
         {.device_map = "cuda:0", .says = "device_map"},
         {.numa = "63", .says = "numa: node 63 is not present; present: 0"},
         {.numa = "no", .says = "expected auto, off, interleave or a node"},
         {.kv_type = "q3", .says = "kv_type"},
+        {.generation_config = "always", .says = "generation_config is \"always\""},
         {.dtype = "int3", .says = "dtype"},
         {.quantize = "int3", .says = "quantize"},
         {.isa = "sse9", .says = "isa"},
@@ -89,6 +90,7 @@ static void wrong_options_name_the_option(void **state) {
         o.device_map = cases[i].device_map;
         o.numa = cases[i].numa;
         o.kv_type = cases[i].kv_type;
+        o.generation_config = cases[i].generation_config;
         o.dtype = cases[i].dtype;
         o.quantize = cases[i].quantize;
         o.isa = cases[i].isa;

@@ -276,6 +276,19 @@ def test_a_hugging_face_folder_is_a_model(engine: AutoGLMEngine, models: pathlib
         assert e.generate([1, 2, 3], **greedy()).token_ids == engine.generate([1, 2, 3], **greedy()).token_ids
 
 
+def test_options_left_out_are_as_the_folder_advises(models: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    for file in (models / "tiny-llama3-hf").iterdir():
+        (tmp_path / file.name).symlink_to(file.resolve())
+    (tmp_path / "generation_config.json").write_text('{"top_k": 1}')
+    with AutoGLMEngine(tmp_path, n_threads=1, max_context_length=256) as advised:
+        greedy_ids = advised.generate("Open", **greedy()).token_ids
+        assert advised.generate("Open", max_tokens=12, seed=3).token_ids == greedy_ids
+        hot = advised.generate("Open", max_tokens=12, seed=3, top_k=0).token_ids
+        assert hot != greedy_ids
+    with AutoGLMEngine(tmp_path, n_threads=1, max_context_length=256, generation_config="none") as plain:
+        assert plain.generate("Open", max_tokens=12, seed=3).token_ids == hot
+
+
 def test_a_missing_model_is_a_file_not_found() -> None:
     with pytest.raises(FileNotFoundError) as caught:
         AutoGLMEngine("/there/is/none.gguf")

@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 
-from server import BINARY, CHAT, EMBED, Case, Server, StoppedThread, main, model_path, run
+from server import BINARY, CHAT, EMBED, MODELS, Case, Server, StoppedThread, main, model_path, run
 
 ASK = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4, "temperature": 0}
 
@@ -158,6 +158,54 @@ class Config(Case):
         self.assertEqual(children(server.process.pid), [])
         self.assertEqual(server.post("/v1/chat/completions", ASK).status, 200)
         self.assertEqual(server.stop(), 0)
+
+    def advised(self, name, **advice):
+        """A Hugging Face folder with such a generation_config.json."""
+        folder = self.path(name)
+        os.mkdir(folder)
+        for file in os.listdir(os.path.join(MODELS, "tiny-llama3-hf")):
+            os.symlink(os.path.join(os.path.abspath(MODELS), "tiny-llama3-hf", file), os.path.join(folder, file))
+        self.write(os.path.join(name, "generation_config.json"), json.dumps(advice))
+        return folder
+
+    def test_sampling_is_as_the_models_file_advises(self):
+        # With top_k 1 every answer is the greedy one, unless the request says otherwise.
+        folder = self.advised("advised", do_sample=True, temperature=0.9, top_k=1, top_p=7, repetition_penalty=1.5)
+        self.succeeds("quantize", "-m", folder, "-o", self.path("advised.gguf"), "--type", "f32")
+        server = self.serve("server: {listen: '127.0.0.1:0'}\nengine: {threads: 2}\nmodels:\n"
+                            f"  - {{name: folder, path: {folder}, context: 512}}\n"
+                            f"  - {{name: file, path: {self.path('advised.gguf')}, context: 512}}\n"
+                            f"  - {{name: plain, path: {folder}, context: 512, generation_config: none}}\n"
+                            f"  - {{name: greedy, path: {self.advised('greedy', do_sample=False, top_k=5)}, context: 512}}\n")
+        self.assertIn("general.sampling.top_p is left out: top_p is 7; allowed are above 0 to 1", server.said)
+
+        def told(model):
+            return server.get(f"/v1/models/{model}").json()["meta"]["sampling"]
+
+        def said(model, **k):
+            answer = server.post("/v1/completions", {"model": model, "prompt": "Once", "max_tokens": 24, "seed": 5,
+                                                     "ignore_eos": True, **k})
+            self.assertEqual(answer.status, 200, answer.body)
+            return answer.json()["choices"][0]["text"]
+        neutral = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0, "repetition_penalty": 1}
+        advice = dict(neutral, temperature=0.9, top_k=1, repetition_penalty=1.5)
+        self.assertEqual([told(m) for m in ("folder", "file", "plain", "greedy")],
+                         [advice, advice, neutral, dict(neutral, temperature=0)])
+        greedy = said("plain", temperature=0, repetition_penalty=1.5)
+        self.assertEqual([said("folder"), said("file"), said("folder", top_k=None)], [greedy] * 3)
+        hot = said("plain")
+        self.assertNotEqual(hot, greedy)
+        self.assertEqual(said("folder", top_k=0, temperature=1, repetition_penalty=1), hot)
+        self.assertEqual(said("greedy"), said("plain", temperature=0))
+        self.assertEqual(server.stop(), 0)
+        # The command and its options.
+        def ran(*args):
+            return self.succeeds("run", "-m", folder, "-c", "512", "-n", "24", "-s", "5", "--raw", "--ignore-eos", "-q", *args,
+                                 "Once").out.rstrip("\n")
+        self.assertEqual(ran("--repeat-last-n", "-1"), greedy)
+        mild = ("--top-k", "0", "--top-p", "1", "--min-p", "0")
+        self.assertEqual(ran("--temp", "1", "--repeat-penalty", "1", *mild), hot)
+        self.assertEqual(ran("--generation-config", "none", "--temp", "1", *mild), hot)
 
     def test_mistakes(self):
         self.fails(2, "names no model", "serve", "--config", self.write("empty.yml", "log: {level: info}\n"))

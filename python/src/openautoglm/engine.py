@@ -58,7 +58,7 @@ class AutoGLMEngine:
                  numa: str | int = "auto", max_sequences: int = 0,
                  kv_tokens: int = 0, kv_type: object = "float16", batch_tokens: int = 0,
                  max_queued_requests: int = 0, max_queued_tokens: int = 0, itl_target_ms: int = 0, speculate: int = 0,
-                 isa: str | None = None, chat_template: str | None = None,
+                 isa: str | None = None, chat_template: str | None = None, generation_config: str = "auto",
                  on_progress: Progress | None = None) -> None:
         """Load a model; blocks until it is ready. Ctrl-C stops loading.
 
@@ -88,6 +88,8 @@ class AutoGLMEngine:
             gain; -1: none.
         isa: use at most these instructions of the CPU, for example "avx2"; None: the best.
         chat_template: Jinja source that replaces the model's own.
+        generation_config: "auto": options that a request leaves out are as the model's file advises, if
+            it does; "none": they have the library's defaults.
         on_progress: called with bytes of weights ready and in all.
 
         Raises ModelNotFoundError, ModelFormatError, UnsupportedError, OutOfMemoryBudgetError,
@@ -100,6 +102,7 @@ class AutoGLMEngine:
         texts = {"model": model_path(model_name),
                  "device_map": utf8(device_map_text(device_map), "device_map"),
                  "numa": utf8(str(numa), "numa"),
+                 "generation_config": utf8(generation_config, "generation_config"),
                  "dtype": type_name(torch_dtype, "torch_dtype", ("auto", "f32", "f16", "bf16")).encode(),
                  "kv_type": type_name(kv_type, "kv_type", ("f32", "f16", "bf16", "q8_0")).encode()}
         names = default_registry() if registry is None else registry
@@ -119,6 +122,9 @@ class AutoGLMEngine:
             write_field(opts, name, number)
         self._lib = lib
         self._handle = Handle(opts, keep, on_progress)
+        self._sampling = ffi.new("ag_sampling *", lib.ag_sampling_default())
+        with self._handle.use() as engine:
+            lib.ag_engine_get_sampling(engine, self._sampling)
 
     # ---- answers
 
@@ -193,6 +199,7 @@ class AutoGLMEngine:
         """Check a request; calling the result submits it."""
         keep = Keep()
         opts = ffi.new("ag_request_opts *", self._lib.ag_request_default())
+        opts.sampling = self._sampling[0]
         write_request(opts, options, keep)
         if isinstance(prompt, str):
             text = utf8(prompt, "prompt")

@@ -154,6 +154,7 @@ static ag_code run_dialogue(ag_engine *e, dialogue *d, const ag_ids *ids, ag_err
 ag_code ag_engine_chat(ag_engine *e, const ag_message *messages, size_t n_messages,
                        const ag_request_opts *opts, char **answer, ag_result *result, ag_err *err) {
     ag_request_opts usual = ag_request_default();
+    ag_engine_get_sampling(e, &usual.sampling);
     dialogue d = {.user = opts ? opts : &usual};
     ag_buf_init(&d.answer, AG_ROOM_API, AG_MAX_TEXT_BYTES);
     *answer = NULL;

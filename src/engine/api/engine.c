@@ -33,6 +33,17 @@ static ag_code choose(const char *field, const char *value, const char *const *n
     return ag_fail(err, AG_E_ARG, "%s is \"%s\"; expected one of: %s", field, value, list);
 }
 
+/* Does the model's own advice on sampling count? */
+static ag_code choose_own(const ag_engine_opts *o, bool *counts, ag_err *err) {
+    static const char *const names[] = {"auto", "none"};
+    int which = 0;
+    ag_code code = o->generation_config
+                       ? choose("generation_config", o->generation_config, names, 2, &which, err)
+                       : AG_OK;
+    *counts = which == 0;
+    return code;
+}
+
 static ag_code choose_mix(const ag_engine_opts *o, ag_core_opts *c, ag_err *err) {
     char list[256];
     if (!o->quantize || !*o->quantize || strcasecmp(o->quantize, "none") == 0)
@@ -186,9 +197,15 @@ static ag_code open_executor(ag_engine *e, const ag_engine_opts *o, int n_thread
 static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *path, ag_core_opts *co,
                           ag_err *err) {
     ag_source *file = NULL;
-    ag_code code = ag_source_open(path, &file, err);
+    bool own;
+    ag_code code = choose_own(o, &own, err);
+    if (!code)
+        code = ag_source_open(path, &file, err);
     if (code)
         return code;
+    e->own = ag_sampling_default();
+    if (own)
+        ag_engine_take_sampling(e, file);
     /* The tokenizer first: it is quick, and a file without one is refused before the long work. */
     if ((code = ag_tokenizer_from_source(file, &e->tokenizer, err)) ||
         (code = ag_engine_open_chat(e, file, o->chat_template, err))) {

@@ -10,7 +10,6 @@
 
 #define MAX_FILE_BYTES ((size_t)256 << 20) /* the largest tokenizer.json has about 35 MB */
 #define MAX_SIDE_BYTES ((size_t)16 << 20)  /* the others; a config may list 100,000 added tokens */
-#define MAX_STOPS      64u
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
@@ -173,38 +172,6 @@ static void read_specials(ag_hf_vocab *v, const json_t *config, const json_t *ma
     v->adds_eos = ag_hf_flag(config, "add_eos_token", v->adds_eos) && v->eos >= 0;
 }
 
-/* Ends of generation, from generation_config.json: a number or a list of them. */
-static size_t read_stops(const json_t *generation, const ag_hf_vocab *v, uint32_t *stops) {
-    const json_t *ids = json_object_get(generation, "eos_token_id");
-    size_t n = json_is_array(ids) ? json_array_size(ids) : json_is_integer(ids), n_stops = 0;
-    for (size_t i = 0; i < n && n_stops < MAX_STOPS; i++) {
-        const json_t *one = json_is_array(ids) ? json_array_get(ids, i) : ids;
-        json_int_t id = json_is_integer(one) ? json_integer_value(one) : -1;
-        if (id >= 0 && (size_t)id < v->n && v->tokens[id].type != AG_HF_HOLE)
-            stops[n_stops++] = (uint32_t)id;
-    }
-    return n_stops;
-}
-
-/* eos is the tokenizer's own; GGUF has two more places, what is left goes to a list of ours. */
-static ag_code write_stops(ag_hf_vocab *v, const json_t *generation, ag_source *s, ag_err *err) {
-    uint32_t stops[MAX_STOPS];
-    size_t n = read_stops(generation, v, stops), n_rest = 0;
-    if (v->eos < 0 && n > 0)
-        v->eos = stops[0];
-    for (size_t i = 0; i < n; i++)
-        if (stops[i] != v->eos)
-            stops[n_rest++] = stops[i];
-    ag_code code = AG_OK;
-    if (n_rest > 0)
-        code = ag_hf_put_u32(s, "tokenizer.ggml.eot_token_id", stops[0], err);
-    if (code == AG_OK && n_rest > 1)
-        code = ag_hf_put_u32(s, "tokenizer.ggml.eom_token_id", stops[1], err);
-    if (code == AG_OK && n_rest > 2)
-        code = ag_hf_put_u32s(s, "autoglm.tokenizer.stop_token_ids", stops + 2, n_rest - 2, err);
-    return code;
-}
-
 /* ---- the chat template ----------------------------------------------------------------------- */
 
 static ag_code put_template(ag_source *s, const char *name, ag_span text, ag_err *err) {
@@ -345,7 +312,9 @@ ag_code ag_hf_tokenizer_parse(ag_source *s, const ag_hf_tokenizer_files *f, ag_e
     if (code == AG_OK && v.n == 0)
         code = ag_fail(err, AG_E_FORMAT, "the vocabulary is empty");
     if (code == AG_OK)
-        code = write_stops(&v, t.generation, s, err);
+        code = ag_hf_write_stops(&v, t.generation, s, err);
+    if (code == AG_OK)
+        code = ag_hf_write_sampling(t.generation, s, err);
     if (code == AG_OK)
         code = ag_hf_write_keys(&v, s, err);
     if (code == AG_OK)

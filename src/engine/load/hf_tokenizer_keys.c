@@ -31,6 +31,16 @@ ag_code ag_hf_put_u32(ag_source *s, const char *name, int64_t value, ag_err *err
     return put(s, name, (ag_value){.kind = AG_VALUE_U32, .u = (uint64_t)value}, err);
 }
 
+ag_code ag_hf_put_f32(ag_source *s, const char *name, double value, ag_err *err) {
+    return put(s, name, (ag_value){.kind = AG_VALUE_F32, .f = (double)(float)value}, err);
+}
+
+/* In 32 bits where they suffice, as other programs expect. */
+ag_code ag_hf_put_i64(ag_source *s, const char *name, int64_t value, ag_err *err) {
+    bool small = value >= INT32_MIN && value <= INT32_MAX;
+    return put(s, name, (ag_value){.kind = small ? AG_VALUE_I32 : AG_VALUE_I64, .i = value}, err);
+}
+
 static ag_code put_bool(ag_source *s, const char *name, bool value, ag_err *err) {
     return put(s, name, (ag_value){.kind = AG_VALUE_BOOL, .u = value}, err);
 }

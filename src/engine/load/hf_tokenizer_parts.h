@@ -80,12 +80,22 @@ void ag_hf_mark_specials(ag_hf_vocab *v, const json_t *config, const json_t *map
 ag_code ag_hf_read_pre(ag_hf_vocab *v, const json_t *root, ag_err *err) AG_MUST_USE;
 /* hf_tokenizer_model.c: the bytes of tokenizer.model, which must outlive v. */
 ag_code ag_hf_read_model(ag_hf_vocab *v, ag_span bytes, ag_err *err) AG_MUST_USE;
+/* hf_generation.c, from the root of generation_config.json (NULL: there is none). Where answers
+ * end: eos is the tokenizer's own, GGUF has two more places, what is left goes to a list of ours.
+ */
+ag_code ag_hf_write_stops(ag_hf_vocab *v, const json_t *generation, ag_source *s,
+                          ag_err *err) AG_MUST_USE;
+/* How tokens are to be chosen, as GGUF says it: general.sampling.*. */
+ag_code ag_hf_write_sampling(const json_t *generation, ag_source *s, ag_err *err) AG_MUST_USE;
 /* hf_tokenizer_keys.c: add all but the chat template to s. */
 ag_code ag_hf_write_keys(const ag_hf_vocab *v, ag_source *s, ag_err *err) AG_MUST_USE;
 ag_code ag_hf_put_str(ag_source *s, const char *name, ag_span value, ag_err *err) AG_MUST_USE;
 ag_code ag_hf_put_u32s(ag_source *s, const char *name, const uint32_t *v, size_t n,
                        ag_err *err) AG_MUST_USE;
 ag_code ag_hf_put_u32(ag_source *s, const char *name, int64_t value, ag_err *err) AG_MUST_USE;
+/* Rounded as in a file, which holds 32 bits. */
+ag_code ag_hf_put_f32(ag_source *s, const char *name, double value, ag_err *err) AG_MUST_USE;
+ag_code ag_hf_put_i64(ag_source *s, const char *name, int64_t value, ag_err *err) AG_MUST_USE;
 ag_code ag_hf_put_strs(ag_source *s, const char *name, const ag_span *v, size_t n,
                        ag_err *err) AG_MUST_USE;
 

@@ -31,6 +31,7 @@ typedef struct ag_config_model {
     const char *load; /* "start" or "lazy" */
     uint64_t context, sequences, kv_tokens, batch_tokens;
     const char *kv_type, *dtype, *quantize, *device_map, *chat_template;
+    const char *generation_config; /* "auto" or "none" */
 } ag_config_model;
 
 typedef struct ag_config {

@@ -111,5 +111,9 @@ const ag_config_row ag_config_model_rows[] = {
     {"device_map", AG_CONFIG_TEXT, AT_MODEL(device_map), "auto", .help = "Layers to devices."},
     {"chat_template", AG_CONFIG_PATH, AT_MODEL(chat_template), NULL,
      .help = "File with a Jinja template in place of the model's own."},
+    {"generation_config", AG_CONFIG_CHOICE, AT_MODEL(generation_config), "auto",
+     .choices = "auto none",
+     .help = "Sampling that a request does not ask for: as the model's file advises, or none of "
+             "that."},
     {NULL},
 };

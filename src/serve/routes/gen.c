@@ -7,6 +7,7 @@
 
 #define AT(field)   offsetof(ag_gen, field)
 #define AT_S(f)     offsetof(ag_gen, sampling.f)
+#define NAMED(f)    .at = AT_S(f), .has = offsetof(ag_gen, named.f)
 #define MAX_TOKENS  134217728 /* as the command line has it */
 #define MAX_BAD_IDS 65536     /* tokens of all bad words, as the engine has it */
 
@@ -20,10 +21,10 @@
         {.name = "stop", .kind = AG_FIELD_TEXTS, .at = AT(stop), .max = 64},                       \
         {.name = "stop_token_ids", .kind = AG_FIELD_IDS, .at = AT(stop_token_ids), .max = 1024},   \
         {.name = "ignore_eos", .kind = AG_FIELD_BOOL, .at = AT(ignore_eos)},                       \
-        {.name = "temperature", .kind = AG_FIELD_F32, .at = AT_S(temperature), .max = 100},        \
-        {.name = "top_p", .kind = AG_FIELD_F32, .at = AT_S(top_p), .max = 1},                      \
-        {.name = "top_k", .kind = AG_FIELD_I32, .at = AT_S(top_k), .min = -1, .max = 16777216},    \
-        {.name = "min_p", .kind = AG_FIELD_F32, .at = AT_S(min_p), .max = 1},                      \
+        {.name = "temperature", .kind = AG_FIELD_F32, NAMED(temperature), .max = 100},             \
+        {.name = "top_p", .kind = AG_FIELD_F32, NAMED(top_p), .max = 1},                           \
+        {.name = "top_k", .kind = AG_FIELD_I32, NAMED(top_k), .min = -1, .max = 16777216},         \
+        {.name = "min_p", .kind = AG_FIELD_F32, NAMED(min_p), .max = 1},                           \
         {.name = "typical_p", .kind = AG_FIELD_F32, .at = AT_S(typical_p), .min = 1e-6, .max = 1}, \
         {.name = "seed", .kind = AG_FIELD_I64, .at = AT(seed), .has = AT_S(has_seed)},             \
         {.name = "frequency_penalty",                                                              \
@@ -38,17 +39,17 @@
          .max = 2},                                                                                \
         {.name = "repetition_penalty",                                                             \
          .kind = AG_FIELD_F32,                                                                     \
-         .at = AT_S(repetition_penalty),                                                           \
+         NAMED(repetition_penalty),                                                                \
          .min = 0.01,                                                                              \
          .max = 100},                                                                              \
         {.name = "repeat_last_n",                                                                  \
          .kind = AG_FIELD_I32,                                                                     \
-         .at = AT_S(penalty_last_n),                                                               \
+         NAMED(penalty_last_n),                                                                    \
          .min = -1,                                                                                \
          .max = MAX_TOKENS},                                                                       \
-        {.name = "mirostat", .kind = AG_FIELD_I32, .at = AT_S(mirostat), .max = 2},                \
-        {.name = "mirostat_tau", .kind = AG_FIELD_F32, .at = AT_S(mirostat_tau), .max = 100},      \
-        {.name = "mirostat_eta", .kind = AG_FIELD_F32, .at = AT_S(mirostat_eta), .max = 100},      \
+        {.name = "mirostat", .kind = AG_FIELD_I32, NAMED(mirostat), .max = 2},                     \
+        {.name = "mirostat_tau", .kind = AG_FIELD_F32, NAMED(mirostat_tau), .max = 100},           \
+        {.name = "mirostat_eta", .kind = AG_FIELD_F32, NAMED(mirostat_eta), .max = 100},           \
         {.name = "dry_multiplier", .kind = AG_FIELD_F32, .at = AT_S(dry_multiplier), .max = 100},  \
         {.name = "dry_base", .kind = AG_FIELD_F32, .at = AT_S(dry_base), .min = 1, .max = 100},    \
         {.name = "dry_allowed_length",                                                             \
@@ -64,8 +65,8 @@
          .kind = AG_FIELD_TEXTS,                                                                   \
          .at = AT(dry_breakers),                                                                   \
          .max = 64},                                                                               \
-        {.name = "xtc_probability", .kind = AG_FIELD_F32, .at = AT_S(xtc_probability), .max = 1},  \
-        {.name = "xtc_threshold", .kind = AG_FIELD_F32, .at = AT_S(xtc_threshold), .max = 1},      \
+        {.name = "xtc_probability", .kind = AG_FIELD_F32, NAMED(xtc_probability), .max = 1},       \
+        {.name = "xtc_threshold", .kind = AG_FIELD_F32, NAMED(xtc_threshold), .max = 1},           \
         {.name = "logit_bias", .kind = AG_FIELD_OBJECT, .at = AT(logit_bias)},                     \
         {.name = "allowed_token_ids",                                                              \
          .kind = AG_FIELD_IDS,                                                                     \
@@ -220,6 +221,25 @@ bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_b
     return check(g, ignored, p) && ag_gen_form(g, arena, p);
 }
 
+/* What the request does not name is as the model's file advises. */
+static void take_advice(const ag_gen *g, const ag_engine *engine, ag_sampling *s) {
+    ag_sampling own = *s;
+    ag_engine_get_sampling(engine, &own);
+#define OWN(field) s->field = g->named.field ? s->field : own.field
+    OWN(temperature);
+    OWN(top_k);
+    OWN(top_p);
+    OWN(min_p);
+    OWN(repetition_penalty);
+    OWN(penalty_last_n);
+    OWN(xtc_probability);
+    OWN(xtc_threshold);
+    OWN(mirostat);
+    OWN(mirostat_tau);
+    OWN(mirostat_eta);
+#undef OWN
+}
+
 /* ---- biases ---------------------------------------------------------------------------------- */
 
 typedef struct biases {
@@ -342,6 +362,7 @@ bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_requ
                     ag_problem *p) {
     *o = ag_request_default();
     o->sampling = g->sampling;
+    take_advice(g, engine, &o->sampling);
     if (!make_biases(g, engine, arena, &o->sampling, p) ||
         !make_forbidden(g, engine, arena, &o->sampling, p))
         return false;

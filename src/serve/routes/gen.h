@@ -17,6 +17,12 @@ typedef enum ag_tools_wish {
     AG_TOOLS_NAMED,    /* one call of tool_name */
 } ag_tools_wish;
 
+/* Fields of sampling that a model's file may advise: whether the request names them. */
+typedef struct ag_gen_named {
+    bool temperature, top_k, top_p, min_p, repetition_penalty, penalty_last_n;
+    bool xtc_probability, xtc_threshold, mirostat, mirostat_tau, mirostat_eta;
+} ag_gen_named;
+
 typedef struct ag_gen {
     bool chat; /* or a plain completion; first, so that no flag of a field has offset 0 */
 
@@ -33,7 +39,8 @@ typedef struct ag_gen {
     bool ignore_eos;
 
     /* how tokens are chosen */
-    ag_sampling sampling;
+    ag_sampling sampling; /* what the request names; the rest is neutral */
+    ag_gen_named named;
     int64_t seed;
     json_t *logit_bias;
     ag_id_list allowed_token_ids;

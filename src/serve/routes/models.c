@@ -2,6 +2,23 @@
 #include "base/json_out.h"
 #include "routes/exchange.h"
 
+/* How tokens are chosen where a request says nothing. */
+static void add_sampling(const ag_sampling *s, ag_buf *out) {
+    ag_json_key(out, "sampling");
+    ag_json_open(out, '{');
+    ag_json_key(out, "temperature");
+    ag_json_f32(out, s->temperature);
+    ag_json_key(out, "top_k");
+    ag_json_i64(out, s->top_k);
+    ag_json_key(out, "top_p");
+    ag_json_f32(out, s->top_p);
+    ag_json_key(out, "min_p");
+    ag_json_f32(out, s->min_p);
+    ag_json_key(out, "repetition_penalty");
+    ag_json_f32(out, s->repetition_penalty);
+    ag_json_close(out, '}');
+}
+
 /* Numbers that a client may want to plan with; of a model that is loaded. */
 static void add_meta(const ag_served_status *s, ag_buf *out) {
     const ag_engine_info *i = &s->info;
@@ -25,6 +42,8 @@ static void add_meta(const ag_served_status *s, ag_buf *out) {
     ag_json_key(out, "bits_per_weight");
     ag_json_f32(out,
                 i->n_params ? (float)(8.0 * (double)i->weight_bytes / (double)i->n_params) : 0);
+    if (i->generates)
+        add_sampling(&s->sampling, out);
     ag_json_key(out, "generates");
     ag_json_bool(out, i->generates);
     ag_json_key(out, "has_chat_template");

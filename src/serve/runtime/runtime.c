@@ -22,7 +22,8 @@ struct ag_served {
     uint64_t ready_s;
     ag_err err;
     ag_engine *engine;   /* set before READY; closed by the loader only, without leases */
-    ag_engine_info info; /* of engine */
+    ag_engine_info info; /* of engine, as the next two */
+    ag_sampling sampling;
     ag_answer_format format;
 };
 
@@ -106,6 +107,7 @@ static void status_of(const ag_served *s, ag_served_status *out) {
                               .ready_s = s->ready_s,
                               .n_leases = s->n_leases,
                               .info = alive ? s->info : (ag_engine_info){0},
+                              .sampling = s->sampling,
                               .err = s->err};
 }
 
@@ -116,6 +118,7 @@ static void load(ag_served *s) {
     ag_engine *engine = NULL;
     ag_engine_info info = {0};
     ag_answer_format format = {0};
+    ag_sampling sampling = ag_sampling_default();
     opts.on_progress = on_progress;
     opts.progress_ctx = s;
     opts.executor = rt->executor;
@@ -123,6 +126,7 @@ static void load(ag_served *s) {
     ag_code code = ag_engine_open(&opts, &engine, &err);
     if (!code) {
         ag_engine_get_info(engine, &info);
+        ag_engine_get_sampling(engine, &sampling);
         format =
             ag_answer_format_detect(ag_str(ag_engine_chat_template(engine)), find_token, engine);
         set_state(s, AG_SERVED_WARMING);
@@ -139,6 +143,7 @@ static void load(ag_served *s) {
     s->ready_s = code ? s->ready_s : (uint64_t)time(NULL);
     s->engine = engine;
     s->info = info;
+    s->sampling = sampling;
     s->format = format;
     s->err = err;
     status_of(s, &status);

@@ -48,8 +48,9 @@ typedef struct ag_served_status {
     uint64_t elapsed_us;              /* since loading began, until READY or FAILED */
     uint64_t ready_s;                 /* Unix time when it became READY; 0: never */
     size_t n_leases;
-    ag_engine_info info; /* zero unless READY or DRAINING; strings live as long as a lease */
-    ag_err err;          /* why, when FAILED */
+    ag_engine_info info;  /* zero unless READY or DRAINING; strings live as long as a lease */
+    ag_sampling sampling; /* of such a model: what a request gets that asks for nothing */
+    ag_err err;           /* why, when FAILED */
 } ag_served_status;
 
 typedef struct ag_runtime_opts {

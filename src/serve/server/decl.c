@@ -21,6 +21,7 @@ static void fill_opts(const ag_server *s, const ag_config *c, const ag_config_mo
     o->kv_type = m->kv_type;
     o->dtype = m->dtype;
     o->quantize = m->quantize;
+    o->generation_config = m->generation_config;
     o->memory_fraction = c->memory_fraction;
     o->numa = c->numa;
     o->isa = c->isa;

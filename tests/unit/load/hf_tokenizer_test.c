@@ -320,6 +320,43 @@ static void special_tokens_come_from_the_side_files(void **state) {
            AG_E_FORMAT, "\"x\" is no token id");
 }
 
+static void assert_number(const ag_source *s, const char *key, float want) {
+    float got;
+    ag_err err = {0};
+    if (ag_source_get_f32(s, key, &got, &err) != AG_OK)
+        fail_msg("%s", err.msg);
+    assert_true(got == want);
+}
+
+static void advice_on_sampling_becomes_keys(void **state) {
+    (void)state;
+    ag_hf_tokenizer_files files = {
+        .tokenizer_json = ag_str(BPE),
+        .generation_config =
+            ag_str("{\"do_sample\":true,\"temperature\":0.6,\"top_p\":0.95,\"top_k\":20,"
+                   "\"min_p\":null,\"repetition_penalty\":1.05,\"max_new_tokens\":7}")};
+    ag_source *s = parsed(&files);
+    assert_number(s, "general.sampling.temp", 0.6f);
+    assert_number(s, "general.sampling.top_p", 0.95f);
+    assert_number(s, "general.sampling.top_k", 20);
+    assert_int_equal(ag_source_find(s, "general.sampling.top_k")->kind, AG_VALUE_I32);
+    assert_number(s, "general.sampling.penalty_repeat", 1.05f);
+    assert_null(ag_source_find(s, "general.sampling.min_p"));
+    ag_source_close(&s);
+    files.generation_config = ag_str("{\"do_sample\":false,\"temperature\":0.6,\"top_k\":20}");
+    s = parsed(&files);
+    assert_number(s, "general.sampling.temp", 0);
+    assert_null(ag_source_find(s, "general.sampling.top_k"));
+    ag_source_close(&s);
+    files.generation_config =
+        ag_str("{\"temperature\":\"hot\",\"top_k\":3000000000,\"top_p\":[1]}");
+    s = parsed(&files);
+    assert_null(ag_source_find(s, "general.sampling.temp"));
+    assert_null(ag_source_find(s, "general.sampling.top_p"));
+    assert_number(s, "general.sampling.top_k", 3e9f);
+    ag_source_close(&s);
+}
+
 static void the_template_processor_says_what_goes_around_a_text(void **state) {
     (void)state;
     ag_source *s = parsed(&(ag_hf_tokenizer_files){
@@ -410,6 +447,7 @@ int main(void) {
         cmocka_unit_test(broken_models_are_refused),
         cmocka_unit_test(vocab_json_needs_a_class_that_is_known),
         cmocka_unit_test(special_tokens_come_from_the_side_files),
+        cmocka_unit_test(advice_on_sampling_becomes_keys),
         cmocka_unit_test(the_template_processor_says_what_goes_around_a_text),
         cmocka_unit_test(the_chat_template_is_found_where_it_may_be),
         cmocka_unit_test(a_folder_without_a_tokenizer_is_named),
