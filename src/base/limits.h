@@ -62,7 +62,9 @@
 #define AG_MAX_GRAMMAR_STEP_WORK    ((uint64_t)8000000) /* places looked at for one mask */
 #define AG_MAX_GRAMMAR_STATES_BYTES ((size_t)48 << 20)  /* found while one grammar is followed */
 #define AG_MAX_GRAMMAR_MASKS_BYTES  ((size_t)16 << 20)  /* kept with it */
-#define AG_MAX_GRAMMARS             128                 /* kept by an engine, and their memory */
-#define AG_MAX_GRAMMAR_CACHE        ((size_t)256 << 20)
+#define AG_MAX_GRAMMARS             128                 /* kept by an engine */
+#define AG_MAX_GRAMMARS_KEPT        ((size_t)64 << 20)  /* memory of those that nobody uses */
+#define AG_MAX_GRAMMARS_LIVE        ((size_t)256 << 20) /* with those in use; beyond it each has */
+#define AG_MAX_GRAMMAR_SHARE        ((size_t)8 << 20)   /* no more than this of states and masks */
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/limits.h"
+#include "grammar/account.h"
 #include "grammar/choice.h"
 #include "grammar/gbnf.h"
 #include "grammar/mask.h"
@@ -17,13 +18,16 @@ typedef struct works {
     pthread_mutex_t lock; /* guards machine and masks */
     ag_machine machine;
     ag_masks masks;
-    uint32_t start; /* constant */
+    size_t counted;       /* of their bytes, in the account */
+    ag_gaccount *account; /* borrowed, NULL: nobody counts; with counted guarded by the lock */
+    uint32_t start;       /* constant */
 } works;
 
 struct ag_grammar {
     _Atomic int refs;
     const ag_gvocab *vocab; /* borrowed */
     ag_nfa nfa;
+    ag_gaccount *account; /* borrowed, NULL: nobody counts; set before others see the grammar */
     pthread_mutex_t lock; /* guards works */
     works *works;         /* of new matches */
 };
@@ -62,15 +66,30 @@ static const char *name_of(ag_structure_kind kind) {
 static void unref_works(works *w) {
     if (!w || atomic_fetch_sub(&w->refs, 1) != 1)
         return;
+    if (w->account)
+        atomic_fetch_sub(&w->account->bytes, w->counted);
     ag_masks_deinit(&w->masks);
     ag_machine_deinit(&w->machine);
     pthread_mutex_destroy(&w->lock);
     ag_free(w);
 }
 
+/* The lock is held, or nobody else knows w yet; as below. */
 static void allow_work(works *w, uint64_t steps) {
+    bool full = w->account && atomic_load(&w->account->bytes) > AG_MAX_GRAMMARS_LIVE;
     w->machine.stopped = AG_OK;
     w->machine.work_left = steps;
+    w->machine.max_bytes = full ? AG_MAX_GRAMMAR_SHARE / 2 : AG_MAX_GRAMMAR_STATES_BYTES;
+    w->masks.max_bytes = full ? AG_MAX_GRAMMAR_SHARE / 2 : AG_MAX_GRAMMAR_MASKS_BYTES;
+}
+
+/* Say what it holds now. */
+static void count(works *w) {
+    if (!w->account)
+        return;
+    size_t bytes = w->machine.bytes + w->masks.bytes;
+    atomic_fetch_add(&w->account->bytes, bytes - w->counted); /* modulo 2^64: may be less */
+    w->counted = bytes;
 }
 
 static ag_code new_works(ag_grammar *g, works **out, ag_err *err) {
@@ -79,6 +98,7 @@ static ag_code new_works(ag_grammar *g, works **out, ag_err *err) {
         return ag_fail(err, AG_E_NOMEM, "out of memory for a grammar");
     atomic_store(&w->refs, 1);
     pthread_mutex_init(&w->lock, NULL);
+    w->account = g->account;
     ag_code code = ag_machine_init(&w->machine, &g->nfa, AG_MAX_GRAMMAR_STATES_BYTES, err);
     if (!code)
         code = ag_masks_init(&w->masks, g->vocab, &w->machine, AG_MAX_GRAMMAR_MASKS_BYTES, err);
@@ -87,6 +107,7 @@ static ag_code new_works(ag_grammar *g, works **out, ag_err *err) {
         w->start = ag_machine_start(&w->machine);
         if (w->machine.stopped)
             code = ag_machine_error(&w->machine, err);
+        count(w);
     }
     if (code) {
         unref_works(w);
@@ -138,9 +159,21 @@ ag_grammar *ag_grammar_ref(ag_grammar *g) {
     return g;
 }
 
+static size_t own_bytes(const ag_grammar *g) { return sizeof *g + ag_nfa_bytes(&g->nfa); }
+
+void ag_grammar_join(ag_grammar *g, ag_gaccount *account) {
+    g->account = g->works->account = account;
+    atomic_fetch_add(&account->bytes, own_bytes(g));
+    count(g->works);
+}
+
+bool ag_grammar_is_idle(ag_grammar *g) { return atomic_load(&g->refs) == 1; }
+
 void ag_grammar_unref(ag_grammar *g) {
     if (!g || atomic_fetch_sub(&g->refs, 1) != 1)
         return;
+    if (g->account)
+        atomic_fetch_sub(&g->account->bytes, own_bytes(g));
     unref_works(g->works);
     ag_nfa_deinit(&g->nfa);
     pthread_mutex_destroy(&g->lock);
@@ -159,7 +192,7 @@ size_t ag_grammar_bytes(ag_grammar *g) {
     works *w = g->works;
     atomic_fetch_add(&w->refs, 1);
     pthread_mutex_unlock(&g->lock);
-    size_t bytes = sizeof *g + ag_nfa_bytes(&g->nfa) + works_bytes(w);
+    size_t bytes = own_bytes(g) + works_bytes(w);
     unref_works(w);
     return bytes;
 }
@@ -240,10 +273,13 @@ void ag_match_free(ag_match **mp) {
     ag_match *m = *mp;
     if (!m)
         return;
+    ag_gaccount *account = m->grammar->account;
     unref_works(m->works);
     ag_grammar_unref(m->grammar);
     ag_free(m);
     *mp = NULL;
+    if (account && atomic_load(&account->bytes) > AG_MAX_GRAMMARS_KEPT)
+        ag_gcache_trim(account->cache);
 }
 
 uint32_t ag_match_words(const ag_match *m) { return m->grammar->vocab->n_words; }
@@ -255,6 +291,7 @@ ag_code ag_match_mask(ag_match *m, uint64_t *bits, ag_err *err) {
     pthread_mutex_lock(&w->lock);
     allow_work(w, AG_MAX_GRAMMAR_STEP_WORK);
     ag_code code = ag_masks_get(&w->masks, m->state, bits, err);
+    count(w);
     pthread_mutex_unlock(&w->lock);
     if (code || m->accepts)
         return code;
@@ -281,6 +318,7 @@ ag_code ag_match_accept(ag_match *m, int32_t id, ag_err *err) {
         m->past[m->n++ % AG_MATCH_PAST] = m->state;
         move_to(m, to);
     }
+    count(w);
     pthread_mutex_unlock(&w->lock);
     return code;
 }

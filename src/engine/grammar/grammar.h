@@ -19,10 +19,11 @@ typedef struct ag_gcache ag_gcache;
 /* The compiled grammars of an engine. The vocabulary is read at the first use of one; the source
  * must outlive the cache and all grammars from it. AG_E_NOMEM. */
 ag_code ag_gcache_new(const ag_gvocab_source *source, ag_gcache **out, ag_err *err) AG_MUST_USE;
-/* No grammar from it may be in use any more. Accepts NULL. */
+/* No grammar and no match from it may be in use any more. Accepts NULL. */
 void ag_gcache_free(ag_gcache **c);
 /* The grammar of a structure (whose kind is not AG_STRUCTURE_NONE), with a reference for the
- * caller. Any thread. AG_E_GRAMMAR: what is wrong and where; AG_E_NOMEM. */
+ * caller. Any thread. AG_E_GRAMMAR: what is wrong and where; AG_E_AGAIN: those in use hold too much
+ * memory; AG_E_NOMEM. */
 ag_code ag_gcache_get(ag_gcache *c, const ag_structure *structure, ag_grammar **out,
                       ag_err *err) AG_MUST_USE;
 
@@ -47,6 +48,7 @@ typedef struct ag_match ag_match;
 ag_code ag_match_new(ag_grammar *g, ag_match **out, ag_err *err) AG_MUST_USE;
 /* Another match at the same place. AG_E_NOMEM. */
 ag_code ag_match_copy(const ag_match *m, ag_match **out, ag_err *err) AG_MUST_USE;
+/* Accepts NULL. Any thread. */
 void ag_match_free(ag_match **m);
 
 /* The rest is for one thread at a time; for different matches it may be different ones. */

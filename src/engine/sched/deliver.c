@@ -63,6 +63,7 @@ void ag_job_end(ag_job *j, ag_finish why, const ag_err *error, uint64_t now) {
         r.tail_len = tail.n;
     }
     ag_kv_seq_deinit(&j->task.kv);
+    ag_match_free(&j->match); /* it may be large, and a handle may live long */
     if (j->on_done)
         j->on_done(j->ctx, &r);
     pthread_mutex_lock(&j->lock);

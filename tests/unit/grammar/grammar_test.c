@@ -156,6 +156,58 @@ static ag_span four_letters(const void *ctx, int32_t id) {
     return ag_span_of(text, 4);
 }
 
+/* A pattern whose followed text needs ever more memory; different ones by n. */
+static ag_code explode(ag_gcache *c, int n, ag_match **m, ag_err *err) {
+    static char pattern[400];
+    ag_structure s = {AG_STRUCTURE_REGEX, pattern, 0};
+    for (char letter = 'a'; letter <= 'f'; letter++)
+        s.len += (size_t)snprintf(pattern + s.len, sizeof pattern - s.len, "%s[a-y]*%c[a-y]{%d}",
+                                  letter > 'a' ? "|" : "", letter, 4000 + n);
+    ag_grammar *g = NULL;
+    ag_code code = ag_gcache_get(c, &s, &g, err);
+    if (!code)
+        code = ag_match_new(g, m, err);
+    ag_grammar_unref(g);
+    for (int i = 0; i < 1000 && !code; i++)
+        code = ag_match_accept(*m, (i * 7919) % 20000, err);
+    return code;
+}
+
+static void what_is_kept_and_what_is_used_have_bounds(void **state) {
+    (void)state;
+    enum { N = 24, KEPT_MIB = 64, LIVE_MIB = 256 };
+    ag_gvocab_source source = {.n_tokens = 20000, .bytes = four_letters, .find = vocab_find};
+    ag_gcache *c = NULL;
+    ag_match *m[N] = {0};
+    ag_err err = {0};
+    ag_grammar *g = NULL;
+    size_t before = ag_mem_bytes(AG_ROOM_GRAMMAR), kept = 0;
+    assert_int_equal(ag_gcache_new(&source, &c, &err), AG_OK);
+    for (int i = 0; i < 3; i++) { /* one after the other */
+        (void)!explode(c, i, &m[0], &err);
+        ag_match_free(&m[0]);
+        kept = (ag_mem_bytes(AG_ROOM_GRAMMAR) - before) >> 20;
+        assert_true(kept < KEPT_MIB + 16);
+    }
+    assert_true(kept > 8); /* the last are there still */
+    int n = 0;
+    ag_code code = AG_OK;
+    for (; n < N && code != AG_E_AGAIN; n++) { /* together */
+        code = explode(c, 100 + n, &m[n], &err);
+        assert_true((ag_mem_bytes(AG_ROOM_GRAMMAR) - before) >> 20 < LIVE_MIB + 64 + 16);
+    }
+    assert_int_equal(code, AG_E_AGAIN);
+    assert_non_null(strstr(err.msg, "try again when some have ended"));
+    assert_int_equal(ag_gcache_get(c, &structures[2], &g, &err), AG_E_AGAIN);
+    for (int i = 0; i < N; i++)
+        ag_match_free(&m[i]);
+    assert_true((ag_mem_bytes(AG_ROOM_GRAMMAR) - before) >> 20 < KEPT_MIB + 16);
+    assert_int_equal(ag_gcache_get(c, &structures[2], &g, &err), AG_OK);
+    ag_grammar_unref(g);
+    ag_gcache_free(&c);
+    assert_int_equal(ag_mem_bytes(AG_ROOM_GRAMMAR), before);
+}
+
 /* What needs ever more memory ends in an error of its own, and the grammar goes on to serve. */
 static void what_explodes_is_stopped(void **state) {
     (void)state;
@@ -220,6 +272,7 @@ int main(void) {
         cmocka_unit_test(equal_texts_share_a_grammar),
         cmocka_unit_test(any_number_of_threads_may_use_a_cache),
         cmocka_unit_test(long_repetitions_have_exact_masks),
+        cmocka_unit_test(what_is_kept_and_what_is_used_have_bounds),
         cmocka_unit_test(what_explodes_is_stopped),
         cmocka_unit_test(a_vocabulary_without_the_bytes_says_so),
     };
