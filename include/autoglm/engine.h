@@ -57,6 +57,7 @@ typedef struct ag_engine_opts {
     const char *dtype;           /* "auto": as in the file; "f32", "f16", "bf16": re-encode */
     const char *quantize;   /* NULL or "none"; "int8", "q4_k_m", ...: before dtype, on loading */
     double memory_fraction; /* of the machine's or cgroup's memory; 0: 0.7 */
+    uint64_t memory_bytes;  /* instead: at most so much for weights, KV and working memory */
     ag_executor *executor;  /* what computes; NULL: the engine starts one of its own */
     uint32_t n_threads;     /* of an own one; 0: one per physical core available */
     const char *numa; /* NULL or "auto", "off", "interleave", a node's number: docs/devices.md */
@@ -87,6 +88,20 @@ AG_API ag_engine_opts ag_engine_default(void);
  * AG_E_ARG, AG_E_NOT_FOUND, AG_E_IO, AG_E_FORMAT, AG_E_UNSUPPORTED, AG_E_BUDGET (the message shows
  * the arithmetic), AG_E_NOMEM, AG_E_CANCELLED. */
 AG_API ag_code ag_engine_open(const ag_engine_opts *opts, ag_engine **out, ag_err *err) AG_MUST_USE;
+
+/* What a model takes in memory. */
+typedef struct ag_engine_needs {
+    uint64_t weight_bytes;
+    uint64_t scratch_bytes;  /* working memory of a step */
+    uint64_t least_kv_bytes; /* as max_context_length and kv_tokens ask for; where they do not, so
+                              * little that one sequence of usual length fits */
+    uint64_t usual_kv_bytes; /* what it takes where memory is plenty */
+} ag_engine_needs;
+
+/* What opening with these options would take, whatever there is: its file is read, nothing is
+ * loaded. Errors as of ag_engine_open(), but AG_E_BUDGET. */
+AG_API ag_code ag_engine_measure(const ag_engine_opts *opts, ag_engine_needs *out,
+                                 ag_err *err) AG_MUST_USE;
 
 /* Cancel what still runs (each request gets its on_done), stop the threads, free everything. Call
  * it once, when no other thread is inside another function of this engine. Sets *engine to NULL;

@@ -134,6 +134,46 @@ static void too_little_memory_is_refused_with_the_arithmetic(void **state) {
     must_say(&err, "memory_fraction");
 }
 
+/* What measuring says is what opening takes, to the byte; with less memory it is refused. */
+static void measuring_says_what_opening_takes(void **state) {
+    (void)state;
+    static const struct {
+        const char *model, *type;
+        uint32_t context;
+        uint64_t kv_tokens;
+    } cases[] = {{"tiny-llama3", "q8_0", 0, 0},
+                 {"tiny-llama3", "q8_0", 300, 0},
+                 {"tiny-llama3", "q4_k", 256, 4096},
+                 {"tiny-bert", "f32", 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ag_engine_opts o = test_opts(model_path(cases[i].model, cases[i].type));
+        ag_engine_needs needs;
+        ag_engine_info info;
+        ag_err err;
+        o.max_context_length = cases[i].context;
+        o.kv_tokens = cases[i].kv_tokens;
+        assert_int_equal(ag_engine_measure(&o, &needs, &err), AG_OK);
+        uint64_t fixed = needs.weight_bytes + needs.scratch_bytes;
+        for (int usual = 0; usual < 2; usual++) {
+            uint64_t kv = usual ? needs.usual_kv_bytes : needs.least_kv_bytes;
+            o.memory_bytes = fixed + kv;
+            ag_engine *engine = must_open(&o);
+            ag_engine_get_info(engine, &info);
+            ag_engine_close(&engine);
+            assert_int_equal(info.weight_bytes, needs.weight_bytes);
+            assert_int_equal(info.scratch_bytes, needs.scratch_bytes);
+            assert_int_equal(info.kv_bytes, kv);
+        }
+        o.memory_bytes = fixed;
+        assert_int_equal(open_with(&o, &err), AG_E_BUDGET);
+        must_say(&err, "budget");
+    }
+    ag_err err;
+    ag_engine_needs needs;
+    ag_engine_opts o = test_opts(model_path("none", "f32"));
+    assert_int_equal(ag_engine_measure(&o, &needs, &err), AG_E_NOT_FOUND);
+}
+
 static void a_context_beyond_the_memory_is_refused(void **state) {
     (void)state;
     ag_err err;
@@ -205,6 +245,7 @@ int main(void) {
         cmocka_unit_test(wrong_options_name_the_option),
         cmocka_unit_test(quantising_while_loading_takes_less_memory),
         cmocka_unit_test(too_little_memory_is_refused_with_the_arithmetic),
+        cmocka_unit_test(measuring_says_what_opening_takes),
         cmocka_unit_test(a_context_beyond_the_memory_is_refused),
         cmocka_unit_test(progress_reaches_the_end_and_can_stop_the_load),
         cmocka_unit_test(info_tells_what_was_loaded),

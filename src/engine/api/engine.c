@@ -144,6 +144,10 @@ static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_
         return code;
     c->memory_bytes = ag_system_memory();
     c->budget_bytes = (uint64_t)((double)c->memory_bytes * c->memory_fraction);
+    if (o->memory_bytes) {
+        c->budget_bytes = o->memory_bytes;
+        c->memory_fraction = 0;
+    }
     return AG_OK;
 }
 
@@ -224,6 +228,39 @@ static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *pat
            e->name, e->core.model.config.arch->name, ag_pool_threads(co->pool), co->kernels->isa,
            e->core.max_context);
     return AG_OK;
+}
+
+static ag_code measure(const ag_engine_opts *o, const char *path, const ag_core_opts *co,
+                       int n_threads, ag_engine_needs *out, ag_err *err) {
+    ag_core_needs n;
+    ag_source *file = NULL;
+    ag_code code = ag_source_open(path, &file, err);
+    if (!code)
+        code = ag_core_measure(
+            file, co, o->executor ? ag_pool_threads(ag_executor_pool(o->executor)) : n_threads, &n,
+            err);
+    if (!code)
+        *out =
+            (ag_engine_needs){n.weight_bytes, n.scratch_bytes, n.least_kv_bytes, n.usual_kv_bytes};
+    ag_source_close(&file);
+    return code;
+}
+
+ag_code ag_engine_measure(const ag_engine_opts *o, ag_engine_needs *out, ag_err *err) {
+    static const ag_logger silent = {0};
+    ag_core_opts co;
+    ag_model_ref *ref = NULL;
+    int n_threads = 1;
+    if (err)
+        *err = (ag_err){0};
+    *out = (ag_engine_needs){0};
+    ag_code code = read_opts(o, &silent, &co, &n_threads, err);
+    if (!code)
+        code = ag_model_resolve(o->model, o->registry, &ref, err);
+    if (!code)
+        code = measure(o, ref->path, &co, n_threads, out, err);
+    ag_model_ref_free(&ref);
+    return code;
 }
 
 static ag_code open_model(ag_engine *e, const ag_engine_opts *o, ag_err *err) {

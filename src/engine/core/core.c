@@ -65,6 +65,24 @@ static ag_code place(ag_core *core, const ag_core_opts *o, ag_err *err) {
     return code;
 }
 
+ag_code ag_core_measure(const ag_source *file, const ag_core_opts *wished, int n_threads,
+                        ag_core_needs *out, ag_err *err) {
+    ag_model_opts mo = {.kernels = wished->kernels,
+                        .dtype = wished->dtype,
+                        .quantize = wished->quantize,
+                        .numa = &wished->numa};
+    ag_model model;
+    ag_binding *plan = NULL;
+    ag_code code = ag_model_bind(file, &mo, &model, &plan, err);
+    if (!code) {
+        const ag_core_opts o = settle(wished, &model.config);
+        ag_budget_needs(out, &model, &o, n_threads);
+    }
+    ag_binding_free(&plan);
+    ag_model_close(&model);
+    return code;
+}
+
 ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished, ag_err *err) {
     *core = (ag_core){.file = file, .pool = wished->pool, .numa = wished->numa};
     ag_model_opts mo = {.kernels = wished->kernels,

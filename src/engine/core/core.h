@@ -24,7 +24,7 @@ typedef struct ag_core_opts {
     ag_numa_plan numa;      /* where they run, and where pages come from */
     uint64_t budget_bytes;  /* for weights, KV and scratch */
     uint64_t memory_bytes;  /* that the machine has, for messages */
-    double memory_fraction; /* likewise */
+    double memory_fraction; /* likewise; 0: budget_bytes was given as such */
     int max_context;        /* tokens of one sequence; 0: the model's own, cut to what fits */
     int max_sequences;      /* 0: AG_USUAL_SEQUENCES, or more of an encoder */
     uint64_t kv_tokens;     /* 0: as many as are useful and fit */
@@ -33,6 +33,13 @@ typedef struct ag_core_opts {
     void *progress_ctx;
     const ag_logger *log;
 } ag_core_opts;
+
+/* What a model takes in memory. */
+typedef struct ag_core_needs {
+    uint64_t weight_bytes, scratch_bytes;
+    uint64_t least_kv_bytes; /* as wished; without a wish, for one usual sequence */
+    uint64_t usual_kv_bytes; /* where there is room */
+} ag_core_needs;
 
 typedef struct ag_core {
     ag_source *file; /* owned: embeddings are read from its mapping */
@@ -55,6 +62,10 @@ typedef struct ag_core {
 ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *opts,
                      ag_err *err) AG_MUST_USE;
 void ag_core_close(ag_core *core);
+/* What opening `file` (borrowed) with these options and a pool of n_threads would take, whatever
+ * there is. Loads nothing; opts->pool may be NULL. What binding gives. */
+ag_code ag_core_measure(const ag_source *file, const ag_core_opts *opts, int n_threads,
+                        ag_core_needs *out, ag_err *err) AG_MUST_USE;
 
 /* How many rows an expert of a layer has computed since opening; 0 where there is none. Any thread:
  * the counts only grow. */

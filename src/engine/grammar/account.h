@@ -1,9 +1,10 @@
 /* What the grammars of one cache hold together: those kept for the next request with the same text,
  * and those in use, which grow while they are followed. Private to the room.
  *
- * Bounds: what is kept without a user stays below AG_MAX_GRAMMARS_KEPT, because the cache looks when
- * a user leaves. All together stay near AG_MAX_GRAMMARS_LIVE: beyond it nothing new is compiled and
- * none may hold more than a small share, so that those who made the memory full end first. */
+ * Bounds: what is kept without a user stays below AG_MAX_GRAMMARS_KEPT, because the cache looks
+ * when a user leaves. All together stay near AG_MAX_GRAMMARS_LIVE: beyond it nothing new is
+ * compiled and none may hold more than a small share, so that those who made the memory full end
+ * first. */
 #ifndef AG_GRAMMAR_ACCOUNT_H
 #define AG_GRAMMAR_ACCOUNT_H
 
