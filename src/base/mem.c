@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -91,6 +92,8 @@ char *ag_strndup(ag_room room, const char *s, size_t n) {
     p[n] = '\0';
     return p;
 }
+
+void ag_mem_trim(void) { (void)malloc_trim(0); }
 
 void ag_free(void *p) {
     if (!p)

@@ -55,6 +55,10 @@ void ag_free(void *p);
 void *ag_alloc_pages(ag_room room, size_t n) __attribute__((malloc, warn_unused_result));
 void ag_free_pages(ag_room room, void *p, size_t n);
 
+/* Give what was freed, and lies in the allocator's store, back to the system. Takes milliseconds.
+ */
+void ag_mem_trim(void);
+
 /* The next multiple of `to` from n on. */
 static inline size_t ag_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 

@@ -124,11 +124,12 @@ static void tell_try(const serving *s, const ag_served_status *status) {
     ag_cli_out_flush();
 }
 
-/* After news of a model. A server whose only model cannot be loaded has nothing to do. */
+/* After news of a model. A server that starts and whose only model cannot be loaded has nothing to
+ * do. */
 static int on_news(serving *s) {
     ag_served_status status;
     ag_server_status(s->server, 0, &status);
-    if (config(s)->n_models == 1 && status.state == AG_SERVED_FAILED)
+    if (!s->told_ready && config(s)->n_models == 1 && status.state == AG_SERVED_FAILED)
         return ag_cli_fail(&status.err);
     if (s->told_ready || !ag_server_is_ready(s->server))
         return AG_CLI_DONE;

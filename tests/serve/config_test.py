@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 
-from server import BINARY, CHAT, EMBED, MODELS, Case, Server, StoppedThread, main, model_path, run
+from server import CHAT, EMBED, MODELS, Configured, StoppedThread, main, model_path, run
 
 ASK = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4, "temperature": 0}
 
@@ -17,14 +17,7 @@ def children(pid):
         return [int(x) for x in f.read().split()]
 
 
-class Config(Case):
-    def serve(self, text, *args):
-        path = self.write("config.yml", text)
-        server = Server.__new__(Server)
-        server.begin([BINARY, "serve", "--config", path, *args])
-        self.addCleanup(server.__exit__)
-        return server
-
+class Config(Configured):
     def two_models(self, more=""):
         return (f"server: {{listen: '127.0.0.1:0', api_key_file: {self.path('keys')}{more}}}\n"
                 "engine: {threads: 2}\n"

@@ -73,6 +73,16 @@ class StoppedThread:
         self.ptrace(self.DETACH)
 
 
+class Configured(Case):
+    def serve(self, text, *args):
+        """A server with this configuration, which `self.write("config.yml", ...)` replaces."""
+        path = self.write("config.yml", text)
+        server = Server.__new__(Server)
+        server.begin([BINARY, "serve", "--config", path, *args])
+        self.addCleanup(server.__exit__)
+        return server
+
+
 class Server:
     """`autoglm serve` on a free port."""
 

@@ -33,17 +33,18 @@ static void describe(const ag_model *m, const ag_budget *b, const ag_core_opts *
 static ag_code refuse(const ag_model *m, const ag_budget *b, const ag_core_opts *o, int fits,
                       ag_err *err) {
     char text[300];
+    const char *limit = o->memory_fraction > 0 ? "memory_fraction" : "memory_bytes";
     describe(m, b, o, text, sizeof text);
     if (fits >= LEAST_CONTEXT)
         return ag_fail(
             err, AG_E_BUDGET,
             "a context of %d tokens does not fit in memory: %s. Up to %d tokens fit: lower "
-            "max_context_length, raise memory_fraction, or use kv_type q8_0",
-            b->max_context, text, fits);
+            "max_context_length, raise %s, or use kv_type q8_0",
+            b->max_context, text, fits, limit);
     return ag_fail(err, AG_E_BUDGET,
-                   "the model does not fit in memory: %s. Raise memory_fraction, use a smaller or "
+                   "the model does not fit in memory: %s. Raise %s, use a smaller or "
                    "more strongly quantised model, or a machine with more memory",
-                   text);
+                   text, limit);
 }
 
 /* What does not depend on how much memory there is. */

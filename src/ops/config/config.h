@@ -29,6 +29,7 @@ typedef struct ag_config_model {
     const char *name, *path;
     ag_config_list aliases;
     const char *load; /* "start" or "lazy" */
+    uint64_t idle_unload;
     uint64_t context, sequences, kv_tokens, batch_tokens;
     const char *kv_type, *dtype, *quantize, *device_map, *chat_template;
     const char *generation_config; /* "auto" or "none" */
@@ -53,6 +54,7 @@ typedef struct ag_config {
     uint64_t threads;
     const char *isa, *numa;
     double memory_fraction;
+    uint64_t memory_bytes;
     uint64_t max_queued_requests, max_queued_tokens, itl_target, max_queue_time;
     const char *registry;
     /* models */

@@ -71,7 +71,11 @@ const ag_config_row ag_config_rows[] = {
     {"engine.numa", AG_CONFIG_TEXT, AT(numa), "auto",
      .help = "On machines with several memory nodes: auto, off, interleave or a node's number."},
     {"engine.memory_fraction", AG_CONFIG_NUMBER, AT(memory_fraction), "0.7", RANGE(0.01, 1),
-     .help = "Of the machine's or cgroup's memory, for all models together."},
+     .help =
+         "Of the machine's or cgroup's memory, for weights, KV caches and working memory of all "
+         "models together."},
+    {"engine.memory_bytes", AG_CONFIG_SIZE, AT(memory_bytes), "0", RANGE(0, 1e15),
+     .help = "The same in bytes; 0: memory_fraction says it."},
     {"engine.registry", AG_CONFIG_PATH, AT(registry), NULL,
      .help = "Registry of model names; absent: that of `autoglm models`."},
     {"engine.max_queued_requests", AG_CONFIG_COUNT, AT(max_queued_requests), "512",
@@ -93,7 +97,11 @@ const ag_config_row ag_config_model_rows[] = {
      .help = "GGUF file, Hugging Face folder or registered name. Required."},
     {"aliases", AG_CONFIG_LIST, AT_MODEL(aliases), NULL, .help = "Other names for it."},
     {"load", AG_CONFIG_CHOICE, AT_MODEL(load), "start", .choices = "start lazy",
-     .help = "At start, or at its first use."},
+     .help =
+         "At start, or at its first use; a lazy model nobody uses is unloaded when another needs "
+         "its memory."},
+    {"idle_unload", AG_CONFIG_DURATION, AT_MODEL(idle_unload), "0s", RANGE(0, MS_DAY * 30),
+     .help = "Unload it when nobody used it for so long; its next use loads it again. 0: never."},
     {"context", AG_CONFIG_COUNT, AT_MODEL(context), "0", RANGE(0, 134217728),
      .help = "Tokens of one sequence; 0: the model's own, cut to what fits."},
     {"sequences", AG_CONFIG_COUNT, AT_MODEL(sequences), "0", RANGE(0, 4096),

@@ -95,6 +95,12 @@
       "How long the last loading took.")                                                           \
     X(MODEL_BYTES, "autoglm_model_memory_bytes", NULL, GAUGE, "model kind", NONE,                  \
       "Memory of a model: weights, kv, scratch.")                                                  \
+    X(MODEL_UNLOADS, "autoglm_model_unloads_total", NULL, SAMPLED, "model reason", NONE,           \
+      "Times that a model was unloaded: asked, idle, or because another needed its memory.")       \
+    X(MEMORY_BUDGET, "autoglm_memory_budget_bytes", NULL, GAUGE, "", NONE,                         \
+      "Memory that all models together may take.")                                                 \
+    X(MEMORY, "autoglm_memory_bytes", NULL, GAUGE, "part", NONE,                                   \
+      "Memory held by each part of the program.")                                                  \
     /* HTTP */                                                                                     \
     X(HTTP_REQUESTS, "autoglm_http_requests_total", NULL, COUNTER, "route code", NONE,             \
       "HTTP answers, by route and status code; 0: the client left first.")                         \

@@ -29,6 +29,10 @@ static void add_meta(const ag_served_status *s, ag_buf *out) {
     ag_json_u64(out, i->n_params);
     ag_json_key(out, "size_bytes");
     ag_json_u64(out, i->weight_bytes);
+    ag_json_key(out, "kv_bytes");
+    ag_json_u64(out, i->kv_bytes);
+    ag_json_key(out, "scratch_bytes");
+    ag_json_u64(out, i->scratch_bytes);
     ag_json_key(out, "n_ctx");
     ag_json_u64(out, i->context_length);
     ag_json_key(out, "n_ctx_train");

@@ -33,15 +33,8 @@ void ag_route_live(ag_exchange *x) {
 /* Is there a model whose line has room? One that is not loaded counts as such. */
 static bool has_room(ag_runtime *rt) {
     for (size_t i = 0; i < ag_runtime_n(rt); i++) {
-        ag_served_status s;
-        ag_served *served;
         ag_engine_stats stats;
-        ag_runtime_status(rt, i, &s);
-        if (s.state != AG_SERVED_READY || ag_runtime_acquire(rt, s.decl->name, &served, NULL))
-            return true;
-        ag_engine_get_stats(ag_served_engine(served), &stats);
-        ag_runtime_release(&served);
-        if (stats.retry_after_s <= 0)
+        if (!ag_runtime_stats(rt, i, &stats) || stats.retry_after_s <= 0)
             return true;
     }
     return false;
@@ -65,7 +58,7 @@ void ag_route_health(ag_exchange *x) {
 void ag_route_startup(ag_exchange *x) {
     ag_runtime *rt = x->routes->opts.runtime;
     uint64_t done = 0, total = 0;
-    size_t n_ready = 0, n_failed = 0, n_lazy = 0, n = ag_runtime_n(rt);
+    size_t n_ready = 0, n_failed = 0, n_started = 0, n = ag_runtime_n(rt);
     for (size_t i = 0; i < n; i++) {
         ag_served_status s;
         ag_runtime_status(rt, i, &s);
@@ -73,9 +66,9 @@ void ag_route_startup(ag_exchange *x) {
         total += s.total_bytes;
         n_ready += s.state == AG_SERVED_READY;
         n_failed += s.state == AG_SERVED_FAILED;
-        n_lazy += s.state == AG_SERVED_ABSENT && s.decl->lazy;
+        n_started += ag_served_has_started(&s);
     }
-    bool started = n_ready + n_failed + n_lazy == n && n_failed == 0;
+    bool started = n_started == n && n_failed == 0;
     ag_buf out;
     ag_buf_init(&out, AG_ROOM_ROUTES, 4096);
     ag_json_open(&out, '{');

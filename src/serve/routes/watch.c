@@ -138,40 +138,22 @@ static void set(ag_metrics *m, ag_family family, const char *model, const char *
     ag_metric_set(ag_metrics_get(m, family, model, second, NULL), v);
 }
 
-static void scrape_engine(ag_metrics *m, const char *model, ag_engine *engine) {
-    ag_engine_stats s;
-    ag_engine_get_stats(engine, &s);
-    set(m, AG_M_RUNNING, model, NULL, s.running);
-    set(m, AG_M_WAITING, model, NULL, s.waiting);
-    set(m, AG_M_PAUSED, model, NULL, s.paused);
+static void scrape_engine(ag_metrics *m, const char *model, const ag_engine_stats *s) {
+    set(m, AG_M_RUNNING, model, NULL, s->running);
+    set(m, AG_M_WAITING, model, NULL, s->waiting);
+    set(m, AG_M_PAUSED, model, NULL, s->paused);
     set(m, AG_M_KV_USAGE, model, NULL,
-        s.kv_blocks ? (double)s.kv_blocks_used / (double)s.kv_blocks : 0);
-    set(m, AG_M_KV_BLOCKS, model, "total", (double)s.kv_blocks);
-    set(m, AG_M_KV_BLOCKS, model, "used", (double)s.kv_blocks_used);
-    set(m, AG_M_KV_BLOCKS, model, "cached", (double)s.kv_blocks_cached);
-    set(m, AG_M_QUEUE_WAIT, model, NULL, s.queue_wait_s);
-    set(m, AG_M_PREFIX_QUERIES, model, NULL, (double)s.n_prefix_queried);
-    set(m, AG_M_PREFIX_HITS, model, NULL, (double)s.n_prefix_found);
-    set(m, AG_M_PREEMPTIONS, model, NULL, (double)s.n_preempted);
-    set(m, AG_M_STEPS, model, NULL, (double)s.n_steps);
-    set(m, AG_M_ROWS, model, NULL, (double)s.n_rows);
-    set(m, AG_M_STEP_SECONDS, model, NULL, SECONDS(s.n_step_us));
-}
-
-static void scrape_model(ag_metrics *m, ag_runtime *rt, const ag_served_status *s) {
-    const char *model = s->decl->name;
-    for (int state = AG_SERVED_ABSENT; state <= AG_SERVED_FAILED; state++)
-        set(m, AG_M_MODEL_STATE, model, ag_served_state_name((ag_served_state)state),
-            state == (int)s->state);
-    set(m, AG_M_MODEL_LOAD, model, NULL, SECONDS(s->elapsed_us));
-    set(m, AG_M_MODEL_BYTES, model, "weights", (double)s->info.weight_bytes);
-    set(m, AG_M_MODEL_BYTES, model, "kv", (double)s->info.kv_bytes);
-    set(m, AG_M_MODEL_BYTES, model, "scratch", (double)s->info.scratch_bytes);
-    ag_served *served;
-    if (s->state != AG_SERVED_READY || ag_runtime_acquire(rt, model, &served, NULL))
-        return;
-    scrape_engine(m, model, ag_served_engine(served));
-    ag_runtime_release(&served);
+        s->kv_blocks ? (double)s->kv_blocks_used / (double)s->kv_blocks : 0);
+    set(m, AG_M_KV_BLOCKS, model, "total", (double)s->kv_blocks);
+    set(m, AG_M_KV_BLOCKS, model, "used", (double)s->kv_blocks_used);
+    set(m, AG_M_KV_BLOCKS, model, "cached", (double)s->kv_blocks_cached);
+    set(m, AG_M_QUEUE_WAIT, model, NULL, s->queue_wait_s);
+    set(m, AG_M_PREFIX_QUERIES, model, NULL, (double)s->n_prefix_queried);
+    set(m, AG_M_PREFIX_HITS, model, NULL, (double)s->n_prefix_found);
+    set(m, AG_M_PREEMPTIONS, model, NULL, (double)s->n_preempted);
+    set(m, AG_M_STEPS, model, NULL, (double)s->n_steps);
+    set(m, AG_M_ROWS, model, NULL, (double)s->n_rows);
+    set(m, AG_M_STEP_SECONDS, model, NULL, SECONDS(s->n_step_us));
 }
 
 static void scrape_ledger(ag_metrics *m, const char *model) {
@@ -182,13 +164,31 @@ static void scrape_ledger(ag_metrics *m, const char *model) {
     set(m, AG_M_REQUESTS_IN_FLIGHT, model, NULL, flying > 0 ? flying : 0);
 }
 
+static void scrape_model(ag_metrics *m, ag_runtime *rt, size_t i) {
+    ag_served_status status;
+    const ag_served_status *s = &status;
+    ag_runtime_status(rt, i, &status);
+    const char *model = s->decl->name;
+    for (int state = AG_SERVED_ABSENT; state <= AG_SERVED_FAILED; state++)
+        set(m, AG_M_MODEL_STATE, model, ag_served_state_name((ag_served_state)state),
+            state == (int)s->state);
+    set(m, AG_M_MODEL_LOAD, model, NULL, SECONDS(s->elapsed_us));
+    set(m, AG_M_MODEL_BYTES, model, "weights", (double)s->info.weight_bytes);
+    set(m, AG_M_MODEL_BYTES, model, "kv", (double)s->info.kv_bytes);
+    set(m, AG_M_MODEL_BYTES, model, "scratch", (double)s->info.scratch_bytes);
+    for (int why = 0; why < AG_UNLOAD_COUNT; why++)
+        set(m, AG_M_MODEL_UNLOADS, model, ag_unload_name((ag_unload)why),
+            (double)s->n_unloads[why]);
+    ag_engine_stats stats;
+    if (!ag_runtime_stats(rt, i, &stats))
+        stats = (ag_engine_stats){0}; /* counters begin anew with the next engine */
+    scrape_engine(m, model, &stats);
+    scrape_ledger(m, model);
+}
+
 void ag_watch_scrape(void *routes) {
     const ag_routes_opts *o = &((ag_routes *)routes)->opts;
-    for (size_t i = 0; i < ag_runtime_n(o->runtime); i++) {
-        ag_served_status s;
-        ag_runtime_status(o->runtime, i, &s);
-        scrape_model(o->metrics, o->runtime, &s);
-        scrape_ledger(o->metrics, s.decl->name);
-    }
+    for (size_t i = 0; i < ag_runtime_n(o->runtime); i++)
+        scrape_model(o->metrics, o->runtime, i);
     set(o->metrics, AG_M_LOG_DROPPED, NULL, NULL, o->logs ? (double)ag_logs_dropped(o->logs) : 0);
 }

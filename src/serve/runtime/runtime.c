@@ -1,42 +1,16 @@
 #include "runtime/runtime.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/span.h"
+#include "runtime/parts.h"
 
-struct ag_served {
-    ag_runtime *rt;
-    const ag_served_decl *decl;
-    _Atomic uint64_t done_bytes, total_bytes;
-    /* Guarded by the runtime's lock. */
-    ag_served_state state;
-    bool wanted;   /* to be loaded */
-    bool unwanted; /* to be closed once nobody holds a lease */
-    size_t n_leases;
-    uint64_t began_at, ended_at; /* of loading, µs */
-    uint64_t ready_s;
-    ag_err err;
-    ag_engine *engine;   /* set before READY; closed by the loader only, without leases */
-    ag_engine_info info; /* of engine, as the next two */
-    ag_sampling sampling;
-    ag_answer_format format;
-};
-
-struct ag_runtime {
-    ag_runtime_opts opts;
-    ag_served *served; /* owned [opts.n_models] */
-    ag_executor *executor;
-    pthread_t loader;
-    _Atomic bool closing;
-    pthread_mutex_t lock; /* guards draining and what ag_served says */
-    pthread_cond_t work;  /* there is something for the loader */
-    bool draining;
-};
+/* Asking for a model that could not be loaded makes the loader try again, but not for every
+ * request.
+ */
+#define AG_RETRY_FAILED_US ((uint64_t)10 * 1000000)
 
 const char *ag_served_state_name(ag_served_state state) {
     static const char *const names[] = {"absent",   "loading",  "warming", "ready",
@@ -44,59 +18,14 @@ const char *ag_served_state_name(ag_served_state state) {
     return names[state];
 }
 
-/* ---- loading, on the loader thread ----------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
-static bool on_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes) {
-    ag_served *s = ctx;
-    atomic_store(&s->done_bytes, done_bytes);
-    atomic_store(&s->total_bytes, total_bytes);
-    return !atomic_load(&s->rt->closing);
+const char *ag_unload_name(ag_unload why) {
+    static const char *const names[AG_UNLOAD_COUNT] = {"asked", "idle", "memory"};
+    return names[why];
 }
 
-static void note_result(void *ctx, const ag_result *result) { *(ag_result *)ctx = *result; }
-
-/* One token, or one vector: what is loaded computes, and its pages and buffers are warm. */
-static ag_code self_test(ag_engine *engine, const ag_engine_info *info, ag_err *err) {
-    if (!info->generates) {
-        float *out = ag_calloc(AG_ROOM_RUNTIME, info->n_embd, sizeof *out);
-        ag_embed_input input = {.text = "Hello", .text_len = 5};
-        ag_code code = out ? ag_engine_embed(engine, &input, 1, NULL, out, NULL, err)
-                           : ag_fail(err, AG_E_NOMEM, "out of memory for a vector");
-        ag_free(out);
-        return code;
-    }
-    ag_result result = {0};
-    ag_request_opts opts = ag_request_default();
-    opts.prompt = "Hello";
-    opts.prompt_len = 5;
-    opts.max_tokens = 2;
-    opts.sampling.temperature = 0;
-    opts.on_done = note_result;
-    opts.ctx = &result;
-    ag_request *request;
-    ag_code code = ag_engine_submit(engine, &opts, &request, err);
-    if (code)
-        return code;
-    ag_request_wait(request);
-    ag_request_release(&request);
-    if (result.finish == AG_FINISH_ERROR)
-        return ag_fail(err, result.err.code, "%s", result.err.msg);
-    return result.n_generated || result.finish == AG_FINISH_STOP
-               ? AG_OK
-               : ag_fail(err, AG_E_CANCELLED, "nothing was generated");
-}
-
-static int32_t find_token(const void *ctx, ag_span text, bool *control) {
-    return ag_engine_find_token(ctx, text.p, text.n, control);
-}
-
-static void set_state(ag_served *s, ag_served_state state) {
-    pthread_mutex_lock(&s->rt->lock);
-    s->state = state;
-    pthread_mutex_unlock(&s->rt->lock);
-}
-
-static void status_of(const ag_served *s, ag_served_status *out) {
+void ag_served_get_status(const ag_served *s, ag_served_status *out) {
     bool alive = s->state == AG_SERVED_READY || s->state == AG_SERVED_DRAINING;
     uint64_t end = s->ended_at ? s->ended_at : ag_clock_us();
     *out = (ag_served_status){.decl = s->decl,
@@ -109,101 +38,8 @@ static void status_of(const ag_served *s, ag_served_status *out) {
                               .info = alive ? s->info : (ag_engine_info){0},
                               .sampling = s->sampling,
                               .err = s->err};
+    memcpy(out->n_unloads, s->n_unloads, sizeof out->n_unloads);
 }
-
-static void load(ag_served *s) {
-    ag_runtime *rt = s->rt;
-    ag_engine_opts opts = s->decl->opts;
-    ag_err err = {0};
-    ag_engine *engine = NULL;
-    ag_engine_info info = {0};
-    ag_answer_format format = {0};
-    ag_sampling sampling = ag_sampling_default();
-    opts.on_progress = on_progress;
-    opts.progress_ctx = s;
-    opts.executor = rt->executor;
-    ag_log(&rt->opts.log, AG_LOG_INFO, "runtime", "loading %s", s->decl->name);
-    ag_code code = ag_engine_open(&opts, &engine, &err);
-    if (!code) {
-        ag_engine_get_info(engine, &info);
-        ag_engine_get_sampling(engine, &sampling);
-        format =
-            ag_answer_format_detect(ag_str(ag_engine_chat_template(engine)), find_token, engine);
-        set_state(s, AG_SERVED_WARMING);
-        code = self_test(engine, &info, &err);
-        if (code)
-            ag_err_wrap(&err, code, "the self-test");
-    }
-    if (code)
-        ag_engine_close(&engine);
-    ag_served_status status;
-    pthread_mutex_lock(&rt->lock);
-    s->state = code ? AG_SERVED_FAILED : AG_SERVED_READY;
-    s->ended_at = ag_clock_us();
-    s->ready_s = code ? s->ready_s : (uint64_t)time(NULL);
-    s->engine = engine;
-    s->info = info;
-    s->sampling = sampling;
-    s->format = format;
-    s->err = err;
-    status_of(s, &status);
-    pthread_mutex_unlock(&rt->lock);
-    ag_log(&rt->opts.log, code ? AG_LOG_ERROR : AG_LOG_INFO, "runtime", "%s is %s after %.1f s%s%s",
-           s->decl->name, ag_served_state_name(status.state), (double)status.elapsed_us / 1e6,
-           code ? ": " : "", code ? err.msg : "");
-    if (rt->opts.on_state)
-        rt->opts.on_state(rt->opts.ctx, &status);
-}
-
-static void unload(ag_served *s) {
-    ag_engine_close(&s->engine);
-    ag_log(&s->rt->opts.log, AG_LOG_INFO, "runtime", "%s is unloaded", s->decl->name);
-    set_state(s, AG_SERVED_UNLOADED);
-}
-
-/* What to do next, with the lock held. */
-static ag_served *find_work(ag_runtime *rt, void (**job)(ag_served *)) {
-    for (size_t i = 0; i < rt->opts.n_models; i++) {
-        ag_served *s = &rt->served[i];
-        if (s->unwanted && s->n_leases == 0) {
-            s->unwanted = false;
-            *job = unload;
-            return s;
-        }
-        if (s->wanted && s->state != AG_SERVED_DRAINING && !rt->draining) {
-            s->wanted = false;
-            s->state = AG_SERVED_LOADING;
-            s->began_at = ag_clock_us();
-            s->ended_at = 0;
-            s->err = (ag_err){0};
-            atomic_store(&s->done_bytes, 0);
-            atomic_store(&s->total_bytes, 0);
-            *job = load;
-            return s;
-        }
-    }
-    return NULL;
-}
-
-static void *loader_main(void *arg) {
-    ag_runtime *rt = arg;
-    pthread_mutex_lock(&rt->lock);
-    while (!atomic_load(&rt->closing)) {
-        void (*job)(ag_served *);
-        ag_served *s = find_work(rt, &job);
-        if (!s) {
-            pthread_cond_wait(&rt->work, &rt->lock);
-            continue;
-        }
-        pthread_mutex_unlock(&rt->lock);
-        job(s);
-        pthread_mutex_lock(&rt->lock);
-    }
-    pthread_mutex_unlock(&rt->lock);
-    return NULL;
-}
-
-/* ---- opening and closing --------------------------------------------------------------------- */
 
 static bool has_name(const ag_served_decl *d, const char *name) {
     bool found = strcmp(d->name, name) == 0;
@@ -260,21 +96,24 @@ ag_code ag_runtime_open(const ag_runtime_opts *opts, ag_runtime **out, ag_err *e
     }
     rt->opts = *opts;
     rt->served = served;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&rt->lock, NULL);
-    pthread_cond_init(&rt->work, NULL);
+    pthread_cond_init(&rt->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     for (size_t i = 0; i < opts->n_models; i++) {
         served[i].rt = rt;
         served[i].decl = &opts->models[i];
         served[i].wanted = !opts->models[i].lazy;
     }
     code = ag_executor_open(opts->n_threads, &rt->executor, err);
-    if (!code && pthread_create(&rt->loader, NULL, loader_main, rt) != 0)
+    if (!code && pthread_create(&rt->loader, NULL, ag_runtime_load_models, rt) != 0)
         code = ag_fail(err, AG_E_IO, "the loader thread cannot be started");
     if (code) {
         free_runtime(rt);
         return code;
     }
-    pthread_setname_np(rt->loader, "ag-loader");
     *out = rt;
     return AG_OK;
 }
@@ -324,6 +163,9 @@ static ag_code not_ready(const ag_served *s, ag_err *err) {
     if (s->state == AG_SERVED_LOADING && total)
         return ag_fail(err, AG_E_AGAIN, "the model \"%s\" is loading: %.0f %%; try again soon",
                        s->decl->name, 100.0 * (double)done / (double)total);
+    if (s->err.code)
+        return ag_fail(err, AG_E_AGAIN, "the model \"%.60s\" cannot be loaded now: %s",
+                       s->decl->name, s->err.msg);
     return ag_fail(err, AG_E_AGAIN, "the model \"%s\" is %s; try again soon", s->decl->name,
                    s->wanted ? "about to be loaded" : ag_served_state_name(s->state));
 }
@@ -338,10 +180,14 @@ ag_code ag_runtime_acquire(ag_runtime *rt, const char *name, ag_served **out, ag
     pthread_mutex_lock(&rt->lock);
     if (rt->draining)
         code = ag_fail(err, AG_E_CLOSED, "the server is shutting down");
-    else if (s->state == AG_SERVED_READY)
+    else if (s->state == AG_SERVED_READY) {
         s->n_leases++;
-    else {
-        if (s->state == AG_SERVED_ABSENT || s->state == AG_SERVED_UNLOADED) {
+        s->used_at = ag_clock_us();
+        s->was_used = true;
+    } else {
+        bool again =
+            s->state == AG_SERVED_FAILED && ag_clock_us() - s->ended_at > AG_RETRY_FAILED_US;
+        if (again || s->state == AG_SERVED_ABSENT || s->state == AG_SERVED_UNLOADED) {
             s->wanted = true;
             pthread_cond_signal(&rt->work);
         }
@@ -353,15 +199,36 @@ ag_code ag_runtime_acquire(ag_runtime *rt, const char *name, ag_served **out, ag
     return code;
 }
 
+/* The lock is held. */
+static void give_back(ag_served *s) {
+    if (--s->n_leases == 0 && s->unwanted)
+        pthread_cond_signal(&s->rt->work);
+}
+
 void ag_runtime_release(ag_served **ps) {
     ag_served *s = *ps;
     *ps = NULL;
     if (!s)
         return;
     pthread_mutex_lock(&s->rt->lock);
-    if (--s->n_leases == 0 && s->unwanted)
-        pthread_cond_signal(&s->rt->work);
+    s->used_at = ag_clock_us();
+    give_back(s);
     pthread_mutex_unlock(&s->rt->lock);
+}
+
+bool ag_runtime_stats(ag_runtime *rt, size_t i, ag_engine_stats *out) {
+    ag_served *s = &rt->served[i];
+    pthread_mutex_lock(&rt->lock);
+    bool ready = s->state == AG_SERVED_READY;
+    s->n_leases += ready;
+    pthread_mutex_unlock(&rt->lock);
+    if (!ready)
+        return false;
+    ag_engine_get_stats(s->engine, out);
+    pthread_mutex_lock(&rt->lock);
+    give_back(s);
+    pthread_mutex_unlock(&rt->lock);
+    return true;
 }
 
 ag_engine *ag_served_engine(const ag_served *s) { return s->engine; }
@@ -409,15 +276,23 @@ size_t ag_runtime_n(const ag_runtime *rt) { return rt->opts.n_models; }
 
 void ag_runtime_status(ag_runtime *rt, size_t i, ag_served_status *out) {
     pthread_mutex_lock(&rt->lock);
-    status_of(&rt->served[i], out);
+    ag_served_get_status(&rt->served[i], out);
     pthread_mutex_unlock(&rt->lock);
+}
+
+bool ag_served_has_started(const ag_served_status *s) {
+    return s->state == AG_SERVED_READY || s->decl->lazy ||
+           (s->ready_s > 0 && s->state != AG_SERVED_FAILED);
 }
 
 bool ag_runtime_is_ready(ag_runtime *rt) {
     pthread_mutex_lock(&rt->lock);
     bool ready = !rt->draining;
-    for (size_t i = 0; i < rt->opts.n_models && ready; i++)
-        ready = rt->served[i].state == AG_SERVED_READY || rt->opts.models[i].lazy;
+    for (size_t i = 0; i < rt->opts.n_models && ready; i++) {
+        ag_served_status status;
+        ag_served_get_status(&rt->served[i], &status);
+        ready = ag_served_has_started(&status);
+    }
     pthread_mutex_unlock(&rt->lock);
     return ready;
 }

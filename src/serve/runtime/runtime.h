@@ -7,7 +7,10 @@
  *
  * One thread of its own, the loader, opens and closes engines. Everybody else takes leases: a model
  * is closed only when nobody holds one. Every function may be called from any thread and none waits
- * for a model, unless it says so. */
+ * for a model, unless it says so.
+ *
+ * All models share one budget of memory. One that does not fit makes others leave that may be
+ * unloaded and that nobody uses, the longest unused first; memory.h has the rules. */
 #ifndef AG_RUNTIME_RUNTIME_H
 #define AG_RUNTIME_RUNTIME_H
 
@@ -32,13 +35,22 @@ typedef enum ag_served_state {
     AG_SERVED_FAILED,
 } ag_served_state;
 
+/* Why a model was unloaded. */
+typedef enum ag_unload {
+    AG_UNLOAD_ASKED,  /* ag_runtime_unload() */
+    AG_UNLOAD_IDLE,   /* nobody used it for idle_ms */
+    AG_UNLOAD_MEMORY, /* another needed its memory */
+    AG_UNLOAD_COUNT,
+} ag_unload;
+
 /* A model as the configuration declares it. */
 typedef struct ag_served_decl {
     const char *name;
     const char *const *aliases; /* [n_aliases] other names for it */
     size_t n_aliases;
     ag_engine_opts opts; /* its progress callback and executor are the runtime's */
-    bool lazy;           /* load on first use instead of at start */
+    bool lazy;           /* load on first use instead of at start; may be unloaded for others */
+    uint32_t idle_ms;    /* unload it after so long without a lease, as others need; 0: never */
 } ag_served_decl;
 
 typedef struct ag_served_status {
@@ -48,15 +60,17 @@ typedef struct ag_served_status {
     uint64_t elapsed_us;              /* since loading began, until READY or FAILED */
     uint64_t ready_s;                 /* Unix time when it became READY; 0: never */
     size_t n_leases;
+    uint64_t n_unloads[AG_UNLOAD_COUNT];
     ag_engine_info info;  /* zero unless READY or DRAINING; strings live as long as a lease */
     ag_sampling sampling; /* of such a model: what a request gets that asks for nothing */
-    ag_err err;           /* why, when FAILED */
+    ag_err err; /* why, when FAILED; AG_E_AGAIN otherwise: why it could not be loaded lately */
 } ag_served_status;
 
 typedef struct ag_runtime_opts {
     const ag_served_decl *models; /* [n_models] borrowed until close, with all they point to */
     size_t n_models;
-    uint32_t n_threads; /* that compute, for all models together; 0: one per physical core */
+    uint32_t n_threads;    /* that compute, for all models together; 0: one per physical core */
+    uint64_t budget_bytes; /* for all models together; 0: each has what its options say */
     ag_logger log;
     /* A model became READY or FAILED; from the loader thread. May be NULL. */
     void (*on_state)(void *ctx, const ag_served_status *status);
@@ -73,8 +87,9 @@ void ag_runtime_drain(ag_runtime *rt);
 void ag_runtime_close(ag_runtime **rt);
 
 /* Lease a model by name or alias; NULL or "": the first declared. Asking for one that is not loaded
- * makes the loader load it. AG_E_NOT_FOUND (the message lists the names), AG_E_AGAIN (it is being
- * loaded: how far), AG_E_CLOSED (draining), or why it FAILED. */
+ * makes the loader load it, also one that FAILED ten seconds ago. AG_E_NOT_FOUND (the message lists
+ * the names), AG_E_AGAIN (it is being loaded: how far; others use its memory), AG_E_CLOSED
+ * (draining), or why it FAILED. */
 ag_code ag_runtime_acquire(ag_runtime *rt, const char *name, ag_served **out,
                            ag_err *err) AG_MUST_USE;
 /* Give a lease back, from any thread, callbacks of the engine included. Accepts NULL. */
@@ -95,9 +110,16 @@ size_t ag_runtime_n(const ag_runtime *rt);
 void ag_runtime_status(ag_runtime *rt, size_t i, ag_served_status *out);
 /* The index of a model by name or alias, or SIZE_MAX. */
 size_t ag_runtime_find(const ag_runtime *rt, const char *name);
-/* Is every model that is not lazy READY, and is nothing draining? */
+/* What the engine of the i-th model counts; false: it is not READY. Looking is no use: the model
+ * goes on being idle. */
+bool ag_runtime_stats(ag_runtime *rt, size_t i, ag_engine_stats *out);
+/* Is it READY, or will it be when it is asked for? */
+bool ag_served_has_started(const ag_served_status *s);
+/* Have all started, and is nothing draining? */
 bool ag_runtime_is_ready(ag_runtime *rt);
 /* "loading" */
 const char *ag_served_state_name(ag_served_state state);
+/* "idle" */
+const char *ag_unload_name(ag_unload why);
 
 #endif

@@ -40,6 +40,7 @@ static ag_code declare(ag_server *s, const ag_config *c, size_t i, ag_err *err) 
     d->aliases = m->aliases.v;
     d->n_aliases = m->aliases.n;
     d->lazy = !strcmp(m->load, "lazy");
+    d->idle_ms = ag_server_u32(m->idle_unload);
     fill_opts(s, c, m, &d->opts);
     ag_buf_init(&s->templates[i], AG_ROOM_RUNTIME, AG_MAX_TEMPLATE_BYTES);
     if (!m->chat_template)

@@ -2,6 +2,7 @@
 
 #include "autoglm/version.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "server/parts.h"
 
 static ag_reasoning_mode reasoning_of(const char *word) {
@@ -26,10 +27,18 @@ static ag_code read_keys(ag_server *s, const char *path, ag_err *err) {
     return AG_OK;
 }
 
+/* Of all models together. */
+static uint64_t budget_of(const ag_config *c) {
+    return c->memory_bytes ? c->memory_bytes
+                           : (uint64_t)((double)ag_system_memory() * c->memory_fraction);
+}
+
 static ag_code open_runtime(ag_server *s, ag_err *err) {
     ag_runtime_opts o = {.models = s->decls,
                          .n_models = s->n_models,
                          .n_threads = ag_server_u32(s->opts.config->threads),
+                         .budget_bytes = s->n_models > 1 ? budget_of(s->opts.config)
+                                                         : s->opts.config->memory_bytes,
                          .log = ag_logs_logger(s->opts.logs, AG_LOG_DEBUG),
                          .on_state = s->opts.on_state,
                          .ctx = s->opts.ctx};
@@ -74,6 +83,12 @@ static void scrape(void *server) {
     ag_server *s = server;
     ag_metric_set(ag_metrics_get(s->metrics, AG_M_HTTP_CONNECTIONS, NULL, NULL, NULL),
                   s->http ? (double)ag_http_n_connections(s->http) : 0);
+    ag_metric_set(ag_metrics_get(s->metrics, AG_M_MEMORY_BUDGET, NULL, NULL, NULL),
+                  (double)budget_of(s->config));
+    for (int room = 0; room < AG_ROOM_COUNT; room++)
+        ag_metric_set(
+            ag_metrics_get(s->metrics, AG_M_MEMORY, ag_room_name((ag_room)room), NULL, NULL),
+            (double)ag_mem_bytes((ag_room)room));
     ag_metric_set(ag_metrics_get(s->metrics, AG_M_BUILD, ag_version(), NULL, NULL), 1);
 }
 
@@ -130,16 +145,8 @@ bool ag_server_is_ready(ag_server *s) { return ag_runtime_is_ready(s->runtime); 
 
 static bool engines_move(ag_server *s, uint64_t stall_ms) {
     for (size_t i = 0; i < s->n_models; i++) {
-        ag_served_status status;
-        ag_served *served = NULL;
-        ag_runtime_status(s->runtime, i, &status);
-        if (status.state != AG_SERVED_READY ||
-            ag_runtime_acquire(s->runtime, status.decl->name, &served, NULL))
-            continue;
         ag_engine_stats e;
-        ag_engine_get_stats(ag_served_engine(served), &e);
-        ag_runtime_release(&served);
-        if (e.step_age_us > stall_ms * 1000)
+        if (ag_runtime_stats(s->runtime, i, &e) && e.step_age_us > stall_ms * 1000)
             return false;
     }
     return true;
