@@ -152,6 +152,22 @@ class Tests(unittest.TestCase):
             self.assertIn("abort", text)
             self.assertTrue(s.ask("pid").startswith("pid "))
 
+    def test_killed_server_leaves_a_record_and_one_that_was_told_to_leave_does_not(self):
+        with Supervisor(flight=self.dir, delay_ms=10, drain_ms=200) as s:
+            os.kill(s.pid(), signal.SIGKILL)
+            s.wait_for("flight record: ")
+            record, = self.dir.glob("flight-*")
+            self.assertIn("why: killed by signal 9", record.read_text())
+            t = threading.Thread(target=lambda: s.ask("sleep 20000"))
+            s.pid()
+            t.start()
+            time.sleep(0.3)
+            s.process.terminate()
+            s.end()
+            t.join()
+            self.assertIn("did not leave in time: killed", s.said())
+            self.assertEqual(list(self.dir.glob("flight-*")), [record])
+
     def test_stalled_server_is_recorded_killed_and_replaced(self):
         with Supervisor(flight=self.dir, stall_ms=700, delay_ms=10) as s:
             old = s.pid()

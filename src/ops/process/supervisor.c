@@ -178,7 +178,9 @@ static void ended(supervisor *s, ag_child *c, int status) {
     ag_child dead = *c;
     char why[AG_WHY_BYTES];
     describe(c, status, why);
-    if (WIFSIGNALED(status) && !was_killed(status))
+    /* SIGKILL is also the kernel's, when memory is short; if this supervisor's own, it is told
+     * already, or was expected. */
+    if (WIFSIGNALED(status) && !(was_killed(status) && c->kill_us))
         ag_flight_record(&s->o, c, why, false);
     ag_child_forget(c);
     if (dead.role == AG_CHILD_CURRENT)
