@@ -223,6 +223,24 @@ class Tests(unittest.TestCase):
             self.assertNotEqual(s.pid(), old)
             self.assertEqual(s.ask("restarts"), "crash 0, killed 1, exit 0, stall 0, upgrade 0, \n")
 
+    def test_stacks_of_a_stalled_server_do_not_mix(self):
+        with Supervisor(flight=self.dir, stall_ms=700, delay_ms=10) as s:
+            s.pid()
+            sleepers = [threading.Thread(target=lambda: s.ask("sleep 20000")) for _ in range(12)]
+            for t in sleepers:
+                t.start()
+            time.sleep(0.3)
+            s.ask("stall")
+            s.wait_for("restarting in")
+            for t in sleepers:
+                t.join()
+            text = next(self.dir.glob("flight-*")).read_text()
+            facts, stacks = text.split("---- stacks\n")
+            alike = [stack.split("\n", 1)[1] for stack in stacks.split("\n\n") if "sleep" in stack]
+            self.assertEqual(len(alike), 12, text)
+            self.assertEqual(len(set(alike)), 1, text)
+            self.assertEqual(stacks.count("signal 3"), facts.count("  comm: "), text)
+
     def test_server_that_keeps_dying_is_given_up_with_growing_delays(self):
         with Supervisor(delay_ms=40, restarts=4) as s:
             for _ in range(5):

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,7 +26,9 @@ enum {
     RECORD_BYTES = 1 << 20,
     STACKS_BYTES = RECORD_BYTES / 2, /* kept of what the child writes */
     MAX_THREADS = 512,
-    ANSWER_US = 300000, /* for threads to write their stacks */
+    ANSWER_US = 300000, /* for all threads to write their stacks */
+    ONE_US = 50000,     /* for one of them */
+    LOOK_US = 200,      /* between looks whether it has */
     NAME_BYTES = 64,    /* of a record's file */
 };
 
@@ -44,6 +47,7 @@ static void write_stack(int signal) {
     int n = snprintf(line, sizeof line, "thread %ld, signal %d\n", syscall(SYS_gettid), signal);
     (void)!write(flight_fd, line, (size_t)n);
     backtrace_symbols_fd(frames, backtrace(frames, FRAMES), flight_fd);
+    (void)!write(flight_fd, "\n", 1); /* an empty line: it is whole */
 }
 
 /* A crash goes on to its default action: SA_RESETHAND has put it back. */
@@ -77,10 +81,32 @@ static void add_file(ag_buf *out, const char *label, const char *path) {
         ag_buf_addf(out, "%s%.*s%s", label, (int)n, bytes, bytes[n - 1] == '\n' ? "" : "\n");
 }
 
+/* Does what was written since end in an empty line? */
+static bool is_whole(int fd, off_t since) {
+    char end[2];
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_size > since && st.st_size >= 2 &&
+           pread(fd, end, 2, st.st_size - 2) == 2 && end[0] == '\n' && end[1] == '\n';
+}
+
+/* Ask a thread for its stack, and wait until it is there, since two would mix; not beyond `until`,
+ * for who cannot take the signal. */
+static void ask_stack(const ag_child *c, long tid, uint64_t until) {
+    struct stat st = {0};
+    uint64_t now = ag_clock_us();
+    if (until > now + ONE_US)
+        until = now + ONE_US;
+    (void)fstat(c->flight, &st);
+    (void)syscall(SYS_tgkill, c->pid, (int)tid, SIGQUIT);
+    while (!is_whole(c->flight, st.st_size) && ag_clock_us() < until)
+        usleep(LOOK_US);
+}
+
 /* Name, state and place in the kernel of each thread; each is asked for its stack on the way. */
-static void add_threads(ag_buf *out, pid_t pid) {
+static void add_threads(ag_buf *out, const ag_child *c) {
+    uint64_t until = ag_clock_us() + ANSWER_US;
     char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/task", (int)c->pid);
     DIR *dir = opendir(path);
     if (!dir)
         return;
@@ -97,10 +123,9 @@ static void add_threads(ag_buf *out, pid_t pid) {
             snprintf(label, sizeof label, "  %s: ", facts[i]);
             add_file(out, label, file);
         }
-        (void)syscall(SYS_tgkill, pid, (int)tid, SIGQUIT);
+        ask_stack(c, tid, until);
     }
     closedir(dir);
-    usleep(ANSWER_US);
 }
 
 static void add_stacks(ag_buf *out, int fd) {
@@ -165,7 +190,7 @@ void ag_flight_record(const ag_supervise_opts *o, const ag_child *c, const char 
         char status[64];
         snprintf(status, sizeof status, "/proc/%d/status", (int)c->pid);
         add_file(&out, "\n", status);
-        add_threads(&out, c->pid);
+        add_threads(&out, c);
     }
     add_stacks(&out, c->flight);
     if (ag_file_write(path, ag_buf_span(&out), &err) == AG_OK)
