@@ -210,10 +210,10 @@ static int attend(serving *s) {
  * --------------------------------------------------------------------------------------
  */
 
-/* Wait, until nothing is being answered if `idle`. False: time is over, or another signal came. */
-static bool wait_until(serving *s, uint64_t ms, bool idle, bool *interrupted) {
+/* Wait, until no client is left if `drained`. False: time is over, or another signal came. */
+static bool wait_until(serving *s, uint64_t ms, bool drained, bool *interrupted) {
     uint64_t end = ag_clock_us() + ms * 1000;
-    while (!idle || ag_server_n_active(s->server) > 0) {
+    while (!drained || !ag_server_is_drained(s->server)) {
         int signal = wait_signal(s, 20);
         *interrupted |= signal == SIGTERM || signal == SIGINT;
         if (s->beat)

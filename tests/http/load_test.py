@@ -146,6 +146,20 @@ class Load(unittest.TestCase):
                 with self.assertRaises(TimeoutError):
                     s.recv(1)
 
+    def test_who_connected_before_the_drain_may_still_ask(self):
+        with Server() as server:
+            late, half, silent = server.connect(), server.connect(), server.connect()
+            half.sendall(b"GET /ping HTTP/1.1\r\n")
+            server.wait_for(lambda now: now["connections"] == 4)
+            self.assertEqual(parse(server.send(b"POST /drain HTTP/1.0\r\n\r\n"))[2], b"draining")
+            began = time.monotonic()
+            late.sendall(b"GET /drained HTTP/1.1\r\n" + HOST + b"\r\n")
+            self.assertEqual(parse(everything(late))[2], b"no")
+            half.sendall(HOST + b"\r\n")
+            self.assertEqual(parse(everything(half))[2], b"pong")
+            self.assertEqual(silent.recv(10), b"")
+            self.assertLess(time.monotonic() - began, 5)
+
     def test_closing_the_server_ends_every_request(self):
         with Server() as server:
             held = [get(server, p) for p in ("/hang", "/stream?n=2&ms=3600000", "/big?bytes=30000000") * 5]

@@ -9,7 +9,8 @@
  * GET /stream?n=&ms=&bytes=   n pieces, ms apart (0: as fast as they are taken)
  * GET /break?n=   pieces, then cut            GET /big?bytes= one answer
  * POST /refuse    401 before the body         GET /query?a=   the value, decoded
- * GET /stats      counters as JSON            POST /drain     stop accepting */
+ * GET /stats      counters as JSON            POST /drain     stop accepting
+ * GET /drained    is nobody left? */
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -212,6 +213,8 @@ static void on_request(void *ctx, ag_http_req *r) {
     } else if (strcmp(path, "/drain") == 0) {
         ag_http_drain(server);
         reply_text(r, 200, "draining");
+    } else if (strcmp(path, "/drained") == 0) {
+        reply_text(r, 200, ag_http_is_drained(server) ? "yes" : "no");
     } else if (strcmp(path, "/hang") != 0) {
         reply_text(r, 404, "not here");
     }

@@ -13,6 +13,7 @@ enum {
     ACCEPT_BATCH = 64,        /* then others get their turn */
     ACCEPT_PAUSE_US = 100000, /* out of descriptors or memory */
     FRESH_US = 200000,        /* a connection this young may be about to ask */
+    LAST_CALL_US = 1000000,   /* draining: to ask on a connection that was accepted before */
 };
 
 /* ---- phases ------------------------------------------------------------------------------------
@@ -251,8 +252,19 @@ int ag_http_conn_next_ms(const ag_http *h) {
     return next <= now ? 0 : (int)((next - now) / 1000 + 1);
 }
 
-void ag_http_conn_sweep_idle(ag_http *h) {
-    /* Not the new ones: their request may be on its way, and gets its answer. */
+/* Waiting between requests; one whose next request lies in the socket already is answered still. */
+static void close_idle(ag_http_conn *c) {
+    char byte;
+    if (recv(c->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+        ag_http_conn_phase(c, AG_PHASE_HEAD);
+    else
+        ag_http_conn_cut(c);
+}
+
+void ag_http_conn_drain(ag_http *h) {
+    ag_http_conn_listen(h, false);
+    if (h->limit_us[AG_PHASE_NEW] > LAST_CALL_US)
+        h->limit_us[AG_PHASE_NEW] = LAST_CALL_US;
     while (h->lists[AG_PHASE_IDLE].first)
-        ag_http_conn_cut(h->lists[AG_PHASE_IDLE].first);
+        close_idle(h->lists[AG_PHASE_IDLE].first);
 }

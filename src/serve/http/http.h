@@ -92,8 +92,11 @@ typedef struct ag_http_opts {
 
 /* Start the io thread. AG_E_ARG (which option), AG_E_IO (certificate, key), AG_E_NOMEM. */
 ag_code ag_http_open(const ag_http_opts *opts, ag_http **out, ag_err *err) AG_MUST_USE;
-/* Stop accepting; answers from now on end their connection, idle connections close. */
+/* Stop accepting; answers from now on end their connection, idle connections close, and who has
+ * just connected has a second to ask. */
 void ag_http_drain(ag_http *h);
+/* After that: has the last connection closed? Any thread. */
+bool ag_http_is_drained(const ag_http *h);
 /* Has the io thread been through its loop within stall_ms? Asked again and again, by one thread:
  * each question asks for the next turn. */
 bool ag_http_moves(ag_http *h, uint64_t stall_ms);

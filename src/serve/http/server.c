@@ -131,13 +131,14 @@ static void *run(void *ctx) {
         atomic_fetch_add_explicit(&h->n_turns, 1, memory_order_relaxed);
         for (int i = 0; i < n; i++)
             dispatch(h, &events[i]);
-        if (atomic_load(&h->draining)) {
-            ag_http_conn_listen(h, false);
-            ag_http_conn_sweep_idle(h);
-        }
+        bool draining = atomic_load(&h->draining);
+        if (draining)
+            ag_http_conn_drain(h);
         ag_http_conn_expire(h);
         ag_http_mail_deliver(h->mail);
         run_mhd(h);
+        if (draining && atomic_load(&h->n_connections) == 0)
+            atomic_store(&h->drained, true);
     }
     end_all(h);
     MHD_stop_daemon(h->mhd);
@@ -273,6 +274,7 @@ bool ag_http_moves(ag_http *h, uint64_t stall_ms) {
     return true;
 }
 
+bool ag_http_is_drained(const ag_http *h) { return atomic_load(&h->drained); }
 size_t ag_http_n_active(const ag_http *h) { return atomic_load(&h->n_active); }
 size_t ag_http_n_connections(const ag_http *h) { return atomic_load(&h->n_connections); }
 

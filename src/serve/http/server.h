@@ -128,7 +128,7 @@ struct ag_http {
     int epoll;
     pthread_t thread;
     atomic_size_t n_active, n_connections;
-    atomic_bool draining, stopping;
+    atomic_bool draining, drained, stopping;
     _Atomic uint64_t n_turns;          /* of the loop */
     uint64_t asked_turns, asked_at_us; /* ag_http_moves()'s caller's */
     /* The io thread's. */
@@ -156,8 +156,8 @@ void ag_http_conn_cut(ag_http_conn *c);
 void ag_http_conn_expire(ag_http *h);
 /* Milliseconds until the next deadline, -1: none. */
 int ag_http_conn_next_ms(const ag_http *h);
-/* Close what waits between requests. */
-void ag_http_conn_sweep_idle(ag_http *h);
+/* Draining: accept nothing more, close what waits between requests, and soon what is silent. */
+void ag_http_conn_drain(ag_http *h);
 /* Watch the listening sockets, or not. */
 void ag_http_conn_listen(ag_http *h, bool on);
 

@@ -210,6 +210,7 @@ void ag_server_stop_listening(ag_server *s) {
         ag_http_drain(s->http);
 }
 
+bool ag_server_is_drained(const ag_server *s) { return !s->http || ag_http_is_drained(s->http); }
 size_t ag_server_n_active(const ag_server *s) { return s->http ? ag_http_n_active(s->http) : 0; }
 void ag_server_cancel_all(ag_server *s) {
     ag_runtime_drain(s->runtime);

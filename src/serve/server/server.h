@@ -49,6 +49,9 @@ void ag_server_drain(ag_server *s);
 void ag_server_stop_listening(ag_server *s);
 /* Requests that are being answered. */
 size_t ag_server_n_active(const ag_server *s);
+/* After ag_server_stop_listening(): is no connection left on which an answer, or the request for
+ * one, may be on its way? */
+bool ag_server_is_drained(const ag_server *s);
 /* End what still runs; its clients are told. */
 void ag_server_cancel_all(ag_server *s);
 /* Accepts NULL. */
