@@ -64,69 +64,91 @@ void ag_drawing_edge(ag_drawing *d, uint32_t from, uint8_t lo, uint8_t hi, uint3
 
 /* ---- finishing ------------------------------------------------------------------------------- */
 
-enum { FROM_START = 1, TO_END = 2, USEFUL = 3 };
+enum { FROM_START = 1, USEFUL = 2 };
 
-/* Mark all states that can be reached from the marked ones on the list, along the edges given: of
- * state s those in to[at[s] .. at[s + 1]). */
-static void spread(uint8_t *keep, uint8_t mark, uint32_t *list, uint32_t n, const uint32_t *at,
-                   const uint16_t *to) {
+/* Ways between states, each run of bytes that go the same way once. */
+typedef struct ways {
+    uint32_t *v;    /* owned [n]: from << 16 | to */
+    uint32_t *at;   /* owned [states + 2]: those to s come from back[at[s] .. at[s + 1]) */
+    uint16_t *back; /* owned [n] */
+    uint32_t n;
+} ways;
+
+/* Mark what the start leads to, and note the ways there. */
+static void spread_forwards(const ag_drawing *d, uint8_t *keep, uint32_t *list, ways *w) {
+    uint32_t n = 1;
+    keep[0] = FROM_START;
+    list[0] = 0;
     while (n > 0) {
-        uint32_t s = list[--n];
-        for (uint32_t i = at[s]; i < at[s + 1]; i++)
-            if (!(keep[to[i]] & mark)) {
-                keep[to[i]] |= mark;
-                list[n++] = to[i];
+        uint32_t s = list[--n], last = AG_ATOM_NONE;
+        for (unsigned c = 0; c < 256; c++) {
+            uint32_t t = d->next[s][c];
+            if (t == last || t == AG_ATOM_NONE) {
+                last = t;
+                continue;
             }
+            last = t;
+            w->v[w->n++] = s << 16 | t;
+            w->at[t + 2]++;
+            if (!keep[t]) {
+                keep[t] = FROM_START;
+                list[n++] = t;
+            }
+        }
     }
 }
 
-/* Edges of the draft, each run of equal ones once, forwards or backwards. */
-static void list_edges(const ag_drawing *d, bool backwards, uint32_t *at, uint16_t *to) {
-    memset(at, 0, (d->n + 2) * sizeof *at);
-    for (int pass = 0; pass < 2; pass++) {
-        for (uint32_t s = 0; s < d->n; s++)
-            for (unsigned c = 0; c < 256; c++) {
-                uint32_t t = d->next[s][c];
-                if (t == AG_ATOM_NONE || (c && t == d->next[s][c - 1]))
-                    continue;
-                uint32_t key = backwards ? t : s;
-                if (pass == 0)
-                    at[key + 2]++;
-                else
-                    to[at[key + 1]++] = (uint16_t)(backwards ? s : t);
+static void turn_around(ways *w, uint32_t n_states) {
+    for (uint32_t s = 2; s < n_states + 2; s++)
+        w->at[s] += w->at[s - 1];
+    for (uint32_t i = 0; i < w->n; i++)
+        w->back[w->at[(w->v[i] & 0xffff) + 1]++] = (uint16_t)(w->v[i] >> 16);
+}
+
+/* Of what the start leads to, mark that from where some text ends. */
+static void spread_backwards(const ag_drawing *d, uint8_t *keep, uint32_t *list, const ways *w) {
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < d->n; s++)
+        if (keep[s] && d->accepts[s]) {
+            keep[s] = USEFUL;
+            list[n++] = s;
+        }
+    while (n > 0) {
+        uint32_t s = list[--n];
+        for (uint32_t i = w->at[s]; i < w->at[s + 1]; i++)
+            if (keep[w->back[i]] != USEFUL) {
+                keep[w->back[i]] = USEFUL;
+                list[n++] = w->back[i];
             }
-        for (uint32_t s = 2; pass == 0 && s < d->n + 2; s++)
-            at[s] += at[s - 1];
     }
 }
 
 /* keep[s] == USEFUL: some text comes to s, and from s some text ends. Rows lose their ways to other
  * states. False out of memory. */
 static bool mark_useful(ag_drawing *d, uint8_t *keep) {
-    uint32_t *at = ag_calloc(AG_ROOM_GRAMMAR, d->n + 2, sizeof *at), n = 0;
-    uint32_t *list = ag_calloc(AG_ROOM_GRAMMAR, d->n + 1, sizeof *list);
-    uint16_t *to = ag_calloc(AG_ROOM_GRAMMAR, (size_t)d->n * 256, sizeof *to);
-    bool ok = at && list && to;
+    ways w = {.v = ag_alloc(AG_ROOM_GRAMMAR, (size_t)d->n * 256 * sizeof *w.v),
+              .at = ag_calloc(AG_ROOM_GRAMMAR, d->n + 2, sizeof *w.at)};
+    uint32_t *list = ag_calloc(AG_ROOM_GRAMMAR, d->n + 1, sizeof *list), n_useful = 0;
+    bool ok = w.v && w.at && list;
     if (ok) {
-        keep[0] = FROM_START;
-        list[0] = 0;
-        list_edges(d, false, at, to);
-        spread(keep, FROM_START, list, 1, at, to);
-        list_edges(d, true, at, to);
-        for (uint32_t s = 0; s < d->n; s++)
-            if (d->accepts[s]) {
-                keep[s] |= TO_END;
-                list[n++] = s;
-            }
-        spread(keep, TO_END, list, n, at, to);
+        spread_forwards(d, keep, list, &w);
+        w.back = ag_alloc(AG_ROOM_GRAMMAR, w.n * sizeof *w.back);
+        ok = w.back != NULL;
+    }
+    if (ok) {
+        turn_around(&w, d->n);
+        spread_backwards(d, keep, list, &w);
     }
     for (uint32_t s = 0; s < d->n; s++)
+        n_useful += keep[s] == USEFUL;
+    for (uint32_t s = 0; s < d->n && n_useful < d->n; s++)
         for (unsigned c = 0; c < 256; c++)
             if (d->next[s][c] != AG_ATOM_NONE && keep[d->next[s][c]] != USEFUL)
                 d->next[s][c] = AG_ATOM_NONE;
-    ag_free(at);
+    ag_free(w.v);
+    ag_free(w.at);
+    ag_free(w.back);
     ag_free(list);
-    ag_free(to);
     return ok;
 }
 
@@ -257,12 +279,16 @@ static ag_code combine(const ag_atom *a, const ag_atom *b, bool without, uint64_
         }
         *work -= 256;
         uint32_t s = p->v[i] >> 16, t = p->v[i] & 0xffff;
+        uint32_t s_last = AG_ATOM_NONE, t_last = AG_ATOM_NONE, to = 0; /* neighbours go together */
         for (unsigned c = 0; c < 256; c++) {
             uint32_t s2 = ag_atom_step(a, s, (uint8_t)c);
             uint32_t t2 = t == AG_ATOM_NONE ? t : ag_atom_step(b, t, (uint8_t)c);
             if (s2 == AG_ATOM_NONE || (t2 == AG_ATOM_NONE && !without))
                 continue;
-            uint32_t to = find_pair(p, s2, t2, ENDS(s2, t2));
+            if (s2 != s_last || t2 != t_last)
+                to = find_pair(p, s2, t2, ENDS(s2, t2));
+            s_last = s2;
+            t_last = t2;
             ag_drawing_edge(&p->draft, i, (uint8_t)c, (uint8_t)c, to);
         }
     }
