@@ -160,8 +160,30 @@ static int measure(const form *f, const ag_gvocab *vocab, const vocab_text *t) {
     "{\"title\": \"A report\", \"items\": [1, 2.5, {\"name\": \"x\", \"ok\": true}], \"text\": "   \
     "\"Some words that go on for a while, with commas, and \\\"quotes\\\".\"}"
 
+/* n objects of ten optional properties each, in one; other properties are allowed or not. */
+static const char *objects(int n, bool others) {
+    size_t room = 4096 + (size_t)n * 1024, at = 0;
+    char *text = malloc(room);
+    at += (size_t)snprintf(text, room, "{\"type\":\"object\",\"properties\":{");
+    for (int i = 0; i < n; i++) {
+        at += (size_t)snprintf(text + at, room - at,
+                               "%s\"o%d\":{\"type\":\"object\",\"additionalProperties\":%s,"
+                               "\"properties\":{",
+                               i ? "," : "", i, others ? "true" : "false");
+        for (int k = 0; k < 10; k++)
+            at += (size_t)snprintf(text + at, room - at, "%s\"p%d\":{\"type\":\"%s\"}",
+                                   k ? "," : "", k, k % 3 ? "string" : "integer");
+        at += (size_t)snprintf(text + at, room - at, "}}");
+    }
+    snprintf(text + at, room - at, "}}");
+    return text;
+}
+#define OBJECTS_ANSWER                                                                             \
+    "{\"o0\": {\"p1\": \"x\", \"p9\": 3}, \"o7\": {}, \"o99\": {\"p0\": 1, \"p1\": \"and\", "      \
+    "\"p8\": \"so on\"}}"
+
 int main(int argc, char **argv) {
-    static const form forms[] = {
+    const form forms[] = {
         {"choice", AG_STRUCTURE_CHOICE, "[\"positive\",\"negative\",\"neutral\"]", "neutral"},
         {"regex", AG_STRUCTURE_REGEX, "(\\+\\d{1,3} )?\\(\\d{3}\\) \\d{3}-\\d{4}",
          "+1 (555) 123-4567"},
@@ -170,6 +192,10 @@ int main(int argc, char **argv) {
         {"json_object", AG_STRUCTURE_JSON_OBJECT, NULL, FREE_ANSWER},
         {"json_schema", AG_STRUCTURE_JSON_SCHEMA, PERSON, PERSON_ANSWER},
         {"json_schema, recursive", AG_STRUCTURE_JSON_SCHEMA, TREE, TREE_ANSWER},
+        {"100 objects", AG_STRUCTURE_JSON_SCHEMA, objects(100, false), OBJECTS_ANSWER},
+        {"100 open objects", AG_STRUCTURE_JSON_SCHEMA, objects(100, true), OBJECTS_ANSWER},
+        {"300 objects", AG_STRUCTURE_JSON_SCHEMA, objects(300, false), OBJECTS_ANSWER},
+        {"300 open objects", AG_STRUCTURE_JSON_SCHEMA, objects(300, true), OBJECTS_ANSWER},
         {"grammar, arithmetic", AG_STRUCTURE_GRAMMAR,
          "root ::= expr\nexpr ::= term ([-+*/] term)*\nterm ::= [0-9]+ | \"(\" expr \")\"\n",
          "(12+34)*(5-(6/7))"},

@@ -52,13 +52,25 @@ bool ag_expr_nullable(const ag_build *b, const ag_expr *e, const ag_rule_facts *
     }
 }
 
+typedef struct search {
+    ag_build *b;
+    ag_rule_facts *facts;
+    uint8_t *state;  /* [n_rules] of the search that runs: 0 new, 1 open, 2 done */
+    uint32_t *rules; /* [n] those that are looked at */
+    uint32_t n;
+    uint32_t order; /* counts down */
+    uint32_t depth;
+} search;
+
 /* Smallest solution: raise what follows from what is known until nothing changes. Rules use later
  * ones (grammars) or earlier ones (schemas), so a round goes up and down. */
-static bool solve_ends_and_nullable(ag_build *b, ag_rule_facts *facts) {
+static bool solve_ends_and_nullable(search *s) {
+    ag_build *b = s->b;
+    ag_rule_facts *facts = s->facts;
     for (bool more = true; more;) {
         more = false;
-        for (uint32_t k = 0; k < 2 * b->n_rules; k++) {
-            uint32_t i = k < b->n_rules ? k : 2 * b->n_rules - 1 - k;
+        for (uint32_t k = 0; k < 2 * s->n; k++) {
+            uint32_t i = s->rules[k < s->n ? k : 2 * s->n - 1 - k];
             const ag_expr *body = b->rules[i].body;
             if (!body) /* of a sketch: not yet known */
                 continue;
@@ -109,14 +121,6 @@ static void unroll(ag_build *b, uint32_t rule) {
 
 /* ---- the order of beginnings ------------------------------------------------------------------
  */
-
-typedef struct search {
-    ag_build *b;
-    ag_rule_facts *facts;
-    uint8_t *state; /* [n_rules] of the search that runs: 0 new, 1 open, 2 done */
-    uint32_t order; /* counts down */
-    uint32_t depth;
-} search;
 
 /* Going into an expression; false when it is too deep or the budget is spent. */
 static bool enter(search *s) {
@@ -228,15 +232,46 @@ static bool visit_size(search *s, uint32_t rule) {
     return ok;
 }
 
-static bool analyse(search *s, const ag_expr *start) {
+/* ---- which rules there are -------------------------------------------------------------------
+ */
+
+static bool walk_reached(search *s, const ag_expr *e) {
+    bool ok = enter(s);
+    if (ok && e->kind == AG_EXPR_RULE && !s->state[e->u.index]) {
+        s->state[e->u.index] = 1;
+        s->rules[s->n++] = e->u.index;
+        const ag_expr *body = s->b->rules[e->u.index].body;
+        ok = !body || walk_reached(s, body);
+    }
+    for (uint32_t i = 0; i < e->n && ok; i++)
+        ok = walk_reached(s, e->u.parts[i]);
+    s->depth--;
+    return ok;
+}
+
+/* All of them, or those that the start comes to: sketches are made again and again while their
+ * builder gets more rules. */
+static bool list_rules(search *s, const ag_expr *start, bool reached) {
+    if (reached)
+        return walk_reached(s, start);
+    while (s->n < s->b->n_rules)
+        s->rules[s->n] = s->n, s->n++;
+    return true;
+}
+
+static bool analyse(search *s, const ag_expr *start, bool reached) {
     ag_build *b = s->b;
-    for (uint32_t i = 0; i < b->n_rules && !b->code; i++)
-        unroll(b, i);
-    if (b->code || !solve_ends_and_nullable(b, s->facts))
+    if (!list_rules(s, start, reached))
         return false;
-    for (uint32_t i = 0; i < b->n_rules; i++) {
-        s->facts[i].in_place = !b->rules[i].shared;
-        if (!visit_begins(s, i))
+    for (uint32_t i = 0; i < s->n && !b->code; i++)
+        unroll(b, s->rules[i]);
+    if (b->code || !solve_ends_and_nullable(s))
+        return false;
+    memset(s->state, 0, b->n_rules);
+    for (uint32_t i = 0; i < s->n; i++) {
+        uint32_t rule = s->rules[i];
+        s->facts[rule].in_place = !b->rules[rule].shared;
+        if (!visit_begins(s, rule))
             return false;
     }
     memset(s->state, 0, b->n_rules);
@@ -247,14 +282,16 @@ static bool analyse(search *s, const ag_expr *start) {
     return walk_size(s, start, &size);
 }
 
-bool ag_rules_analyse(ag_build *b, const ag_expr *start, ag_rule_facts *facts) {
+bool ag_rules_analyse(ag_build *b, const ag_expr *start, bool reached, ag_rule_facts *facts) {
     search s = {.b = b, .facts = facts, .order = b->n_rules};
-    s.state = ag_calloc(AG_ROOM_GRAMMAR, b->n_rules, 1);
-    if (!s.state) {
+    s.state = ag_calloc(AG_ROOM_GRAMMAR, b->n_rules, sizeof *s.state);
+    s.rules = ag_calloc(AG_ROOM_GRAMMAR, b->n_rules, sizeof *s.rules);
+    bool ok = s.state && s.rules;
+    if (ok)
+        ok = analyse(&s, start, reached);
+    else
         ag_build_fail(b, AG_E_NOMEM, "out of memory for a grammar");
-        return false;
-    }
-    bool ok = analyse(&s, start);
     ag_free(s.state);
+    ag_free(s.rules);
     return ok;
 }

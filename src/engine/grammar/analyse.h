@@ -13,9 +13,10 @@ typedef struct ag_rule_facts {
     uint32_t size;  /* nodes of its body, with what is put in place there; saturates */
 } ag_rule_facts;
 
-/* Fill facts[b->n_rules]. Direct left recursion is rewritten to a repetition first; what is left of
- * it is AG_E_GRAMMAR, in the builder. False: see the builder. */
-bool ag_rules_analyse(ag_build *b, const ag_expr *start, ag_rule_facts *facts);
+/* Fill facts[b->n_rules], which are zero: of all rules, or of those only that are reached from the
+ * start. Direct left recursion is rewritten to a repetition first; what is left of it is
+ * AG_E_GRAMMAR, in the builder. False: see the builder. */
+bool ag_rules_analyse(ag_build *b, const ag_expr *start, bool reached, ag_rule_facts *facts);
 
 bool ag_expr_ends(const ag_expr *e, const ag_rule_facts *facts);
 bool ag_expr_nullable(const ag_build *b, const ag_expr *e, const ag_rule_facts *facts);

@@ -304,7 +304,7 @@ static ag_code build(ag_build *b, const ag_expr *start, bool is_sketch, ag_nfa *
         if (!ok)
             ag_build_fail(b, AG_E_NOMEM, "out of memory for a grammar");
     }
-    ok = ok && ag_rules_analyse(b, start, facts) && make_all(&m, start);
+    ok = ok && ag_rules_analyse(b, start, is_sketch, facts) && make_all(&m, start);
     ag_free(facts);
     ag_free(m.to_do);
     if (ok)

@@ -20,7 +20,7 @@ typedef struct object {
     size_t n;
     uint32_t min, max;            /* properties in all */
     bool counted;                 /* the number of properties matters */
-    const ag_atom *allowed_names; /* of all properties */
+    const ag_atom *allowed_names; /* of all properties; NULL until it is needed */
     const ag_expr *extra;         /* a pair that the schema does not name; NULL: none may come */
 } object;
 
@@ -95,6 +95,21 @@ static const ag_expr *pair_of(ag_schema *s, const ag_atom *names, const ag_expr 
                   ag_gjson_colon(s->b), value);
 }
 
+/* The names that any property may have. Most schemas need not know: they list what there is. */
+static const ag_atom *allowed_names(object *o) {
+    ag_schema *s = o->s;
+    if (o->allowed_names)
+        return o->allowed_names;
+    json_t *names = json_object_get(o->node, "propertyNames"), *any = json_object();
+    size_t mark = ag_schema_enter(s, "propertyNames");
+    if (names && !json_is_object(names) && !json_is_true(names))
+        ag_schema_fail(s, NULL, "expected a schema of strings");
+    o->allowed_names = ag_schema_string_atom(s, names && !json_is_true(names) ? names : any);
+    ag_schema_leave(s, mark);
+    json_decref(any);
+    return o->allowed_names;
+}
+
 /* ---- properties that are not named ------------------------------------------------------------
  */
 
@@ -154,7 +169,7 @@ static void find_extra(object *o) {
         o->extra = AG_SEQ(s->b, ag_gjson_string(s->b), ag_gjson_colon(s->b), value);
         return;
     }
-    const ag_atom *left = minus(s, o->allowed_names, names_atom(o));
+    const ag_atom *left = minus(s, allowed_names(o), names_atom(o));
     ag_parts pairs = {0};
     left = add_patterns(o, left, patterns, &pairs);
     if (others) {
@@ -183,20 +198,8 @@ static json_t *schema_of(object *o, const char *name, size_t len, json_t *schema
 }
 
 static bool name_is_allowed(object *o, const char *name, size_t len) {
-    if (!json_object_get(o->node, "propertyNames") || !o->allowed_names)
-        return true;
-    return ag_schema_fits(o->s, o->allowed_names, ag_span_of(name, len));
-}
-
-static void find_allowed_names(object *o) {
-    ag_schema *s = o->s;
-    json_t *names = json_object_get(o->node, "propertyNames"), *any = json_object();
-    size_t mark = ag_schema_enter(s, "propertyNames");
-    if (names && !json_is_object(names) && !json_is_true(names))
-        ag_schema_fail(s, NULL, "expected a schema of strings");
-    o->allowed_names = ag_schema_string_atom(s, names && !json_is_true(names) ? names : any);
-    ag_schema_leave(s, mark);
-    json_decref(any);
+    return !json_object_get(o->node, "propertyNames") || !o->allowed_names ||
+           ag_schema_fits(o->s, o->allowed_names, ag_span_of(name, len));
 }
 
 static void add_member(object *o, const char *name, size_t len, json_t *schema, bool required) {
@@ -342,8 +345,8 @@ const ag_expr *ag_schema_object_type(ag_schema *s, json_t *node) {
         return ag_schema_fail(s, "patternProperties", "expected an object");
     const ag_expr *e = NULL;
     o.counted = o.min > 0 || o.max != AG_EXPR_MANY;
-    if (!s->b->code)
-        find_allowed_names(&o);
+    if (!s->b->code && json_object_get(node, "propertyNames"))
+        (void)allowed_names(&o);
     if (!s->b->code && find_members(&o)) {
         find_extra(&o);
         if (o.extra && o.extra->size > 8)

@@ -322,6 +322,35 @@ static void large_schemas(void **state) {
     }
 }
 
+/* Each object costs as much as the one before it, whatever else it allows. */
+static void many_objects_of_optional_properties(void **state) {
+    (void)state;
+    for (int others = 0; others < 2; others++) {
+        ag_buf text;
+        ag_buf_init(&text, AG_ROOM_TEST, 1 << 22);
+        ag_buf_adds(&text, "{\"type\":\"object\",\"properties\":{");
+        for (int i = 0; i < 300; i++) {
+            ag_buf_addf(&text,
+                        "%s\"o%d\":{\"type\":\"object\",\"additionalProperties\":%s,"
+                        "\"properties\":{",
+                        i ? "," : "", i, others ? "true" : "false");
+            for (int k = 0; k < 10; k++)
+                ag_buf_addf(&text, "%s\"p%d\":{\"type\":\"%s\"}", k ? "," : "", k,
+                            k % 2 ? "boolean" : "string");
+            ag_buf_adds(&text, "}}");
+        }
+        ag_buf_adds(&text, "}}");
+        ag_grammar *g = compile(AG_STRUCTURE_JSON_SCHEMA, ag_buf_cstr(&text));
+        assert_true(
+            takes(g, "{\"o0\":{\"p1\":true,\"p8\":\"x\"},\"o150\":{},\"o299\":{\"p9\":false}}"));
+        assert_false(takes(g, "{\"o0\":{\"p8\":\"x\",\"p1\":true}}"));
+        assert_false(takes(g, "{\"o7\":{},\"o6\":{}}"));
+        assert_int_equal(takes(g, "{\"o299\":{\"p0\":\"\",\"x\":[1]}}"), others);
+        ag_grammar_unref(g);
+        ag_buf_deinit(&text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allows_what_it_should),
@@ -330,6 +359,7 @@ int main(void) {
         cmocka_unit_test(schemas_in_grammars),
         cmocka_unit_test(refusals_say_where),
         cmocka_unit_test(large_schemas),
+        cmocka_unit_test(many_objects_of_optional_properties),
     };
     return cmocka_run_group_tests(tests, make_vocab, free_vocab);
 }
