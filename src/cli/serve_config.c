@@ -87,7 +87,7 @@ static int set_engine(list *l, const ag_cli_args *a) {
     int status = ag_cli_tier(a, &tier);
     set(l, "engine.isa", "--isa", tier);
     set(l, "engine.numa", "--numa", a->numa);
-    set(l, "engine.registry", "--registry", ag_cli_registry(a, NULL));
+    set(l, "engine.registry", "--registry", a->registry);
     if (a->threads)
         set_number(l, "engine.threads", "--threads", a->threads, "");
     if (ag_cli_given(a, "memory-fraction"))
@@ -145,6 +145,14 @@ static int fill(list *l, const ag_cli_args *a) {
     return AG_CLI_DONE;
 }
 
+/* Where nobody says which registry, it is that of the other commands. */
+static bool usual_registry(const ag_cli_args *a, ag_config *c) {
+    const char *path = c->registry ? NULL : ag_cli_registry(a, NULL);
+    if (path)
+        c->registry = ag_arena_strndup(&c->arena, path, strlen(path));
+    return !path || c->registry;
+}
+
 int ag_cli_serve_config(const ag_cli_args *a, ag_config **out) {
     static list l; /* a few KiB, once */
     ag_buf mistakes;
@@ -161,11 +169,13 @@ int ag_cli_serve_config(const ag_cli_args *a, ag_config **out) {
             status = ag_cli_fail(&(ag_err){.code = AG_E_NOMEM, .msg = "out of memory"});
         else if (ag_config_load(&sources, out, &mistakes, &err))
             status = ag_cli_tell_mistakes(&mistakes, &err);
+        else if (!usual_registry(a, *out))
+            status = ag_cli_fail(&(ag_err){.code = AG_E_NOMEM, .msg = "out of memory"});
     }
-    if (!status && (*out)->n_models == 0) {
+    if (!status && (*out)->n_models == 0)
         status = ag_cli_usage("serve: %s names no model", a->config);
+    if (status)
         ag_config_free(out);
-    }
     ag_buf_deinit(&mistakes);
     ag_arena_deinit(&l.arena);
     return status;

@@ -152,6 +152,17 @@ class Config(Configured):
         self.assertEqual(server.post("/v1/chat/completions", ASK).status, 200)
         self.assertEqual(server.stop(), 0)
 
+    def test_names_are_those_of_the_configurations_registry(self):
+        registry, other = self.path("models.db"), self.path("other.db")
+        self.succeeds("models", "add", "tiny", model_path(CHAT), "--registry", registry)
+        text = f"server: {{listen: '127.0.0.1:0'}}\nREGISTRYmodels: [{{name: chat, path: tiny, context: 512}}]\n"
+        for more, args, env in ((f"engine: {{registry: {registry}}}\n", (), {"AUTOGLM_REGISTRY": other}),
+                                ("", (), {"AUTOGLM_REGISTRY": registry}),
+                                (f"engine: {{registry: {other}}}\n", ("--registry", registry), {})):
+            server = self.serve(text.replace("REGISTRY", more), *args, env=env)
+            self.assertEqual(server.post("/v1/chat/completions", ASK).status, 200)
+            self.assertEqual(server.stop(), 0)
+
     def advised(self, name, **advice):
         """A Hugging Face folder with such a generation_config.json."""
         folder = self.path(name)

@@ -74,11 +74,11 @@ class StoppedThread:
 
 
 class Configured(Case):
-    def serve(self, text, *args):
+    def serve(self, text, *args, env=None):
         """A server with this configuration, which `self.write("config.yml", ...)` replaces."""
         path = self.write("config.yml", text)
         server = Server.__new__(Server)
-        server.begin([BINARY, "serve", "--config", path, *args])
+        server.begin([BINARY, "serve", "--config", path, *args], env=env)
         self.addCleanup(server.__exit__)
         return server
 
@@ -90,9 +90,9 @@ class Server:
         path = model if os.sep in model else model_path(model)
         self.begin([BINARY, "serve", "-m", path, "--port", "0", "-t", "2", "-c", "2048", *args], wait)
 
-    def begin(self, command, wait=True):
+    def begin(self, command, wait=True, env=None):
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env=environment())
+                                        stderr=subprocess.PIPE, env=environment(**(env or {})))
         self.said = ""
         self.port = None
         self.changed = threading.Condition()
