@@ -208,9 +208,14 @@ typedef struct ag_engine_info {
     uint32_t context_length; /* that one sequence may use here */
     uint32_t train_context;  /* that the model was made for */
     uint32_t n_threads;
-    uint64_t n_params;
-    uint64_t weight_bytes; /* packed, in memory */
-    uint64_t kv_bytes;     /* reserved */
+    uint64_t n_params;       /* of all tensors of the model's files */
+    uint64_t file_bytes;     /* of those files together */
+    uint64_t weight_bytes;   /* packed, in memory */
+    const char *weight_type; /* "Q4_K": what most weights are computed in; the rest may differ */
+    float bits_per_weight;   /* of the matrices as they are computed with, without padding */
+    const char *digest;      /* SHA-256 in hex of the files, as the registry has it; "": opened by a
+                              * path, or the files have changed since they were registered */
+    uint64_t kv_bytes;       /* reserved */
     uint64_t kv_tokens;
     uint64_t scratch_bytes;
     bool has_chat_template;

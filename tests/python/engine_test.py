@@ -201,6 +201,7 @@ def test_info_tells_what_is_loaded(engine: AutoGLMEngine) -> None:
     info = engine.info
     assert (info.architecture, info.n_vocab, info.n_threads) == ("llama", GOLDEN["n_vocab"], 1)
     assert info.has_chat_template and info.name in repr(engine)
+    assert (info.weight_type, info.bits_per_weight, info.digest) == ("F32", 32, "")
 
 
 class FakeDtype:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """`autoglm serve --config`: several models, reloading, and a supervisor that starts it again."""
+import hashlib
 import json
 import os
 import re
@@ -162,6 +163,35 @@ class Config(Configured):
             server = self.serve(text.replace("REGISTRY", more), *args, env=env)
             self.assertEqual(server.post("/v1/chat/completions", ASK).status, 200)
             self.assertEqual(server.stop(), 0)
+
+    def test_a_model_tells_what_it_is(self):
+        registry, path = self.path("models.db"), model_path(CHAT)
+        with open(path, "rb") as f:
+            data = f.read()
+        copy = self.write("copy.gguf", data)
+        self.succeeds("models", "add", "tiny:q4", path, "--registry", registry)
+        self.succeeds("models", "add", "moved", copy, "--registry", registry)
+        self.write("copy.gguf", data + b"more")
+        server = self.serve("server: {listen: '127.0.0.1:0'}\n"
+                            f"engine: {{threads: 2, registry: {registry}}}\nmodels:\n"
+                            "  - {name: named, path: 'tiny:q4', context: 512}\n"
+                            f"  - {{name: path, path: {path}, context: 512, quantize: int8}}\n"
+                            "  - {name: moved, path: moved, context: 512}\n"
+                            f"  - {{name: embed, path: {model_path(EMBED)}}}\n")
+        named, path_, moved, embed = (server.get(f"/v1/models/{n}").json()["meta"] for n in ("named", "path", "moved", "embed"))
+        said = self.succeeds("inspect", path, "--json").json()
+        self.assertEqual((named["n_params"], named["size_bytes"], named["architecture"], named["n_ctx_train"], named["n_ctx"]),
+                         (said["parameters"], len(data), said["architecture"], said["context_length"], 512))
+        # Of the weights but norms: Q8_0 98304, Q4_K 589824, Q6_K 196608.
+        self.assertEqual(named["quantization"], "Q4_K")
+        self.assertAlmostEqual(named["bits_per_weight"], (98304 * 8.5 + 589824 * 4.5 + 196608 * 6.5625) / 884736, places=5)
+        self.assertEqual((path_["quantization"], path_["bits_per_weight"]), ("Q8_0", 8.5))
+        self.assertGreater(path_["memory_bytes"], named["memory_bytes"])
+        self.assertEqual(named["digest"], hashlib.sha256(data).hexdigest())
+        self.assertEqual([m["digest"] for m in (path_, moved, embed)], [None] * 3)
+        self.assertEqual((embed["quantization"], embed["n_embd"], embed["generates"]), ("F32", 128, False))
+        self.assertNotIn("sampling", embed)
+        self.assertEqual(server.stop(), 0)
 
     def advised(self, name, **advice):
         """A Hugging Face folder with such a generation_config.json."""

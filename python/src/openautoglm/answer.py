@@ -97,7 +97,14 @@ class EngineInfo:
     """Tokens that the model was made for."""
     n_threads: int
     n_params: int
+    file_bytes: int
     weight_bytes: int
+    """Packed, in memory."""
+    weight_type: str
+    """What most weights are computed in: "Q4_K"."""
+    bits_per_weight: float
+    digest: str
+    """SHA-256 of the files, where they were registered under the name; else empty."""
     kv_bytes: int
     kv_tokens: int
     scratch_bytes: int

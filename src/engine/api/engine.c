@@ -278,6 +278,8 @@ static ag_code open_model(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
             "%s: its files have changed since they were registered; verify them or register them "
             "again",
             ref->name);
+    else
+        snprintf(e->digest, sizeof e->digest, "%s", ref->digest);
     code = open_executor(e, o, n_threads, &co, err);
     if (!code)
         code = open_parts(e, o, ref->path, &co, err);
@@ -336,7 +338,11 @@ void ag_engine_get_info(const ag_engine *e, ag_engine_info *info) {
         .train_context = (uint32_t)m->config.n_ctx,
         .n_threads = (uint32_t)ag_pool_threads(e->core.pool),
         .n_params = m->n_params,
+        .file_bytes = ag_source_file_bytes(e->core.file),
         .weight_bytes = m->weight_bytes + m->vector_bytes,
+        .weight_type = ag_type_find(m->main_type)->name,
+        .bits_per_weight = m->bits_per_weight,
+        .digest = e->digest,
         .kv_bytes = e->core.kv_bytes,
         .kv_tokens = (uint64_t)e->core.kv.n_blocks * AG_KV_BLOCK,
         .scratch_bytes = e->core.scratch.bytes,

@@ -4,6 +4,7 @@
 #define AG_API_ENGINE_H
 
 #include "autoglm/engine.h"
+#include "base/sha256.h"
 #include "sched/sched.h"
 #include "text/chat.h"
 
@@ -16,9 +17,10 @@ struct ag_engine {
     ag_chat *chat;  /* NULL when the model has no template that works */
     ag_err no_chat; /* why, when chat is NULL */
     ag_sched *sched;
-    char *name;       /* owned */
-    ag_sampling own;  /* what the model's file says of it; the rest is neutral */
-    uint32_t has_own; /* which fields it says: own.c */
+    char *name;                  /* owned */
+    char digest[AG_SHA256_TEXT]; /* "": not known */
+    ag_sampling own;             /* what the model's file says of it; the rest is neutral */
+    uint32_t has_own;            /* which fields it says: own.c */
 };
 
 /* Find the model's chat template, or use `override` (Jinja source; NULL: none). A model without a

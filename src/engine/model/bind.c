@@ -109,6 +109,27 @@ static void choose_types(ag_binder *b) {
                        : ag_fail(b->err, AG_E_NOMEM, "out of memory while binding tensors");
 }
 
+/* What all of it comes to. */
+static void add_up(ag_model *m, const ag_binding *plan, const ag_source *src) {
+    uint64_t by_type[AG_T_LIMIT] = {0}, n_all = 0, n_bytes = 0;
+    for (size_t i = 0; i < ag_source_n_tensors(src); i++) {
+        const uint64_t *d = ag_source_tensor_at(src, i)->dim;
+        m->n_params += d[0] * d[1] * d[2] * d[3];
+    }
+    for (size_t i = 0; i < plan->n_matrices; i++) {
+        const ag_plan_matrix *e = &plan->matrices[i];
+        size_t n = (size_t)e->field->rows * (size_t)e->field->cols;
+        by_type[e->as] += n;
+        n_all += n;
+        n_bytes += ag_type_bytes(e->as, n);
+        if (by_type[e->as] > by_type[m->main_type])
+            m->main_type = e->as;
+    }
+    m->bits_per_weight = n_all ? (float)(8.0 * (double)n_bytes / (double)n_all) : 0;
+    m->weight_bytes = plan->weight_bytes;
+    m->vector_bytes = plan->n_floats * sizeof(float);
+}
+
 ag_code ag_model_bind(const ag_source *src, const ag_model_opts *opts, ag_model *m,
                       ag_binding **plan, ag_err *err) {
     *m = (ag_model){.kernels = opts->kernels};
@@ -136,12 +157,8 @@ ag_code ag_model_bind(const ag_source *src, const ag_model_opts *opts, ag_model 
         bind_decoder(&b);
     ag_free(b.types);
     code = b.code;
-    for (size_t i = 0; i < ag_source_n_tensors(src); i++) {
-        const uint64_t *d = ag_source_tensor_at(src, i)->dim;
-        m->n_params += d[0] * d[1] * d[2] * d[3];
-    }
-    m->weight_bytes = (*plan)->weight_bytes;
-    m->vector_bytes = (*plan)->n_floats * sizeof(float);
+    if (!code)
+        add_up(m, *plan, src);
 out:
     if (code) {
         ag_binding_free(plan);

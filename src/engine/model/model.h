@@ -101,6 +101,8 @@ typedef struct ag_model {
     float *vectors; /* owned: norms and biases as float32 */
     size_t vector_bytes;
     uint64_t n_params;
+    ag_type main_type;            /* that most of the matrices' weights are computed in */
+    float bits_per_weight;        /* of the matrices, without padding */
     struct ag_plan_matrix *bound; /* owned [n_bound]: where each matrix came from */
     size_t n_bound;
 } ag_model;

@@ -28,11 +28,17 @@ static void add_meta(const ag_served_status *s, ag_buf *out) {
     ag_json_key(out, "n_params");
     ag_json_u64(out, i->n_params);
     ag_json_key(out, "size_bytes");
+    ag_json_u64(out, i->file_bytes);
+    ag_json_key(out, "memory_bytes");
     ag_json_u64(out, i->weight_bytes);
     ag_json_key(out, "kv_bytes");
     ag_json_u64(out, i->kv_bytes);
     ag_json_key(out, "scratch_bytes");
     ag_json_u64(out, i->scratch_bytes);
+    ag_json_key(out, "quantization");
+    ag_json_str(out, i->weight_type);
+    ag_json_key(out, "digest");
+    ag_json_str(out, i->digest[0] ? i->digest : NULL);
     ag_json_key(out, "n_ctx");
     ag_json_u64(out, i->context_length);
     ag_json_key(out, "n_ctx_train");
@@ -44,8 +50,7 @@ static void add_meta(const ag_served_status *s, ag_buf *out) {
     ag_json_key(out, "n_layers");
     ag_json_u64(out, i->n_layers);
     ag_json_key(out, "bits_per_weight");
-    ag_json_f32(out,
-                i->n_params ? (float)(8.0 * (double)i->weight_bytes / (double)i->n_params) : 0);
+    ag_json_f32(out, i->bits_per_weight);
     if (i->generates)
         add_sampling(&s->sampling, out);
     ag_json_key(out, "generates");
