@@ -112,7 +112,8 @@ AG_API void ag_engine_close(ag_engine **engine);
  * forget) must be released with ag_request_release().
  * AG_E_ARG (which field), AG_E_UTF8, AG_E_CTX_FULL (both counts), AG_E_GRAMMAR (what is wrong with
  * `structure`, and where in it), AG_E_AGAIN (the line is full, and for how long; see
- * ag_engine_stats.retry_after_s), AG_E_NOMEM, AG_E_CLOSED. On failure no callback is called. */
+ * ag_engine_stats.retry_after_s), AG_E_SHARE (this tenant's part of it is), AG_E_NOMEM,
+ * AG_E_CLOSED. On failure no callback is called. */
 AG_API ag_code ag_engine_submit(ag_engine *engine, const ag_request_opts *opts, ag_request **out,
                                 ag_err *err) AG_MUST_USE;
 /* Ask a request to end; its on_done follows with AG_FINISH_CANCELLED unless it ended before. */
@@ -248,6 +249,7 @@ typedef struct ag_engine_stats {
     uint64_t n_rejected_requests; /* refused: max_queued_requests */
     uint64_t n_rejected_tokens;   /* refused: max_queued_tokens */
     uint64_t n_rejected_late;     /* refused: the line is far longer than its deadline allows */
+    uint64_t n_rejected_share;    /* refused: its tenant holds as much of the line as it may */
 
     uint64_t n_step_us;      /* time in steps, with picking and handing out their tokens */
     uint64_t n_prefill_rows; /* of n_rows, those of prompts (and of what was recomputed) */

@@ -43,6 +43,7 @@ extern "C" {
     X(AG_E_BUDGET, "memory_budget_exceeded", 503, "server_error", 0)                               \
     X(AG_E_NO_BLOCKS, "no_kv_blocks", 503, "server_error", 1)                                      \
     X(AG_E_AGAIN, "try_again", 503, "server_error", 1)                                             \
+    X(AG_E_SHARE, "rate_limit_exceeded", 429, "rate_limit_error", 1)                               \
     X(AG_E_CLOSED, "engine_closed", 503, "server_error", 1)                                        \
     X(AG_E_INTERNAL, "internal_error", 500, "server_error", 0)
 

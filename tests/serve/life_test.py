@@ -136,6 +136,37 @@ class Life(Case):
             self.assertEqual(bad.status, 400)
             self.assertEqual(server.stop(), 0)
 
+    def test_one_tenant_does_not_fill_the_line_for_others(self):
+        keys = self.write("keys", "alice sk-a\nbob sk-b\n")
+        with Server(CHAT, "--api-key-file", keys, "--max-sequences", "1",
+                    "--set", "engine.max_queued_requests=8") as server:
+            a, b = {"Authorization": "Bearer sk-a"}, {"Authorization": "Bearer sk-b"}
+            got = []
+            threads = [threading.Thread(target=lambda: got.append(
+                server.post("/v1/chat/completions", dict(LONG, max_tokens=1000, stream=False), **a)))
+                for _ in range(16)]
+            for t in threads:
+                t.start()
+            end = time.monotonic() + 60
+            while not any(x.status == 429 for x in got):
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.01)
+            self.assertEqual(server.get("/readyz").status, 200)
+            answer = server.post("/v1/chat/completions", dict(LONG, max_tokens=1, stream=False), **b)
+            self.assertEqual(answer.status, 200)
+            for t in threads:
+                t.join()
+            refused = [x for x in got if x.status != 200]
+            for x in refused:
+                self.assertEqual((x.status, x.json()["error"]["code"], x.json()["error"]["type"]),
+                                 (429, "rate_limit_exceeded", "rate_limit_error"))
+                self.assertEqual(x.headers["x-should-retry"], "true")
+                self.assertGreaterEqual(int(x.headers["retry-after"]), 1)
+            metrics = server.get("/metrics", **a).body.decode()
+            self.assertRegex(metrics, r'autoglm_requests_rejected_total\{model="\S+",reason="rate_limit_exceeded"\} '
+                             + str(len(refused)))
+            self.assertEqual(server.stop(), 0)
+
     def test_many_at_once_get_their_own_answers(self):
         with Server() as server:
             bodies = [{"messages": [{"role": "user", "content": f"Number {i}"}], "temperature": 0, "max_tokens": 16,

@@ -135,6 +135,7 @@ class EngineStats:
     n_rejected_requests: int
     n_rejected_tokens: int
     n_rejected_late: int
+    n_rejected_share: int
     n_step_us: int
     n_prefill_rows: int
     n_decode_rows: int

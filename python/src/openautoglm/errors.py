@@ -116,6 +116,12 @@ class EngineBusyError(AutoGLMError, RuntimeError):
     retryable = True
 
 
+class ShareTakenError(EngineBusyError):
+    """Too many requests of this tenant are waiting already; there is room for others."""
+
+    code = "rate_limit_exceeded"
+
+
 class EngineClosedError(AutoGLMError, RuntimeError):
     """The engine was closed, or belongs to the process that this one was forked from."""
 

@@ -164,7 +164,8 @@ ag_code ag_engine_embed(ag_engine *e, const ag_embed_input *inputs, size_t n,
             full = submit(&b, next, &why);
             next += full == AG_OK;
         }
-        if (full && (full != AG_E_AGAIN || next == done)) { /* a full line may be waited for */
+        bool passes = full == AG_E_AGAIN || full == AG_E_SHARE; /* a full line may be waited for */
+        if (full && (!passes || next == done)) {
             code = full;
             if (err)
                 *err = why;

@@ -1,12 +1,14 @@
 #include "sched/gate.h"
 
 #include <math.h>
-#include <stdbool.h>
+
+#include "base/mem.h"
 
 #define WINDOW_US     30e6
 #define MAX_RETRY_S   600
 #define LEAST_RETRY_S 1
 #define HOPELESS      2 /* times its patience that a request would wait */
+#define PART          3 /* times what is free that a tenant may hold: alone, three quarters */
 
 void ag_drain_note(ag_drain *d, double tokens, double requests, double us) {
     double keep = exp(-us / WINDOW_US);
@@ -43,7 +45,64 @@ static bool is_too_late(const ag_gate *g, uint64_t patience_us) {
            ag_gate_wait_s(g) * 1e6 > HOPELESS * (double)patience_us;
 }
 
-ag_code ag_gate_enter(ag_gate *g, int tokens, uint64_t patience_us, ag_err *err) {
+/* ---- shares ---------------------------------------------------------------------------------- */
+
+ag_code ag_gate_init(ag_gate *g, size_t room, ag_err *err) {
+    g->shares = ag_calloc(AG_ROOM_SCHED, room, sizeof *g->shares);
+    g->room = g->shares ? room : 0;
+    return g->shares ? AG_OK : ag_fail(err, AG_E_NOMEM, "out of memory for the scheduler");
+}
+
+void ag_gate_deinit(ag_gate *g) {
+    ag_free(g->shares);
+    g->shares = NULL;
+    g->n_shares = g->room = 0;
+}
+
+static ag_share *find(const ag_gate *g, uint64_t tenant) {
+    for (size_t i = 0; i < g->n_shares; i++)
+        if (g->shares[i].tenant == tenant)
+            return &g->shares[i];
+    return NULL;
+}
+
+void ag_gate_recount(ag_gate *g) { g->n_shares = 0; }
+
+void ag_gate_count(ag_gate *g, uint64_t tenant, uint64_t tokens) {
+    ag_share *own = tenant ? find(g, tenant) : NULL;
+    if (!own && tenant && g->n_shares < g->room) {
+        own = &g->shares[g->n_shares++];
+        *own = (ag_share){.tenant = tenant};
+    }
+    if (own) {
+        own->requests++;
+        own->tokens += tokens;
+    }
+}
+
+/* Who asks most must not be all that is in line, or others find it full whatever their turn: one
+ * tenant may hold as much as PART times what is left (dynamic thresholds, Choudhury and Hahne
+ * 1998). So there is always room for another, and n busy ones get equal parts. */
+static bool holds_its_part(const ag_gate *g, uint64_t tenant, uint64_t tokens) {
+    const ag_share *own = tenant ? find(g, tenant) : NULL;
+    return own && (own->requests >= PART * (g->max_requests - g->requests) ||
+                   own->tokens + tokens > PART * (g->max_tokens - g->tokens));
+}
+
+/* ---- the door -------------------------------------------------------------------------------- */
+
+/* Of a tenant whose part is taken: until about a quarter of it is free. */
+static ag_code refuse_share(ag_gate *g, uint64_t tenant, ag_err *err) {
+    double s = wait_for(g, 0.25 * (double)g->requests);
+    g->refused_share++;
+    return ag_fail(err, AG_E_SHARE,
+                   "%llu of your requests are waiting already, which is your part of the line; try "
+                   "again in about %.0f s",
+                   (unsigned long long)find(g, tenant)->requests,
+                   ceil(s > LEAST_RETRY_S ? s : LEAST_RETRY_S));
+}
+
+ag_code ag_gate_enter(ag_gate *g, uint64_t tenant, int tokens, uint64_t patience_us, ag_err *err) {
     if (g->requests >= g->max_requests) {
         g->refused_requests++;
         return ag_fail(err, AG_E_AGAIN,
@@ -58,6 +117,8 @@ ag_code ag_gate_enter(ag_gate *g, int tokens, uint64_t patience_us, ag_err *err)
                        "in about %.0f s",
                        (unsigned long long)g->tokens, tokens, ceil(s > 0 ? s : LEAST_RETRY_S));
     }
+    if (g->tokens <= g->max_tokens && holds_its_part(g, tenant, (uint64_t)tokens))
+        return refuse_share(g, tenant, err);
     if (is_too_late(g, patience_us)) {
         g->refused_late++;
         return ag_fail(err, AG_E_AGAIN,
@@ -68,5 +129,7 @@ ag_code ag_gate_enter(ag_gate *g, int tokens, uint64_t patience_us, ag_err *err)
     g->requests++;
     g->tokens += (uint64_t)tokens;
     g->entered++;
+    g->has_tenants |= tenant != 0;
+    ag_gate_count(g, tenant, (uint64_t)tokens);
     return AG_OK;
 }

@@ -180,7 +180,7 @@ ag_code ag_job_set_terms(ag_job *j, const ag_request_opts *o, const ag_job_env *
                        (double)o->tenant_weight);
     ag_span tenant = ag_str(o->tenant);
     t->priority = (int)o->priority;
-    t->tenant = ag_hash64(tenant.p, tenant.n, kv->seed);
+    t->tenant = tenant.n ? ag_hash64(tenant.p, tenant.n, kv->seed) : 0;
     t->weight = o->tenant_weight > 0 ? (double)o->tenant_weight : 1;
     t->kv.salt = ag_kv_salt(kv, o->cache_salt, o->cache_salt_len);
     t->expire_after = (uint64_t)o->timeout_ms * 1000;

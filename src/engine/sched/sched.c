@@ -9,6 +9,7 @@
 
 #define USUAL_REQUESTS 512
 #define USUAL_FILLS    8 /* of the KV, that prompts in line may need together */
+#define MOST_SHARES    65536
 
 struct ag_sched {
     ag_core *core;
@@ -33,6 +34,17 @@ struct ag_sched {
 
 /* ---- what others see ------------------------------------------------------------------------- */
 
+/* Which tenant has how much in line; with the lock. */
+static void count_shares(ag_sched *s) {
+    if (!s->gate.has_tenants)
+        return;
+    ag_gate_recount(&s->gate);
+    for (const ag_task *t = s->policy.line.first; t; t = t->next)
+        ag_gate_count(&s->gate, t->tenant, (uint64_t)t->n_prompt);
+    for (const ag_task *t = s->first_in; t; t = t->next)
+        ag_gate_count(&s->gate, t->tenant, (uint64_t)t->n_prompt);
+}
+
 /* Copy what the engine thread counts to where others read it. */
 static void publish(ag_sched *s) {
     const ag_policy *p = &s->policy;
@@ -53,6 +65,7 @@ static void publish(ag_sched *s) {
     s->gate.requests = st->waiting + s->n_in;
     s->gate.places = (uint64_t)(p->opts.max_running - p->n_running);
     s->gate.tokens = st->waiting_tokens + s->tokens_in;
+    count_shares(s);
     s->shown = *st;
     s->shown.step_age_us = s->step_began_at;
     pthread_mutex_unlock(&s->lock);
@@ -66,6 +79,7 @@ void ag_sched_get_stats(ag_sched *s, ag_engine_stats *out) {
     out->n_rejected_requests = g->refused_requests;
     out->n_rejected_tokens = g->refused_tokens;
     out->n_rejected_late = g->refused_late;
+    out->n_rejected_share = g->refused_share;
     out->waiting = (uint32_t)g->requests;
     out->waiting_tokens = g->tokens;
     out->tokens_per_s = ag_drain_per_s(&g->drain, g->drain.tokens);
@@ -88,7 +102,7 @@ ag_code ag_sched_submit(ag_sched *s, ag_job *job, ag_err *err) {
     t->submit_at = ag_clock_us();
     pthread_mutex_lock(&s->lock);
     ag_code code = s->closing ? ag_fail(err, AG_E_CLOSED, "the engine is closing")
-                              : ag_gate_enter(&s->gate, t->n_prompt, patience, err);
+                              : ag_gate_enter(&s->gate, t->tenant, t->n_prompt, patience, err);
     if (!code) {
         atomic_fetch_add(&job->refs, 1);
         t->next = s->first_in;
@@ -328,6 +342,7 @@ static void free_sched(ag_sched *s) {
     if (s->policy.running)
         ag_policy_deinit(&s->policy);
     ag_free(s->items);
+    ag_gate_deinit(&s->gate);
     pthread_mutex_destroy(&s->lock);
     ag_free(s);
 }
@@ -346,7 +361,10 @@ static ag_code open_parts(ag_sched *s, const ag_sched_opts *opts, ag_err *err) {
     s->items = ag_calloc(AG_ROOM_SCHED, (size_t)core->max_runs, sizeof *s->items);
     if (!s->items)
         return ag_fail(err, AG_E_NOMEM, "out of memory for the scheduler");
-    ag_code code = ag_policy_init(&s->policy, &po, err);
+    size_t n_shares = s->gate.max_requests < MOST_SHARES ? s->gate.max_requests : MOST_SHARES;
+    ag_code code = ag_gate_init(&s->gate, n_shares, err);
+    if (!code)
+        code = ag_policy_init(&s->policy, &po, err);
     if (!code)
         code = ag_sample_scratch_new(core->model.config.n_vocab, &s->env.scratch, err);
     if (!code)

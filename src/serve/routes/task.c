@@ -335,11 +335,12 @@ static const char *param_of(const ag_task *t, ag_code code) {
 /* Why the engine does not take a request, and when it might. */
 static bool refusal_of(const ag_task *t, const ag_err *err, ag_problem *p) {
     ag_problem_of(p, err, param_of(t, err->code));
-    if (err->code == AG_E_AGAIN) {
+    if (err->code == AG_E_AGAIN || err->code == AG_E_SHARE) {
         ag_engine_stats stats;
         ag_engine_get_stats(t->engine, &stats);
-        if (stats.retry_after_s > p->retry_s)
-            p->retry_s = stats.retry_after_s < 600 ? stats.retry_after_s : 600;
+        double s = err->code == AG_E_AGAIN ? stats.retry_after_s : stats.queue_wait_s / 4;
+        if (s > p->retry_s)
+            p->retry_s = s < 600 ? s : 600;
     }
     return false;
 }

@@ -170,18 +170,63 @@ static void the_gate_holds_requests_and_tokens(void **state) {
     (void)state;
     ag_gate g = {.max_requests = 3, .max_tokens = 100};
     ag_err err;
-    assert_int_equal(ag_gate_enter(&g, 500, 0, &err), AG_OK); /* alone, whatever its length */
-    assert_int_equal(ag_gate_enter(&g, 1, 0, &err), AG_E_AGAIN);
+    assert_int_equal(ag_gate_enter(&g, 0, 500, 0, &err), AG_OK); /* alone, whatever its length */
+    assert_int_equal(ag_gate_enter(&g, 0, 1, 0, &err), AG_E_AGAIN);
     assert_int_equal(g.refused_tokens, 1);
     g.requests = g.tokens = 0;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(ag_gate_enter(&g, 10, 0, &err), AG_OK);
-    assert_int_equal(ag_gate_enter(&g, 10, 0, &err), AG_E_AGAIN);
+        assert_int_equal(ag_gate_enter(&g, 0, 10, 0, &err), AG_OK);
+    assert_int_equal(ag_gate_enter(&g, 0, 10, 0, &err), AG_E_AGAIN);
     assert_int_equal(g.refused_requests, 1);
     assert_int_equal(g.entered, 4);
     assert_true(ag_gate_retry_s(&g) >= 1);
     g.requests = 2;
     assert_true(ag_gate_retry_s(&g) <= 0);
+}
+
+static uint64_t enter_all(ag_gate *g, uint64_t tenant, ag_code until) {
+    ag_err err;
+    uint64_t n = 0;
+    ag_code code;
+    while (!(code = ag_gate_enter(g, tenant, 10, 0, &err)))
+        n++;
+    assert_int_equal(code, until);
+    return n;
+}
+
+static void a_tenant_leaves_room_in_the_line_for_others(void **state) {
+    (void)state;
+    ag_gate g = {.max_requests = 64, .max_tokens = 100000};
+    ag_err err;
+    assert_int_equal(ag_gate_init(&g, 8, &err), AG_OK);
+    assert_int_equal(enter_all(&g, 1, AG_E_SHARE), 48); /* three times what is left */
+    assert_int_equal(enter_all(&g, 2, AG_E_SHARE), 12);
+    assert_int_equal(enter_all(&g, 3, AG_E_SHARE), 3);
+    assert_int_equal(g.refused_share, 3);
+    assert_true(ag_gate_retry_s(&g) <= 0); /* who is new may come at once */
+    /* As those of the first are answered, parts become equal. */
+    g.requests = 24 + 12 + 3;
+    g.tokens = 10 * g.requests;
+    ag_gate_recount(&g);
+    for (int i = 0; i < 24; i++)
+        ag_gate_count(&g, 1, 10);
+    for (int i = 0; i < 15; i++)
+        ag_gate_count(&g, i < 12 ? 2 : 3, 10);
+    assert_int_equal(enter_all(&g, 3, AG_E_SHARE), 18);
+    /* Nobody in particular has no part. */
+    assert_int_equal(enter_all(&g, 0, AG_E_AGAIN), 64 - 24 - 12 - 21);
+    ag_gate_deinit(&g);
+}
+
+static void a_part_is_one_of_tokens_too(void **state) {
+    (void)state;
+    ag_gate g = {.max_requests = 1000, .max_tokens = 400};
+    ag_err err;
+    assert_int_equal(ag_gate_init(&g, 8, &err), AG_OK);
+    assert_int_equal(ag_gate_enter(&g, 1, 390, 0, &err), AG_OK); /* a long prompt alone is fine */
+    assert_int_equal(ag_gate_enter(&g, 1, 1, 0, &err), AG_E_SHARE);
+    assert_int_equal(ag_gate_enter(&g, 2, 5, 0, &err), AG_OK);
+    ag_gate_deinit(&g);
 }
 
 static void the_time_to_come_back_follows_the_drain(void **state) {
@@ -207,14 +252,14 @@ static void who_would_come_far_too_late_is_sent_away(void **state) {
     (void)state;
     ag_gate g = {.max_requests = 100, .max_tokens = 1000000, .requests = 20};
     ag_err err;
-    assert_int_equal(ag_gate_enter(&g, 1, 1000, &err), AG_OK); /* nothing is known yet */
+    assert_int_equal(ag_gate_enter(&g, 0, 1, 1000, &err), AG_OK); /* nothing is known yet */
     for (int i = 0; i < 1000; i++)
         ag_drain_note(&g.drain, 50, 0.2, 100000); /* 2 a second: 11 s */
-    assert_int_equal(ag_gate_enter(&g, 1, 6000000, &err), AG_OK);
-    assert_int_equal(ag_gate_enter(&g, 1, 4000000, &err), AG_E_AGAIN);
+    assert_int_equal(ag_gate_enter(&g, 0, 1, 6000000, &err), AG_OK);
+    assert_int_equal(ag_gate_enter(&g, 0, 1, 4000000, &err), AG_E_AGAIN);
     assert_int_equal(g.refused_late, 1);
     g.requests = 0; /* who comes first does not wait */
-    assert_int_equal(ag_gate_enter(&g, 1, 1000, &err), AG_OK);
+    assert_int_equal(ag_gate_enter(&g, 0, 1, 1000, &err), AG_OK);
 }
 
 int main(void) {
@@ -229,6 +274,8 @@ int main(void) {
         cmocka_unit_test(without_knowledge_a_prompt_gets_a_little),
         cmocka_unit_test(the_gate_holds_requests_and_tokens),
         cmocka_unit_test(who_would_come_far_too_late_is_sent_away),
+        cmocka_unit_test(a_tenant_leaves_room_in_the_line_for_others),
+        cmocka_unit_test(a_part_is_one_of_tokens_too),
         cmocka_unit_test(the_time_to_come_back_follows_the_drain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
