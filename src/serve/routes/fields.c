@@ -5,9 +5,15 @@
 
 /* ---- the whole body -------------------------------------------------------------------------- */
 
-/* Nesting is bounded before the parser recurses over it. */
-static size_t depth_of(ag_span s) {
-    size_t depth = 0, most = 0;
+typedef struct shape {
+    size_t depth, lists, values; /* most nested; arrays and objects; all that is in them */
+} shape;
+
+/* What the parser will make of a body is bounded before it does: it recurses over nesting, and an
+ * empty object of two bytes becomes some hundred. */
+static shape shape_of(ag_span s) {
+    size_t depth = 0;
+    shape of = {0};
     bool text = false;
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
@@ -19,20 +25,30 @@ static size_t depth_of(ag_span s) {
         } else if (c == '"') {
             text = true;
         } else if (c == '{' || c == '[') {
-            if (++depth > most)
-                most = depth;
+            of.lists++;
+            of.values++;
+            if (++depth > of.depth)
+                of.depth = depth;
         } else if ((c == '}' || c == ']') && depth) {
             depth--;
+        } else if (c == ',') {
+            of.values++;
         }
     }
-    return most;
+    return of;
 }
 
 bool ag_body_parse(ag_span body, json_t **root, ag_problem *p) {
     *root = NULL;
     if (body.n == 0)
         return ag_problem_bad(p, NULL, "the body is empty; a JSON object is expected");
-    if (depth_of(body) > AG_MAX_REQUEST_DEPTH)
+    shape of = shape_of(body);
+    if (of.lists > AG_MAX_REQUEST_LISTS || of.values > AG_MAX_REQUEST_VALUES)
+        return ag_problem_bad(p, NULL,
+                              "the body has %zu lists and objects with %zu values; at most %u and "
+                              "%u are accepted",
+                              of.lists, of.values, AG_MAX_REQUEST_LISTS, AG_MAX_REQUEST_VALUES);
+    if (of.depth > AG_MAX_REQUEST_DEPTH)
         return ag_problem_bad(p, NULL, "the body is nested more than %d deep",
                               AG_MAX_REQUEST_DEPTH);
     json_error_t where;

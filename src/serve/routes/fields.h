@@ -11,8 +11,10 @@
 #include "base/arena.h"
 #include "routes/problem.h"
 
-#define AG_MAX_REQUEST_DEPTH 64    /* nesting of a body; schemas of tools reach about 20 */
-#define AG_MAX_LIST_ITEMS    65536 /* stop words, biases: of any list but tokens and messages */
+#define AG_MAX_REQUEST_DEPTH  64       /* nesting of a body; schemas of tools reach about 20 */
+#define AG_MAX_REQUEST_LISTS  262144u  /* arrays and objects of a body */
+#define AG_MAX_REQUEST_VALUES 2097152u /* what is in them: token ids, most of all */
+#define AG_MAX_LIST_ITEMS     65536    /* stop words, biases: of any list but tokens and messages */
 
 typedef enum ag_field_kind {
     AG_FIELD_BOOL,   /* bool */
@@ -49,7 +51,7 @@ typedef struct ag_id_list {
 } ag_id_list;
 
 /* Parse a body that must be one JSON object: no duplicate names, no zero bytes, numbers that are
- * finite and fit, at most AG_MAX_REQUEST_DEPTH deep. *root is freed with json_decref(). */
+ * finite and fit, within the limits above. *root is freed with json_decref(). */
 bool ag_body_parse(ag_span body, json_t **root, ag_problem *p);
 
 /* Read what `fields` names out of `root` into `target`, whose present contents are the defaults.

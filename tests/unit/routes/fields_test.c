@@ -56,6 +56,31 @@ static bool read(const char *body, target *t) {
            ag_fields_read(table, root, NULL, t, &arena, &ignored, &problem);
 }
 
+/* A body of n times `unit` in a list under a key that is not known. */
+static bool read_many(const char *unit, size_t n) {
+    ag_buf body;
+    target t = {0};
+    ag_buf_init(&body, AG_ROOM_TEST, (size_t)64 << 20);
+    ag_buf_adds(&body, "{\"x\":[");
+    for (size_t i = 0; i < n; i++)
+        ag_buf_adds(&body, unit);
+    ag_buf_adds(&body, "0]}");
+    bool fine = read(ag_buf_cstr(&body), &t);
+    ag_buf_deinit(&body);
+    return fine;
+}
+
+static void bodies_of_very_many_small_values_are_refused_unparsed(void **state) {
+    (void)state;
+    assert_true(read_many("{},", 1000));
+    assert_true(read_many("1,", 1000000)); /* ids of a long prompt */
+    assert_false(read_many("{},", AG_MAX_REQUEST_LISTS));
+    assert_non_null(strstr(problem.message, "lists and objects"));
+    assert_false(read_many("[],", AG_MAX_REQUEST_LISTS));
+    assert_false(read_many("1,", AG_MAX_REQUEST_VALUES));
+    assert_true(read_many("\"[,{,\",", 300000)); /* in a string they are none */
+}
+
 static void fields_go_where_the_table_says(void **state) {
     (void)state;
     target t = {.share = 0.5f};
@@ -206,6 +231,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(bodies_that_are_no_object_of_json_are_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(nesting_is_bounded_before_it_is_parsed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bodies_of_very_many_small_values_are_refused_unparsed,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_no_row_knows_is_collected, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chat_fields_become_the_engines_options, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fields_that_contradict_each_other_are_refused, set_up,
