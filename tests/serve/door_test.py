@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Who comes in: TLS."""
+"""Who comes in: TLS, web pages."""
 import os
 import shutil
 import ssl
@@ -31,6 +31,54 @@ class Tls(Case):
             self.assertEqual(ask().status, 200)
             server.until("the TLS certificate stays the old one")
             self.assertEqual(ask().status, 200)
+            self.assertEqual(server.stop(), 0)
+
+
+class Pages(Case):
+    ASK = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+
+    def test_foreign_pages_do_not_use_a_server_without_keys(self):
+        with Server() as server:
+            def status(origin, **headers):
+                headers["Content-Type"] = "text/plain"      # for which browsers do not ask beforehand
+                return server.post("/v1/chat/completions", self.ASK, Origin=origin, **headers).status
+            for foreign in ("https://example.org", "null", "http://localhost.example.org", "http://example.org:8000",
+                            "file://localhost", "http://127.example.org"):
+                self.assertEqual(status(foreign), 403, foreign)
+            port = server.port      # a name of theirs that points to this machine
+            self.assertEqual(status(f"http://example.org:{port}", Host=f"example.org:{port}"), 403)
+            for own in ("http://localhost:3000", "http://127.0.0.1", "https://[::1]:8443", "http://[::1]"):
+                self.assertEqual(status(own), 200, own)
+            answer = server.get("/v1/models", Origin="https://example.org")
+            self.assertEqual(answer.json()["error"]["code"], "origin_not_allowed")
+            self.assertEqual(server.get("/livez", Origin="https://example.org").status, 200)
+            self.assertEqual(server.stop(), 0)
+
+    def test_pages_that_are_allowed_get_all_that_their_programs_need(self):
+        page = "https://example.org"
+        with Server(CHAT, "--cors-origin", page) as server:
+            wish = "authorization,content-type,x-stainless-lang,x-stainless-retry-count"
+            answer = server.ask("OPTIONS", "/v1/chat/completions", None, {
+                "Origin": page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wish})
+            self.assertEqual(answer.status, 204)
+            self.assertEqual(answer.headers["access-control-allow-headers"], wish)
+            answer = server.ask("OPTIONS", "/v1/models", None, {
+                "Origin": page, "Access-Control-Request-Headers": "x: y"})
+            self.assertIn("authorization", answer.headers["access-control-allow-headers"])
+            answer = server.post("/v1/chat/completions", self.ASK, Origin=page)
+            self.assertEqual((answer.status, answer.headers["access-control-allow-origin"]), (200, page))
+            self.assertIn("retry-after-ms", answer.headers["access-control-expose-headers"])
+            self.assertEqual(server.get("/v1/models", Origin="https://example.com").status, 403)
+            self.assertEqual(server.stop(), 0)
+        with Server(CHAT, "--cors-origin", "*") as server:
+            self.assertEqual(server.post("/v1/chat/completions", self.ASK, Origin=page).status, 200)
+            self.assertEqual(server.stop(), 0)
+
+    def test_keys_are_enough(self):
+        keys = self.write("keys", "sk-1\n")
+        with Server(CHAT, "--api-key-file", keys) as server:
+            headers = {"Authorization": "Bearer sk-1", "Origin": "https://example.org"}
+            self.assertEqual(server.post("/v1/chat/completions", self.ASK, **headers).status, 200)
             self.assertEqual(server.stop(), 0)
 
 

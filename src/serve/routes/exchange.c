@@ -5,6 +5,7 @@
 
 #include "base/json_out.h"
 #include "base/mem.h"
+#include "routes/browser.h"
 #include "routes/task.h"
 #include "routes/watch.h"
 
@@ -24,7 +25,6 @@ static void add(headers *h, const char *name, const char *value) {
 
 /* What every answer says. */
 static void add_common(headers *h, ag_exchange *x, const char *type) {
-    const char *origin = x->routes->opts.cors_origin;
     const char *ignored = x->ignored.n ? ag_buf_cstr(&x->ignored) : NULL;
     add(h, "content-type", type);
     add(h, "x-request-id", x->id);
@@ -32,10 +32,8 @@ static void add_common(headers *h, ag_exchange *x, const char *type) {
         add(h, "x-ignored-params", ignored);
     if (x->note[0])
         add(h, "x-prompt-truncated", x->note);
-    if (origin) {
-        add(h, "access-control-allow-origin", origin);
-        add(h, "access-control-expose-headers", "x-request-id, x-ignored-params, retry-after");
-    }
+    AG_ASSERT(h->n + AG_BROWSER_HEADERS <= MAX_HEADERS);
+    h->n += ag_browser_headers(x->routes, &h->v[h->n]);
 }
 
 void ag_exchange_ref(ag_exchange *x) { atomic_fetch_add(&x->refs, 1); }

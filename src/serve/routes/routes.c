@@ -9,6 +9,7 @@
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "routes/browser.h"
 #include "routes/exchange.h"
 #include "routes/task.h"
 #include "routes/watch.h"
@@ -84,7 +85,7 @@ static bool check(ag_exchange *x, const char *verb, const char *path, ag_problem
     /* What exists is nobody's business without a key, but for the probes. */
     bool open = x->route && x->route->permission == AG_MAY_PROBE;
     x->tenant = "";
-    if (!open && !check_key(x, p))
+    if (!open && (!check_key(x, p) || !ag_browser_check(x, p)))
         return false;
     if (x->allow[0])
         return ag_problem_set(p, 405, "invalid_request_error", "method_not_allowed", NULL,
@@ -121,23 +122,6 @@ static ag_exchange *new_exchange(ag_routes *r, ag_http_req *req) {
     return x;
 }
 
-/* A browser asks whether it may ask. */
-static bool answer_preflight(ag_exchange *x) {
-    const char *origin = x->routes->opts.cors_origin;
-    if (!origin || strcmp(ag_http_method(x->http), "OPTIONS") != 0)
-        return false;
-    ag_http_header h[] = {
-        {"access-control-allow-origin", origin},
-        {"access-control-allow-methods", "GET, HEAD, POST, DELETE"},
-        {"access-control-allow-headers", "authorization, content-type, x-request-id"},
-        {"access-control-max-age", "600"},
-        {"x-request-id", x->id}};
-    ag_buf none;
-    ag_buf_init(&none, AG_ROOM_ROUTES, 1);
-    ag_http_reply(x->http, 204, h, sizeof h / sizeof *h, &none);
-    return true;
-}
-
 static bool on_head(void *ctx, ag_http_req *req, size_t *body_limit) {
     ag_routes *r = ctx;
     ag_problem p;
@@ -154,7 +138,7 @@ static bool on_head(void *ctx, ag_http_req *req, size_t *body_limit) {
     record->method = ag_arena_strndup(&x->arena, ag_http_method(req), strlen(ag_http_method(req)));
     record->peer = ag_arena_strndup(&x->arena, peer, strlen(peer));
     record->route = record->model = record->tenant = "";
-    if (answer_preflight(x))
+    if (ag_browser_preflight(x))
         return false;
     bool fine = check(x, ag_http_method(req), ag_http_path(req), &p);
     record->tenant = x->tenant;

@@ -1,0 +1,72 @@
+/* Web pages as clients: which may call the server (CORS), and that others do not without asking. */
+#include "routes/browser.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config/config.h"
+
+#define EXPOSED                                                                                    \
+    "x-request-id, x-ignored-params, x-prompt-truncated, retry-after, retry-after-ms, "            \
+    "x-should-retry"
+#define USUAL_HEADERS "authorization, content-type, x-request-id"
+
+static bool is_allowed(const ag_exchange *x, const char *origin) {
+    const char *allowed = x->routes->opts.cors_origin;
+    return allowed && (strcmp(allowed, "*") == 0 || strcmp(allowed, origin) == 0);
+}
+
+/* "http://localhost:3000": a page that this machine serves. */
+static bool is_local(const char *origin) {
+    const char *host = strstr(origin, "://");
+    char address[300];
+    if (!host || strncmp(origin, "http", 4) != 0)
+        return false;
+    host += 3;
+    const char *port = strchr(host, ']'); /* of an IPv6 address */
+    port = strchr(port ? port : host, ':');
+    int n = snprintf(address, sizeof address, "%s%s", host, port ? "" : ":80");
+    return n > 0 && (size_t)n < sizeof address && ag_config_is_local(address);
+}
+
+bool ag_browser_check(ag_exchange *x, ag_problem *p) {
+    const char *origin = ag_http_get(x->http, "origin");
+    if (!origin || !*origin || x->routes->opts.keys || is_allowed(x, origin) || is_local(origin))
+        return true;
+    return ag_problem_set(p, 403, "permission_error", "origin_not_allowed", NULL,
+                          "pages of %.100s may not call this server: allow them by "
+                          "server.cors_origin (--cors-origin), or give it keys",
+                          origin);
+}
+
+/* What the page's program wants to send, as far as it can stand in a header. */
+static const char *wanted_headers(const ag_exchange *x) {
+    const char *names = ag_http_get(x->http, "access-control-request-headers");
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789-_, ";
+    size_t n = names ? strlen(names) : 0;
+    return n > 0 && n <= 2048 && strspn(names, letters) == n ? names : USUAL_HEADERS;
+}
+
+bool ag_browser_preflight(ag_exchange *x) {
+    const char *origin = x->routes->opts.cors_origin;
+    if (!origin || strcmp(ag_http_method(x->http), "OPTIONS") != 0)
+        return false;
+    ag_http_header h[] = {{"access-control-allow-origin", origin},
+                          {"access-control-allow-methods", "GET, HEAD, POST, DELETE"},
+                          {"access-control-allow-headers", wanted_headers(x)},
+                          {"access-control-max-age", "600"},
+                          {"x-request-id", x->id}};
+    ag_buf none;
+    ag_buf_init(&none, AG_ROOM_ROUTES, 1);
+    ag_http_reply(x->http, 204, h, sizeof h / sizeof *h, &none);
+    return true;
+}
+
+size_t ag_browser_headers(const ag_routes *r, ag_http_header h[AG_BROWSER_HEADERS]) {
+    if (!r->opts.cors_origin)
+        return 0;
+    h[0] = (ag_http_header){"access-control-allow-origin", r->opts.cors_origin};
+    h[1] = (ag_http_header){"access-control-expose-headers", EXPOSED};
+    return 2;
+}
