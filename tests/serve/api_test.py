@@ -4,11 +4,15 @@ import base64
 import json
 import re
 import struct
+import threading
 import unittest
 
 from server import CHAT, EMBED, Case, Server, main, model_path, run
 
 HELLO = [{"role": "user", "content": "Hello, who are you?"}]
+ADD = {"type": "function", "function": {"name": "add", "parameters": {
+    "type": "object", "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 9}}, "required": ["a"],
+    "additionalProperties": False}}}
 
 
 class Api(Case):
@@ -299,6 +303,23 @@ class Api(Case):
             self.assertEqual(parts[0]["function"]["name"], call["function"]["name"])
             self.assertEqual("".join(p["function"]["arguments"] for p in parts), call["function"]["arguments"])
 
+    def test_of_allowed_tools_the_others_are_left_out(self):
+        other = {"type": "function", "function": {"name": "sub"}}
+        got = self.fine(self.chat(tools=[other, ADD], max_tokens=60, tool_choice={
+            "type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [
+                {"type": "function", "function": {"name": "add"}}]}}))
+        alone = self.fine(self.chat(tools=[ADD], max_tokens=60, tool_choice="required"))
+        calls, expected = (x["choices"][0]["message"]["tool_calls"] for x in (got, alone))
+        self.assertEqual([c["function"] for c in calls], [c["function"] for c in expected])
+        self.assertEqual(calls[0]["function"]["name"], "add")
+        self.assertEqual(got["usage"]["prompt_tokens"], alone["usage"]["prompt_tokens"])
+
+    def test_what_was_refused_before_is_text_of_the_history(self):
+        history = [HELLO[0], {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}, HELLO[0]]
+        plain = [HELLO[0], {"role": "assistant", "content": "No."}, HELLO[0]]
+        self.assertEqual(self.fine(self.server.post("/apply-template", {"messages": history})),
+                         self.fine(self.server.post("/apply-template", {"messages": plain})))
+
     def test_forms_that_contradict_each_other_are_refused(self):
         self.refused(self.chat(response_format={"type": "json_object"}, guided_regex="a"), 400, "guided_regex", says="both")
         self.refused(self.chat(response_format={"type": "xml"}), 400, "response_format.type")
@@ -331,6 +352,15 @@ class Api(Case):
             ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "must be a string"),
             ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]},
              "messages[0].content[0]", "text only"),
+            ({"messages": [{"role": "user", "contents": "Hi"}]}, "messages[0].content", "absent"),
+            ({"messages": [{"role": "system", "content": None}] + HELLO}, "messages[0].content", "null"),
+            ({"messages": HELLO, "tools": [{"type": "function", "function": {"name": "f", "parameters": "x"}}]},
+             "tools[0].function.parameters", "JSON Schema"),
+            ({"messages": HELLO, "tools": [ADD], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"tools": []}}},
+             "tool_choice.allowed_tools", "mode"),
+            ({"messages": HELLO, "tools": [ADD], "tool_choice": {"type": "allowed_tools", "allowed_tools": {
+                "mode": "auto", "tools": [{"type": "function", "function": {"name": "g"}}]}}},
+             "tool_choice.allowed_tools.tools", "names no tool"),
             ({"messages": HELLO, "temperature": "hot"}, "temperature", "number"),
             ({"messages": HELLO, "n": 0}, "n", "from 1"),
             ({"messages": HELLO, "logit_bias": {"x": 1}}, "logit_bias", "token id"),
@@ -345,7 +375,17 @@ class Api(Case):
             self.assertEqual(self.server.post("/v1/chat/completions", body).status, 400)
         self.refused(self.complete(suffix="x"), 400, "suffix", says="fill-in-the-middle")
         self.refused(self.complete(prompt=[[]]), 400, "prompt[0]")
-        self.refused(self.complete(prompt=[[1, 99999999]]), 400, None, says="99999999")
+        self.refused(self.complete(prompt=[[1, 99999999]]), 400, "prompt", says="99999999")
+        self.refused(self.server.post("/v1/completions", b'{"prompt": "a\\u0000b"}'), 400, None, "invalid_json",
+                     "NUL (\\u0000) is not accepted")
+        self.refused(self.server.post("/v1/completions", b"x", **{"Content-Encoding": "gzip"}), 415, None,
+                     "unsupported_encoding", "gzip")
+        for soon in ("", "-5", "+5", "1.5", "soon", "0"):
+            answer = self.server.post("/v1/chat/completions", {"messages": HELLO}, **{"X-Request-Timeout-Ms": soon})
+            self.refused(answer, 400, None, says="whole number")
+        answer = self.server.post("/v1/chat/completions", {"messages": HELLO, "max_tokens": 1},
+                                  **{"X-Request-Timeout-Ms": "99999999999999999999"})
+        self.fine(answer)
 
     def test_unknown_models_paths_and_verbs(self):
         self.refused(self.chat(model="gpt-4"), 404, "model", "model_not_found", "tiny")
@@ -399,12 +439,65 @@ class Api(Case):
         self.assertTrue(info["eos_token"] and info["chat_template"])
         self.refused(self.server.post("/tokenize", {}), 400, "prompt")
         self.refused(self.server.post("/detokenize", {}), 400, "tokens")
+        self.refused(self.server.post("/detokenize", {"tokens": [1, 99999999]}), 400, "tokens", says="tokens[1]")
 
     def test_embeddings_of_a_chat_model_are_refused(self):
         self.refused(self.server.post("/v1/embeddings", {"input": "x"}), 400, "model", says="embeddings")
 
 
+class Templates(Case):
+    def test_thoughts_are_counted_where_they_are_split_off_or_hidden(self):
+        with Server("tiny-glm4-moe-q4_k") as server:
+            def ask(how, **k):
+                answer = server.post("/v1/chat/completions", {
+                    "messages": HELLO, "temperature": 0, "max_tokens": 40, "reasoning_format": how,
+                    "structured_outputs": {"regex": "<think>[a-c]{3}</think>[d-f]{3}"}, **k})
+                self.assertEqual(answer.status, 200, answer.body)
+                return answer
+
+            def told(how):
+                got = ask(how).json()
+                message, usage = got["choices"][0]["message"], got["usage"]
+                events = ask(how, stream=True, stream_options={"include_usage": True}).events()
+                self.assertEqual(events[-1]["usage"]["completion_tokens_details"], usage["completion_tokens_details"])
+                deltas = [e["choices"][0]["delta"] for e in events[:-1]]
+                for field in ("content", "reasoning_content"):
+                    self.assertEqual("".join(d.get(field) or "" for d in deltas), message.get(field, ""), how)
+                return message, usage["completion_tokens_details"]["reasoning_tokens"]
+            split, inline, hidden = told("split"), told("inline"), told("hidden")
+            self.assertGreater(split[1], 0)
+            self.assertEqual((split[1], 0), (hidden[1], inline[1]))
+            self.assertEqual(split[0]["content"], hidden[0]["content"])
+            self.assertNotIn("reasoning_content", hidden[0])
+            self.assertEqual(f"<think>{split[0]['reasoning_content']}</think>{split[0]['content']}", inline[0]["content"])
+            self.assertEqual(server.stop(), 0)
+
+    def test_what_a_template_refuses_is_about_the_messages(self):
+        template = self.write("strict.jinja", "{{ raise_exception('roles must alternate') }}")
+        with Server(CHAT, "--chat-template", template) as server:
+            answer = server.post("/v1/chat/completions", {"messages": HELLO})
+            error = answer.json()["error"]
+            self.assertEqual((answer.status, error["code"], error["param"]), (400, "template_error", "messages"))
+            self.assertIn("roles must alternate", error["message"])
+            self.assertEqual(server.stop(), 0)
+
+
 class Embeddings(Case):
+    def test_they_end_in_time_and_by_their_id(self):
+        with Server(EMBED, "--isa", "ref") as server:
+            body = {"input": ["word " * 100] * 2048, "truncate": True}
+            answer = server.post("/v1/embeddings", body, **{"X-Request-Timeout-Ms": "30"})
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (504, "deadline_exceeded"))
+            got = []
+            thread = threading.Thread(target=lambda: got.append(
+                server.post("/v1/embeddings", body, **{"X-Request-Id": "many"})))
+            thread.start()
+            while server.ask("DELETE", "/v1/requests/many").status != 200:
+                self.assertTrue(thread.is_alive(), "it was over first")
+            thread.join()
+            self.assertEqual((got[0].status, got[0].json()["error"]["code"]), (499, "cancelled"))
+            self.assertEqual(server.stop(), 0)
+
     def test_vectors_in_every_form(self):
         with Server(EMBED, "--model-name", "e") as server:
             def embed(**k):

@@ -194,6 +194,8 @@ class Life(Case):
             fine = server.post("/v1/chat/completions", dict(LONG, stream=False, max_tokens=5), **{
                 "X-Request-Id": "traced", "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"})
             self.assertEqual(fine.status, 200)
+            self.assertEqual(fine.headers["traceparent"], "00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+            server.get("/no/such?path=1")
             server.post("/v1/chat/completions", dict(LONG, max_tokens=7))
             server.post("/v1/chat/completions", {"messages": []})
             server.post("/v1/chat/completions", dict(LONG, model="none"))
@@ -234,6 +236,8 @@ class Life(Case):
             line, = [x for x in lines if x.get("http.request.id") == "traced"]
             self.assertEqual((line["trace.id"], line["span.id"]), ("a" * 32, "b" * 16))
             self.assertEqual((line["gen_ai.usage.output_tokens"], line["http.response.status_code"]), (5, 200))
+            line, = [x for x in lines if x.get("http.response.status_code") == 404 and "http.route" not in x]
+            self.assertEqual((line["url.path"], line["error.code"]), ("/no/such", "not_found"))
             self.assertNotIn("Hello", server.said.split("try: ")[1].split("\n", 1)[1])
 
     def test_browsers_may_call_where_it_is_allowed(self):

@@ -8,7 +8,8 @@
 
 /* Any page in a browser on this machine can send requests to a loopback address, and read the
  * answers where it has its own name point there. Keys keep it out. Without keys a request that
- * names an origin, as browsers do, must name the one that is allowed, or this machine. False: *p. */
+ * names an origin, as browsers do, must name the one that is allowed, or this machine. False: *p.
+ */
 bool ag_browser_check(ag_exchange *x, ag_problem *p);
 /* A browser asks whether a page may ask. True: answered. */
 bool ag_browser_preflight(ag_exchange *x);

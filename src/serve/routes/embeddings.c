@@ -2,6 +2,7 @@
  * a time: what a client no longer waits for is left alone. */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "routes/exchange.h"
@@ -20,6 +21,7 @@ typedef struct embed_request {
     ag_served *served;      /* a lease */
     ag_embed_input *inputs; /* the arena's [n] */
     size_t n, dims;
+    uint64_t due_us; /* when its time is over; UINT64_MAX: never */
     ag_buf out;
     uint64_t n_tokens;
 } embed_request;
@@ -92,7 +94,10 @@ static bool check_model(embed_request *e, ag_problem *p) {
     e->opts.truncate = e->truncate;
     e->opts.tenant = e->x->tenant;
     e->opts.tenant_weight = e->x->weight;
-    e->opts.timeout_ms = e->x->routes->opts.timeout_ms;
+    uint32_t ms;
+    if (!ag_exchange_time(e->x, &ms, p))
+        return false;
+    e->due_us = ms ? ag_clock_us() + (uint64_t)ms * 1000 : UINT64_MAX;
     return true;
 }
 
@@ -151,16 +156,29 @@ static void add_end(embed_request *e) {
 
 /* ---- the job --------------------------------------------------------------------------------- */
 
+/* May the next inputs be computed? What is left of the request's time is theirs. */
+static ag_code go_on(embed_request *e, ag_err *err) {
+    uint64_t now = ag_clock_us();
+    if (ag_exchange_is_over(e->x))
+        return atomic_load(&e->x->routes->stopping)
+                   ? ag_fail(err, AG_E_CLOSED, "the server is shutting down")
+                   : ag_fail(err, AG_E_CANCELLED, "the request was cancelled");
+    if (now >= e->due_us)
+        return ag_fail(err, AG_E_TIMEOUT, "the request's time is over before all was computed");
+    if (e->due_us != UINT64_MAX)
+        e->opts.timeout_ms = (uint32_t)((e->due_us - now) / 1000 + 1);
+    return AG_OK;
+}
+
 static ag_code compute(embed_request *e, ag_err *err) {
     float *v = ag_calloc(AG_ROOM_ROUTES, BATCH * e->dims, sizeof *v);
     uint32_t tokens[BATCH];
     ag_code code = v ? AG_OK : ag_fail(err, AG_E_NOMEM, "out of memory for %d vectors", BATCH);
     for (size_t at = 0; at < e->n && !code; at += BATCH) {
         size_t n = e->n - at < BATCH ? e->n - at : BATCH;
-        if (ag_exchange_is_over(e->x)) {
-            code = ag_fail(err, AG_E_CANCELLED, "the request was cancelled");
+        code = go_on(e, err);
+        if (code)
             break;
-        }
         code = ag_engine_embed(ag_served_engine(e->served), e->inputs + at, n, &e->opts, v, tokens,
                                err);
         for (size_t i = 0; i < n && !code; i++) {
@@ -185,7 +203,8 @@ static void work(void *ctx) {
     ag_buf_init(&e->out, AG_ROOM_ROUTES, (size_t)1 << 30);
     ag_buf_adds(&e->out, "{\"object\":\"list\",\"data\":[");
     if (compute(e, &err)) {
-        ag_problem_of(&p, &err, "input");
+        bool its_fault = err.code == AG_E_ARG || err.code == AG_E_UTF8 || err.code == AG_E_CTX_FULL;
+        ag_problem_of(&p, &err, its_fault ? "input" : NULL);
         ag_exchange_problem(e->x, &p);
     } else {
         add_end(e);

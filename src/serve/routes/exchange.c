@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json_out.h"
 #include "base/mem.h"
@@ -9,7 +10,7 @@
 #include "routes/task.h"
 #include "routes/watch.h"
 
-#define MAX_HEADERS  12
+#define MAX_HEADERS  16
 #define MAX_DEFERRED ((size_t)256 << 20) /* of bodies that wait to be read, whoever sent them */
 #define INLINE_BYTES ((size_t)16 << 10)  /* a longer body is read by a pool */
 
@@ -28,6 +29,8 @@ static void add_common(headers *h, ag_exchange *x, const char *type) {
     const char *ignored = x->ignored.n ? ag_buf_cstr(&x->ignored) : NULL;
     add(h, "content-type", type);
     add(h, "x-request-id", x->id);
+    if (x->record.traceparent)
+        add(h, "traceparent", x->record.traceparent);
     if (ignored)
         add(h, "x-ignored-params", ignored);
     if (x->note[0])
@@ -116,9 +119,25 @@ typedef struct deferred {
 
 bool ag_exchange_is_over(ag_exchange *x) {
     pthread_mutex_lock(&x->routes->lock);
-    bool over = x->gone || x->ended;
+    bool over = x->gone || x->ended || x->cancelled;
     pthread_mutex_unlock(&x->routes->lock);
     return over || atomic_load(&x->routes->stopping);
+}
+
+bool ag_exchange_time(const ag_exchange *x, uint32_t *ms, ag_problem *p) {
+    const char *text = x->timeout;
+    *ms = x->routes->opts.timeout_ms;
+    if (!text)
+        return true;
+    bool number = *text && strspn(text, "0123456789") == strlen(text);
+    unsigned long v = number ? strtoul(text, NULL, 10) : 0; /* at most ULONG_MAX */
+    if (v == 0)
+        return ag_problem_bad(p, NULL,
+                              "the header X-Request-Timeout-Ms must be a whole number of "
+                              "milliseconds above 0");
+    if (!*ms || v < *ms)
+        *ms = v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
+    return true;
 }
 
 static void refuse_for_now(ag_exchange *x, const char *why) {
@@ -128,14 +147,22 @@ static void refuse_for_now(ag_exchange *x, const char *why) {
     ag_exchange_problem(x, &p);
 }
 
+static void tell_cancelled(ag_exchange *x) {
+    ag_problem p;
+    ag_problem_of(&p, &(ag_err){AG_E_CANCELLED, "the request was cancelled by its owner"}, NULL);
+    ag_exchange_problem(x, &p);
+}
+
 static void run_deferred(void *ctx) {
     deferred *d = ctx; /* the arena's */
     ag_exchange *x = d->x;
     atomic_fetch_sub(&x->routes->deferred_bytes, x->text.n);
-    if (ag_exchange_is_over(x))
+    if (!ag_exchange_is_over(x))
+        d->fn(x);
+    else if (atomic_load(&x->routes->stopping))
         refuse_for_now(x, "the server is shutting down");
     else
-        d->fn(x);
+        tell_cancelled(x);
     ag_exchange_unref(x);
 }
 

@@ -24,6 +24,7 @@ typedef struct ag_exchange ag_exchange;
 typedef struct ag_route_record {
     const char *id, *method, *peer, *tenant;
     const char *route;       /* the table's pattern; "" when no route matched */
+    const char *path;        /* where no route matched, its beginning; NULL */
     const char *model;       /* "": none was involved */
     const char *traceparent; /* as it came; NULL: none */
     const char *error;       /* the code that was answered; NULL: none */
@@ -48,11 +49,13 @@ struct ag_exchange {
     float weight;        /* that tenant's */
     _Atomic int refs;
     ag_arena arena;
-    ag_span text;     /* the body's bytes: the HTTP room's, or those of `copy` */
-    ag_buf copy;      /* of a long body, which a pool's thread reads */
-    json_t *body;     /* owned; NULL: none read */
-    ag_buf ignored;   /* X-Ignored-Params */
-    bool gone, ended; /* the client left; on_end came; guarded by the server's lock, as is task */
+    ag_span text;   /* the body's bytes: the HTTP room's, or those of `copy` */
+    ag_buf copy;    /* of a long body, which a pool's thread reads */
+    json_t *body;   /* owned; NULL: none read */
+    ag_buf ignored; /* X-Ignored-Params */
+    bool gone,
+        ended; /* the client left; on_end came; guarded by the server's lock, as what follows */
+    bool cancelled;           /* by its owner */
     struct ag_task *task;     /* referenced until on_end; NULL: nothing is generated */
     ag_exchange *next, *prev; /* all of a server's; guarded by its lock */
     ag_route_record record;
@@ -79,8 +82,11 @@ void ag_exchange_unref(ag_exchange *x);
 
 /* ---- answers: any thread, the first one counts ----------------------------------------------- */
 
-/* Is nobody waiting for the answer any more: the client left, or the server ends? */
+/* Is nobody waiting for the answer any more: the client left, its owner or the server ends it? */
 bool ag_exchange_is_over(ag_exchange *x);
+/* How long it may take, by its header or the server's rule, whichever is shorter; 0: no limit.
+ * False: *p. */
+bool ag_exchange_time(const ag_exchange *x, uint32_t *ms, ag_problem *p);
 /* A whole answer; takes the bytes of `json`. A buffer that failed becomes a 500 or 503. */
 void ag_exchange_json(ag_exchange *x, int status, ag_buf *json);
 void ag_exchange_text(ag_exchange *x, int status, const char *type, ag_buf *text);

@@ -56,7 +56,10 @@ bool ag_body_parse(ag_span body, json_t **root, ag_problem *p) {
     if (!v)
         return ag_problem_set(p, 400, "invalid_request_error", "invalid_json", NULL,
                               "the body is not valid JSON: line %d, column %d: %s", where.line,
-                              where.column, where.text);
+                              where.column,
+                              json_error_code(&where) == json_error_null_character
+                                  ? "NUL (\\u0000) is not accepted in strings"
+                                  : where.text);
     if (!json_is_object(v)) {
         json_decref(v);
         return ag_problem_bad(p, NULL, "the body must be a JSON object");

@@ -122,6 +122,12 @@ static bool check_tool(const form *f, const json_t *tool, size_t i) {
     char param[AG_PARAM_TEXT];
     const json_t *function = json_object_get(tool, "function");
     const char *name = json_string_value(json_object_get(function, "name"));
+    const json_t *schema = json_object_get(function, "parameters");
+    if (schema && !json_is_object(schema) && !json_is_null(schema)) {
+        snprintf(param, sizeof param, "tools[%zu].function.parameters", i);
+        return ag_problem_bad(f->p, param, "%s must be a JSON Schema, an object; it is %s", param,
+                              ag_field_kind_name(schema));
+    }
     if (json_is_object(tool) && name && *name)
         return true;
     snprintf(param, sizeof param, "tools[%zu]", i);
@@ -129,10 +135,40 @@ static bool check_tool(const form *f, const json_t *tool, size_t i) {
         f->p, param, "%s must be {\"type\": \"function\", \"function\": {\"name\": ...}}", param);
 }
 
-/* "auto", "none", "required", {"type": "function", "function": {"name": ...}} */
+/* {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [...]}}: the other tools are
+ * left out. The mode is the choice among those that stay; NULL: *p. */
+static const json_t *allow_tools(const form *f, const json_t *allowed) {
+    const json_t *names = json_object_get(allowed, "tools"),
+                 *mode = json_object_get(allowed, "mode");
+    const char *word = json_string_value(mode);
+    if (!json_is_array(names) || !word || (strcmp(word, "auto") && strcmp(word, "required"))) {
+        ag_problem_bad(f->p, "tool_choice.allowed_tools",
+                       "tool_choice.allowed_tools must have a mode (auto or required) and tools");
+        return NULL;
+    }
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const json_t *function = json_object_get(json_array_get(names, i), "function");
+        const char *name = json_string_value(json_object_get(function, "name"));
+        if (!name || !has_tool(f->g->tools, name)) {
+            ag_problem_bad(f->p, "tool_choice.allowed_tools.tools",
+                           "tool_choice.allowed_tools.tools[%zu] names no tool of tools", i);
+            return NULL;
+        }
+    }
+    for (size_t i = json_array_size(f->g->tools); i-- > 0;) {
+        const json_t *function = json_object_get(json_array_get(f->g->tools, i), "function");
+        if (!has_tool(names, json_string_value(json_object_get(function, "name"))))
+            json_array_remove(f->g->tools, i);
+    }
+    return mode;
+}
+
+/* "auto", "none", "required", {"type": "function", "function": {"name": ...}}, allowed_tools */
 static bool read_choice(const form *f) {
     ag_gen *g = f->g;
-    const json_t *choice = g->tool_choice;
+    const json_t *choice = g->tool_choice, *allowed = json_object_get(choice, "allowed_tools");
+    if (allowed && !(choice = allow_tools(f, allowed)))
+        return false;
     bool tools = json_array_size(g->tools) > 0;
     const char *word = json_string_value(choice);
     g->tools_wish = tools ? AG_TOOLS_AUTO : AG_TOOLS_NONE;

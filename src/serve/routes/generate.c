@@ -39,45 +39,52 @@ void ag_route_completions(ag_exchange *x) { ag_exchange_defer(x, completions); }
 
 /* ---- ending one from outside ----------------------------------------------------------------- */
 
-/* The request of that id which this tenant may end, with a reference on its task. */
-static ag_task *find_task(ag_exchange *x) {
+/* End the request of that id, if this tenant may. */
+static bool cancel(ag_exchange *x) {
     ag_routes *r = x->routes;
     const char *id = x->arg;
     if (strncmp(id, "chatcmpl-", 9) == 0)
         id += 9;
     else if (strncmp(id, "cmpl-", 5) == 0)
         id += 5;
-    ag_task *found = NULL;
+    ag_task *task = NULL;
+    bool found = false;
     pthread_mutex_lock(&r->lock);
-    for (ag_exchange *other = r->exchanges; other && !found; other = other->next)
-        if (other->task && strcmp(other->id, id) == 0 && strcmp(other->tenant, x->tenant) == 0)
-            found = other->task;
-    if (found)
-        atomic_fetch_add(&found->refs, 1);
+    for (ag_exchange *other = r->exchanges; other && !found; other = other->next) {
+        bool computes = other->route && other->route->permission == AG_MAY_INFER;
+        found = computes && strcmp(other->id, id) == 0 && strcmp(other->tenant, x->tenant) == 0;
+        if (!found)
+            continue;
+        other->cancelled = true;
+        task = other->task;
+        if (task)
+            atomic_fetch_add(&task->refs, 1);
+    }
     pthread_mutex_unlock(&r->lock);
+    if (task) {
+        ag_task_cancel(task, AG_CANCEL_OWNER);
+        ag_task_unref(task);
+    }
     return found;
 }
 
 void ag_route_cancel(ag_exchange *x) {
-    ag_task *t = find_task(x);
-    if (!t) {
+    if (!cancel(x)) {
         ag_problem p;
         ag_problem_set(&p, 404, "invalid_request_error", "request_not_found", NULL,
                        "no running request has the id \"%.140s\"", x->arg);
         ag_exchange_problem(x, &p);
         return;
     }
-    ag_task_cancel(t, AG_CANCEL_OWNER);
     ag_buf out;
     ag_buf_init(&out, AG_ROOM_ROUTES, 1024);
     ag_json_open(&out, '{');
     ag_json_key(&out, "id");
-    ag_json_str(&out, t->x->id);
+    ag_json_str(&out, x->arg);
     ag_json_key(&out, "object");
     ag_json_str(&out, "request");
     ag_json_key(&out, "cancelled");
     ag_json_bool(&out, true);
     ag_json_close(&out, '}');
     ag_exchange_json(x, 200, &out);
-    ag_task_unref(t);
 }

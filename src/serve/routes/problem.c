@@ -42,8 +42,9 @@ bool ag_problem_set(ag_problem *p, int status, const char *type, const char *cod
 
 /* Messages of the engine begin with the field's path: "messages[2].content must be ...". */
 static void param_of_message(const char *message, char param[AG_PARAM_TEXT]) {
-    static const char *const roots[] = {"messages", "tools", "top_logprobs", "temperature", "top_p",
-                                        "top_k",    "min_p", "stop",         "logit_bias"};
+    static const char *const roots[] = {"messages",    "prompt",    "tools", "top_logprobs",
+                                        "temperature", "top_p",     "top_k", "min_p",
+                                        "stop",        "logit_bias"};
     size_t n = strcspn(message, " :");
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
         size_t root = strlen(roots[i]);
@@ -65,6 +66,8 @@ bool ag_problem_of(ag_problem *p, const ag_err *err, const char *param) {
     snprintf(p->message, sizeof p->message, "%s", err->msg);
     if (!param)
         param_of_message(p->message, p->param);
+    if (!p->param[0] && err->code == AG_E_TEMPLATE) /* the template's own words */
+        snprintf(p->param, sizeof p->param, "messages");
     return false;
 }
 

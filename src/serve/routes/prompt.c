@@ -7,12 +7,21 @@
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
+/* What the model had refused to say comes back in the history as a part of its own: its text. */
+static bool is_refusal(json_t *part, const char *type) {
+    json_t *text = json_object_get(part, "refusal");
+    return strcmp(type, "refusal") == 0 && json_is_string(text) &&
+           json_object_set(part, "text", text) == 0 &&
+           json_object_set_new(part, "type", json_string("text")) == 0;
+}
+
 /* Only text can be read. Templates that know images would render a placeholder for nothing. */
 static bool check_parts(const json_t *content, size_t i, ag_problem *p) {
     char param[AG_PARAM_TEXT];
     for (size_t k = 0; k < json_array_size(content); k++) {
-        const char *type = json_string_value(json_object_get(json_array_get(content, k), "type"));
-        if (!type || strcmp(type, "text") == 0)
+        json_t *part = json_array_get(content, k);
+        const char *type = json_string_value(json_object_get(part, "type"));
+        if (!type || strcmp(type, "text") == 0 || is_refusal(part, type))
             continue; /* a missing type is told by the chat room */
         snprintf(param, sizeof param, "messages[%zu].content[%zu]", i, k);
         return ag_problem_bad(p, param, "%s: this model takes text only, not '%.40s'", param, type);
@@ -43,6 +52,20 @@ static bool check_role(json_t *message, size_t i, ag_problem *p) {
                           param, role);
 }
 
+/* Who asks must say something; a misspelt name of the field would ask for nothing. */
+static bool check_content(const json_t *message, size_t i, ag_problem *p) {
+    char param[AG_PARAM_TEXT];
+    const char *role = json_string_value(json_object_get(message, "role"));
+    const json_t *content = json_object_get(message, "content");
+    bool asks = strcmp(role, "user") == 0 || strcmp(role, "system") == 0;
+    if (asks && (!content || json_is_null(content))) {
+        snprintf(param, sizeof param, "messages[%zu].content", i);
+        return ag_problem_bad(p, param, "%s must be a string or a list of parts, it is %s", param,
+                              ag_field_kind_name(content));
+    }
+    return check_parts(content, i, p);
+}
+
 static bool check_messages(const ag_gen *g, ag_problem *p) {
     size_t n = json_array_size(g->messages);
     if (n == 0)
@@ -54,7 +77,7 @@ static bool check_messages(const ag_gen *g, ag_problem *p) {
         if (!json_is_object(message))
             return ag_problem_bad(p, param, "%s must be an object, it is %s", param,
                                   ag_field_kind_name(message));
-        if (!check_role(message, i, p) || !check_parts(json_object_get(message, "content"), i, p))
+        if (!check_role(message, i, p) || !check_content(message, i, p))
             return false;
     }
     const json_t *last = json_array_get(g->messages, n - 1);

@@ -14,10 +14,11 @@
 #include "routes/task.h"
 #include "routes/watch.h"
 
-#define QUICK_THREADS 1
-#define SLOW_THREADS  8
-#define MAX_WAITING   512
-#define ARENA_BYTES   ((size_t)256 << 20) /* lists of a request: ids, stop words, a mask */
+#define QUICK_THREADS   1
+#define SLOW_THREADS    8
+#define MAX_WAITING     512
+#define MAX_LOGGED_PATH 200
+#define ARENA_BYTES     ((size_t)256 << 20) /* lists of a request: ids, stop words, a mask */
 
 /* ---- the request's identity ------------------------------------------------------------------ */
 
@@ -90,6 +91,11 @@ static bool check(ag_exchange *x, const char *verb, const char *path, ag_problem
     if (x->allow[0])
         return ag_problem_set(p, 405, "invalid_request_error", "method_not_allowed", NULL,
                               "%.100s takes %s, not %.16s", path, x->allow, verb);
+    const char *coding = ag_http_get(x->http, "content-encoding");
+    if (x->route && coding && strcasecmp(coding, "identity") != 0)
+        return ag_problem_set(p, 415, "invalid_request_error", "unsupported_encoding", NULL,
+                              "bodies are taken as they are, not with Content-Encoding %.40s",
+                              coding);
     if (!x->route)
         return ag_problem_set(p, 404, "invalid_request_error", "not_found", NULL,
                               "there is no route %.16s %.200s", verb, path);
@@ -144,6 +150,9 @@ static bool on_head(void *ctx, ag_http_req *req, size_t *body_limit) {
     record->tenant = x->tenant;
     if (x->route)
         record->route = x->route->path;
+    else
+        record->path = ag_arena_strndup(&x->arena, ag_http_path(req),
+                                        strnlen(ag_http_path(req), MAX_LOGGED_PATH));
     if (!fine) {
         ag_exchange_problem(x, &p);
         return false;

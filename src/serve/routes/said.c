@@ -133,6 +133,8 @@ static void on_event(void *ctx, const ag_answer_event *e) {
     ag_choice *c = ctx;
     c->thinks = e->kind == AG_ANSWER_REASONING;
     c->n_calls += e->kind == AG_ANSWER_CALL_BEGIN;
+    if (c->thinks && c->task->reasoning == AG_REASONING_HIDDEN)
+        return; /* counted, not told */
     if (c->task->gen.stream)
         tell(c, e);
     else
@@ -142,17 +144,18 @@ static void on_event(void *ctx, const ag_answer_event *e) {
 ag_code ag_said_open(ag_choice *c, ag_err *err) {
     ag_task *t = c->task;
     bool tools = t->gen.tools_wish != AG_TOOLS_NONE;
-    if (!t->gen.chat || (!tools && t->reasoning == AG_REASONING_INLINE))
+    bool split = t->reasoning != AG_REASONING_INLINE;
+    if (!t->gen.chat || (!tools && !split))
         return AG_OK;
     ag_answer_opts o = {.format = &t->format,
                         .tools = tools ? t->gen.tools : NULL,
-                        .reasoning = t->reasoning,
+                        .reasoning = split ? AG_REASONING_SPLIT : AG_REASONING_INLINE,
                         .arguments = is_forced(&t->gen) ? AG_ARGUMENTS_STREAM : AG_ARGUMENTS_WHOLE,
                         .in_reasoning = t->in_reasoning,
                         .seed = t->x->serial * AG_MAX_ALL_CHOICES + c->index,
                         .on_event = on_event,
                         .ctx = c};
-    c->thinks = t->in_reasoning && t->reasoning != AG_REASONING_INLINE;
+    c->thinks = t->in_reasoning && split;
     return ag_answer_parser_new(&o, &c->parser, err);
 }
 

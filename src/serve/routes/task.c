@@ -1,7 +1,6 @@
 #include "routes/task.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -268,26 +267,16 @@ static void give_up(ag_task *t, size_t from, const ag_problem *p) {
 static bool add_terms(ag_task *t, ag_request_opts *o, ag_problem *p) {
     ag_exchange *x = t->x;
     const ag_gen *g = &t->gen;
-    const char *ms = x->timeout;
     o->tenant = x->tenant;
     o->tenant_weight = x->weight;
-    o->timeout_ms = x->routes->opts.timeout_ms;
     o->max_queue_ms = g->max_queue_ms ? g->max_queue_ms : x->routes->opts.max_queue_ms;
     o->priority = g->priority > 0 ? AG_PRIORITY_LOW : AG_PRIORITY_NORMAL;
     if (g->priority < 0 && !x->routes->opts.keys)
         o->priority = AG_PRIORITY_HIGH;
     else if (g->priority < 0) /* at the cost of other tenants: not for the asking */
         ag_ignored_add(&x->ignored, "priority");
-    if (ms) {
-        char *end = NULL;
-        unsigned long v = strtoul(ms, &end, 10);
-        if (end == ms || *end || v == 0 || v > UINT32_MAX)
-            return ag_problem_bad(p, NULL,
-                                  "the header X-Request-Timeout-Ms must be a whole number "
-                                  "of milliseconds above 0");
-        if (!o->timeout_ms || v < o->timeout_ms)
-            o->timeout_ms = (uint32_t)v;
-    }
+    if (!ag_exchange_time(x, &o->timeout_ms, p))
+        return false;
     size_t n = strlen(x->tenant), more = g->cache_salt ? strlen(g->cache_salt) + 1 : 0;
     char *salt = ag_arena_get(&x->arena, n + more + 1);
     if (!salt)
@@ -425,14 +414,14 @@ static void prepare(void *ctx) {
 static void publish(ag_task *t) {
     ag_exchange *x = t->x;
     pthread_mutex_lock(&x->routes->lock);
-    bool ended = x->ended, gone = x->gone || ended;
+    bool ended = x->ended, gone = x->gone || ended, cancelled = x->cancelled;
     if (!ended)
         x->task = t;
     pthread_mutex_unlock(&x->routes->lock);
     if (ended)
         ag_task_unref(t); /* nobody else will */
-    if (gone)
-        atomic_store(&t->cancelled, true);
+    if (gone || cancelled)
+        ag_task_cancel(t, cancelled ? AG_CANCEL_OWNER : AG_CANCEL_LEFT);
 }
 
 void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {

@@ -134,6 +134,15 @@ static void answer_text(ag_exchange *x, const char *name, char *text, size_t len
     ag_string_free(text);
 }
 
+static bool check_known(const ag_id_list *tokens, ag_engine *engine, ag_problem *p) {
+    ag_token_info token;
+    for (size_t i = 0; i < tokens->n; i++)
+        if (!ag_engine_get_token(engine, tokens->v[i], &token))
+            return ag_problem_bad(p, "tokens", "tokens[%zu] is %d, which the model does not know",
+                                  i, tokens->v[i]);
+    return true;
+}
+
 static void read_detokenize(ag_exchange *x) {
     tokens_request r;
     ag_served *served;
@@ -144,6 +153,7 @@ static void read_detokenize(ag_exchange *x) {
     if (!start(x, detokenize_fields, &r, &served))
         return;
     bool fine = r.has_tokens || ag_problem_bad(&p, "tokens", "tokens is missing: a list of ids");
+    fine = fine && check_known(&r.tokens, ag_served_engine(served), &p);
     if (fine && ag_engine_detokenize(ag_served_engine(served), r.tokens.v, r.tokens.n, true, &text,
                                      &len, &err))
         fine = ag_problem_of(&p, &err, "tokens");

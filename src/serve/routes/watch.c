@@ -97,6 +97,7 @@ static void log_request(const ag_exchange *x) {
         AG_STR("http.request.id", r->id),
         AG_STR("http.request.method", r->method),
         AG_STR("http.route", r->route[0] ? r->route : NULL),
+        AG_STR("url.path", r->path),
         AG_I64("http.response.status_code", r->how.status),
         AG_U64("http.response.body.bytes", r->how.sent_bytes),
         AG_U64("event.duration", r->how.duration_us * 1000),
@@ -121,9 +122,11 @@ static void log_request(const ag_exchange *x) {
 }
 
 void ag_watch_end(ag_exchange *x) {
-    ag_route_record *r = &x->record; /* the last reference is gone: nobody else writes it */
-    if (!r->error && r->how.complete && r->how.status >= 400) /* the HTTP room refused the body */
-        r->error = r->how.status == 413 ? "body_too_large" : "overloaded";
+    ag_route_record *r = &x->record;       /* the last reference is gone: nobody else writes it */
+    if (!r->error && r->how.status == 413) /* the HTTP room refused the body */
+        r->error = "body_too_large";
+    else if (!r->error && r->how.status == 503 && is_inference(x))
+        r->error = "overloaded";
     if (x->routes->opts.metrics) {
         count_http(x);
         if (is_inference(x))
