@@ -48,7 +48,7 @@ static bool has_content(const json_t *choice) {
 
 /* An object of the stream, or the whole answer. True: it brought content. */
 static bool take_object(ag_load_answer *a, ag_span text) {
-    json_t *j = json_loadb(text.p, text.n, 0, NULL);
+    json_t *j = json_loadb(text.p, text.n, JSON_ALLOW_NUL, NULL); /* a model may say it */
     bool content = false;
     if (!json_is_object(j)) {
         fail(a, "an answer that is no JSON object");

@@ -56,7 +56,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.chunk(b": a comment\n\n")
         for i in range(TOKENS):
             time.sleep(FIRST if i == 0 else GAP)
-            self.event({"choices": [{"delta": {"content": "x"}, "text": "x"}]})
+            piece = "\0" if i == 1 else "x"     # models say that, too
+            self.event({"choices": [{"delta": {"content": piece}, "text": piece}]})
         if mode == "error" and number == 2:
             self.event({"error": {"message": "the engine fell over"}})
         self.event({"choices": [], "usage": usage})
