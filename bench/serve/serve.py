@@ -148,7 +148,7 @@ class Bench:
 
     def prefix(self):
         self.run("prefix 32", self.o.model, 32, 2560,
-                 lambda s: self.clients(s, 32, 64, "--shared-words", 1500, "--prompt-words", 1560))
+                 lambda s: self.clients(s, 32, 32, "--shared-words", 1500, "--prompt-words", 1560))
 
     def tokens(self):
         args = ("--api", "completions", "--prompt-words", 1)
