@@ -34,6 +34,9 @@ if(AG_FUZZ) # every room reports its branches to the fuzzer; only the fuzzers li
   target_compile_options(ag_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 option(AG_COVERAGE "count executed lines" OFF)
+if(AG_SANITIZE OR AG_FUZZ OR AG_COVERAGE) # such a program does more than its source says
+  target_compile_definitions(ag_flags INTERFACE AG_INSTRUMENTED)
+endif()
 if(AG_COVERAGE)
   target_compile_options(ag_flags INTERFACE --coverage)
   target_link_options(ag_flags INTERFACE --coverage)

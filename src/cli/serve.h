@@ -4,10 +4,15 @@
 
 #include "cli/args.h"
 #include "config/config.h"
+#include "process/sandbox.h"
 
 /* Everything the options and --config say, as one configuration; the caller frees it. AG_CLI_DONE,
  * or the status to end with when the mistakes have been told. */
 int ag_cli_serve_config(const ag_cli_args *a, ag_config **out);
+
+/* Confine this process to what `c` needs, as server.sandbox says. Before any thread is started. */
+int ag_cli_serve_sandbox(const ag_cli_args *a, const ag_config *c, bool supervised,
+                         ag_sandbox *out);
 
 /* Serve `c` (taken, also on failure) on listening sockets until a signal ends it; returns the exit
  * status. `addresses` are the sockets' names. `supervised`: a supervisor started this process, gave

@@ -24,6 +24,7 @@ typedef struct serving {
     size_t n_fds;
     ag_logs *logs;
     ag_beat *beat; /* NULL: nobody watches */
+    ag_sandbox sandbox;
     ag_server *server;
     pthread_t main;
     sigset_t signals;
@@ -47,6 +48,23 @@ static void scrape(void *ctx) {
         ag_metric_set(ag_metrics_get(ag_server_metrics(s->server), AG_M_RESTARTS,
                                      ag_restart_name((ag_restart)i), NULL, NULL),
                       (double)ag_beat_restarts(s->beat, (ag_restart)i));
+}
+
+static void log_sandbox(const serving *s) {
+    const ag_sandbox *b = &s->sandbox;
+    if (!strcmp(config(s)->sandbox, "off"))
+        AG_LOG(s->logs, INFO, "server", "without a sandbox, as server.sandbox says");
+    if (b->landlock || b->seccomp)
+        AG_LOG(s->logs, INFO, "server", "in a sandbox",
+               AG_I64("autoglm.sandbox.landlock", b->landlock),
+               AG_BOOL("autoglm.sandbox.seccomp", b->seccomp));
+    if (b->why[0])
+        AG_LOG(s->logs, WARN, "server", "not all of the sandbox is in force",
+               AG_STR("event.reason", b->why));
+    if (b->missing)
+        AG_LOG(s->logs, WARN, "server",
+               "a path is not there; what appears there can be read after a restart only",
+               AG_STR("file.path", b->missing));
 }
 
 static void log_restart(const serving *s) {
@@ -86,6 +104,8 @@ static int open_all(serving *s) {
                          .levels = c->log_level,
                          .format = !strcmp(c->log_format, "json") ? AG_LOG_JSON : AG_LOG_TEXT};
     ag_code code = ag_logs_open(&logs, &s->logs, &err);
+    if (!code)
+        log_sandbox(s);
     ag_server_opts o = {.config = c,
                         .fds = s->fds,
                         .n_fds = s->n_fds,
@@ -279,6 +299,8 @@ int ag_cli_serve_run(const ag_cli_args *a, ag_config *c, const int *fds,
     s.configs[s.n_configs++] = c;
     if (supervised && ag_beat_open(n, &s.beat, &err))
         status = ag_cli_fail(&err);
+    if (!status)
+        status = ag_cli_serve_sandbox(a, c, supervised, &s.sandbox);
     if (!status)
         status = open_all(&s);
     if (!status) {

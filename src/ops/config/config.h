@@ -45,6 +45,7 @@ typedef struct ag_config {
     uint64_t head_timeout, body_timeout, idle_timeout, send_timeout; /* ms, as all durations */
     uint64_t request_timeout, drain_delay, drain_timeout;
     bool supervise;
+    const char *sandbox; /* "auto", "required", "off" */
     uint64_t stall_timeout;
     const char *flight_dir;
     /* log, metrics */

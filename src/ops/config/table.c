@@ -49,6 +49,10 @@ const ag_config_row ag_config_rows[] = {
      .help = "After that: time for running answers to end."},
     {"server.supervise", AG_CONFIG_BOOL, AT(supervise), "true",
      .help = "Run under a supervisor that restarts the server after a crash or stall."},
+    {"server.sandbox", AG_CONFIG_CHOICE, AT(sandbox), "auto", .choices = "auto required off",
+     .help =
+         "Confine the serving process to its files and to the system calls it needs: as far as the "
+         "system can, or else do not start, or not at all."},
     {"server.stall_timeout", AG_CONFIG_DURATION, AT(stall_timeout), "30s", RANGE(1000, MS_DAY),
      .help = "A server whose heartbeat is older has stalled."},
     {"server.flight_dir", AG_CONFIG_PATH, AT(flight_dir), NULL,
