@@ -175,6 +175,16 @@ AG_API ag_code ag_engine_detokenize(ag_engine *engine, const int32_t *ids, size_
                                     bool show_special, char **text, size_t *len,
                                     ag_err *err) AG_MUST_USE;
 
+/* The ids to generate from, so that the answer goes between two texts: the model's own form for
+ * filling in the middle, for those that were made for it (code models mostly). Control tokens in
+ * both texts are recognised. *ids is freed with ag_ids_free(). AG_E_UNSUPPORTED: the model has no
+ * such form. AG_E_UTF8, AG_E_LIMIT, AG_E_NOMEM. */
+AG_API ag_code ag_engine_infill_ids(ag_engine *engine, const char *before, size_t before_len,
+                                    const char *behind, size_t behind_len, bool add_bos,
+                                    int32_t **ids, size_t *n, ag_err *err) AG_MUST_USE;
+/* Such an answer should end at these tokens too (stop_ids); [*n], live as long as the engine. */
+AG_API const int32_t *ag_engine_infill_ends(const ag_engine *engine, size_t *n);
+
 /* One token of the vocabulary. */
 typedef struct ag_token_info {
     const char *bytes; /* what it decodes to, special ones too; lives as long as the engine; not

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import openautoglm
-from openautoglm import AutoGLMEngine
+from openautoglm import AutoGLMEngine, UnsupportedError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDENS = ROOT / "tests/golden/models/goldens"
@@ -175,6 +175,21 @@ def test_text_survives_the_round_trip(engine: AutoGLMEngine) -> None:
         assert engine.detokenize(engine.tokenize(text)) == text
     for prompt in GOLDEN["prompts"]:
         assert engine.tokenize(prompt["text"], add_bos=True) == prompt["ids"]
+
+
+def test_text_between_two_others_needs_a_model_made_for_it(engine: AutoGLMEngine, models: pathlib.Path,
+                                                           tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UnsupportedError, match="fill-in-the-middle"):
+        engine.infill_ids("a", "b")
+    for file in (models / "tiny-qwen2-hf").iterdir():
+        (tmp_path / file.name).symlink_to(file.resolve())
+    tokenizer = (tmp_path / "tokenizer.json").read_text()
+    (tmp_path / "tokenizer.json").unlink()
+    for old, new in (("<tool_call>", "<PRE>"), ("</tool_call>", "<SUF>"), ("<think>", "<MID>")):
+        tokenizer = tokenizer.replace(f'"{old}"', f'"{new}"')
+    (tmp_path / "tokenizer.json").write_text(tokenizer)
+    with AutoGLMEngine(tmp_path, n_threads=1, max_context_length=256) as code:
+        assert code.infill_ids("def f", "pass") == code.tokenize("<PRE>def f<SUF>pass<MID>")
 
 
 def test_special_tokens_are_read_only_when_asked_for(engine: AutoGLMEngine) -> None:

@@ -193,14 +193,18 @@ class Config(Configured):
         self.assertNotIn("sampling", embed)
         self.assertEqual(server.stop(), 0)
 
-    def advised(self, name, **advice):
-        """A Hugging Face folder with such a generation_config.json."""
+    def changed_folder(self, name, model, file, data):
+        """The Hugging Face folder of a tiny model with one file more, or another one."""
         folder = self.path(name)
         os.mkdir(folder)
-        for file in os.listdir(os.path.join(MODELS, "tiny-llama3-hf")):
-            os.symlink(os.path.join(os.path.abspath(MODELS), "tiny-llama3-hf", file), os.path.join(folder, file))
-        self.write(os.path.join(name, "generation_config.json"), json.dumps(advice))
+        for other in os.listdir(os.path.join(MODELS, model)):
+            if other != file:
+                os.symlink(os.path.join(os.path.abspath(MODELS), model, other), os.path.join(folder, other))
+        self.write(os.path.join(name, file), data)
         return folder
+
+    def advised(self, name, **advice):
+        return self.changed_folder(name, "tiny-llama3-hf", "generation_config.json", json.dumps(advice))
 
     def test_sampling_is_as_the_models_file_advises(self):
         # With top_k 1 every answer is the greedy one, unless the request says otherwise.
@@ -240,6 +244,38 @@ class Config(Configured):
         mild = ("--top-k", "0", "--top-p", "1", "--min-p", "0")
         self.assertEqual(ran("--temp", "1", "--repeat-penalty", "1", *mild), hot)
         self.assertEqual(ran("--generation-config", "none", "--temp", "1", *mild), hot)
+
+    def test_text_goes_between_prompt_and_suffix(self):
+        with open(os.path.join(MODELS, "tiny-qwen2-hf", "tokenizer.json"), encoding="utf-8") as f:
+            tokenizer = f.read()
+        marks = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+        for old, new in zip(("<tool_call>", "</tool_call>", "<think>"), marks):
+            tokenizer = tokenizer.replace(f'"{old}"', f'"{new}"')
+        folder = self.changed_folder("fim", "tiny-qwen2-hf", "tokenizer.json", tokenizer)
+        server = self.serve("server: {listen: '127.0.0.1:0'}\nengine: {threads: 2}\nmodels:\n"
+                            f"  - {{name: fim, path: {folder}, context: 512}}\n")
+
+        def complete(**k):
+            return server.post("/v1/completions", {"max_tokens": 16, "temperature": 0, "logprobs": 1, **k})
+        got = complete(prompt=["def f(a):\n", "x"], suffix="\n    return a\n").json()
+        for choice, prompt in zip(got["choices"], ("def f(a):\n", "x")):
+            text = f"{marks[0]}{prompt}{marks[1]}\n    return a\n{marks[2]}"
+            self.assertEqual(choice["text"], complete(prompt=text).json()["choices"][0]["text"])
+        count = sum(server.post("/tokenize", {"prompt": text}).json()["count"] for text in ("def f(a):\n", "x"))
+        behind = server.post("/tokenize", {"prompt": "\n    return a\n"}).json()["count"]
+        self.assertEqual(got["usage"]["prompt_tokens"], count + 2 * (behind + 3))
+        # The answer ends where the model would begin another part, unless it is to go on.
+        mark = str(server.post("/tokenize", {"prompt": marks[0]}).json()["tokens"][0])
+        forced = dict(prompt="x", suffix="y", logit_bias={mark: 100})
+        self.assertEqual(complete(**forced).json()["choices"][0]["finish_reason"], "stop")
+        self.assertEqual(complete(**forced, ignore_eos=True).json()["choices"][0]["finish_reason"], "length")
+        self.assertEqual(complete(prompt="x", logit_bias={mark: 100}).json()["choices"][0]["finish_reason"], "length")
+        self.assertEqual(complete(prompt="x", suffix="").json()["choices"], complete(prompt="x").json()["choices"])
+        for wrong, param in (({"prompt": [1, 2]}, "prompt"), ({"prompt": "x", "echo": True}, "suffix"),
+                             ({"prompt": "x", "truncate_prompt": "left"}, "suffix"), ({"prompt": "x", "suffix": 5}, "suffix")):
+            answer = complete(**{"suffix": "y", **wrong})
+            self.assertEqual((answer.status, answer.json()["error"]["param"]), (400, param), answer.body)
+        self.assertEqual(server.stop(), 0)
 
     def test_mistakes(self):
         self.fails(2, "names no model", "serve", "--config", self.write("empty.yml", "log: {level: info}\n"))

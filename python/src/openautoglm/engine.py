@@ -236,6 +236,16 @@ class AutoGLMEngine:
                 engine, array, n, show_special, text, length, err), err)
         return self._take_text(text[0], length[0])
 
+    def infill_ids(self, before: str, behind: str, *, add_bos: bool = True) -> list[int]:
+        """The token ids to generate from, so that the answer goes between two texts. UnsupportedError:
+        the model was not made for that."""
+        first, last = utf8(before, "before"), utf8(behind, "behind")
+        ids, n, err = ffi.new("int32_t **"), ffi.new("size_t *"), ffi.new("ag_err *")
+        with self._opened().use() as engine:
+            raise_error(self._lib, self._lib.ag_engine_infill_ids(
+                engine, first, len(first), last, len(last), add_bos, ids, n, err), err)
+        return self._take_ids(ids[0], n[0])
+
     def chat_ids(self, messages: Messages, *, tools: Tools = None,
                  template_options: Mapping[str, Any] | None = None) -> list[int]:
         """The token ids that chat() starts from."""

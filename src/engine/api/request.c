@@ -96,6 +96,21 @@ int32_t ag_engine_find_token(const ag_engine *e, const char *text, size_t len, b
     return id;
 }
 
+/* A list to the caller, who frees it; nothing after a failure. */
+static ag_code hand_over(ag_ids *list, ag_code code, int32_t **ids, size_t *n, ag_err *err) {
+    if (!code && !list->v) /* an empty list is still a list */
+        list->v = ag_calloc(AG_ROOM_API, 1, sizeof *list->v);
+    if (!code && !list->v)
+        code = ag_fail(err, AG_E_NOMEM, "out of memory for a list of tokens");
+    if (code) {
+        ag_ids_deinit(list);
+        return code;
+    }
+    *ids = list->v;
+    *n = list->n;
+    return AG_OK;
+}
+
 ag_code ag_engine_tokenize(ag_engine *e, const char *text, size_t len, bool add_bos,
                            bool parse_special, int32_t **ids, size_t *n, ag_err *err) {
     *ids = NULL;
@@ -104,17 +119,27 @@ ag_code ag_engine_tokenize(ag_engine *e, const char *text, size_t len, bool add_
     ag_code code =
         encode(e, text, len,
                (add_bos ? AG_ENCODE_BOS : 0) | (parse_special ? AG_ENCODE_SPECIAL : 0), &list, err);
-    if (!code && !list.v) /* an empty list is still a list */
-        list.v = ag_calloc(AG_ROOM_API, 1, sizeof *list.v);
-    if (!code && !list.v)
-        code = ag_fail(err, AG_E_NOMEM, "out of memory for a list of tokens");
-    if (code) {
-        ag_ids_deinit(&list);
-        return code;
-    }
-    *ids = list.v;
-    *n = list.n;
-    return AG_OK;
+    return hand_over(&list, code, ids, n, err);
+}
+
+ag_code ag_engine_infill_ids(ag_engine *e, const char *before, size_t before_len,
+                             const char *behind, size_t behind_len, bool add_bos, int32_t **ids,
+                             size_t *n, ag_err *err) {
+    *ids = NULL;
+    *n = 0;
+    ag_ids list = {0};
+    ag_code code = ag_engine_check_text("the text before", before, before_len, err);
+    if (!code)
+        code = ag_engine_check_text("the text behind", behind, behind_len, err);
+    if (!code)
+        code = ag_tokenizer_infill(e->tokenizer, ag_span_of(before, before_len),
+                                   ag_span_of(behind, behind_len),
+                                   AG_ENCODE_SPECIAL | (add_bos ? AG_ENCODE_BOS : 0), &list, err);
+    return hand_over(&list, code, ids, n, err);
+}
+
+const int32_t *ag_engine_infill_ends(const ag_engine *e, size_t *n) {
+    return ag_tokenizer_infill_ends(e->tokenizer, n);
 }
 
 ag_code ag_engine_detokenize(ag_engine *e, const int32_t *ids, size_t n, bool show_special,

@@ -23,7 +23,7 @@ void ag_vocab_add_stop(ag_tokenizer *t, int32_t id) {
     t->stops[i] = id;
 }
 
-static int32_t find_added(const ag_tokenizer *t, const char *text) {
+int32_t ag_vocab_find_added(const ag_tokenizer *t, const char *text) {
     int32_t id = ag_tokenizer_find(t, ag_str(text));
     bool added =
         id >= 0 && (t->type[id] == AG_TOKEN_CONTROL || t->type[id] == AG_TOKEN_USER_DEFINED);
@@ -32,16 +32,18 @@ static int32_t find_added(const ag_tokenizer *t, const char *text) {
 
 void ag_vocab_add_known_stops(ag_tokenizer *t) {
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        ag_vocab_add_stop(t, find_added(t, known[i]));
+        ag_vocab_add_stop(t, ag_vocab_find_added(t, known[i]));
     /* GLM-4 ends its turn with the header of the next one. */
-    if (find_added(t, "[gMASK]") >= 0 && find_added(t, "<sop>") >= 0) {
-        ag_vocab_add_stop(t, find_added(t, "<|user|>"));
-        ag_vocab_add_stop(t, find_added(t, "<|observation|>"));
+    if (ag_vocab_find_added(t, "[gMASK]") >= 0 && ag_vocab_find_added(t, "<sop>") >= 0) {
+        ag_vocab_add_stop(t, ag_vocab_find_added(t, "<|user|>"));
+        ag_vocab_add_stop(t, ag_vocab_find_added(t, "<|observation|>"));
     }
     /* gpt-oss and Solar close each message of a turn with <|end|>; others end the turn. */
-    bool harmony = find_added(t, "<|return|>") >= 0 && find_added(t, "<|call|>") >= 0;
-    bool solar = find_added(t, "<|calls|>") >= 0 && find_added(t, "<|flush|>") >= 0;
-    int32_t end = find_added(t, "<|end|>");
+    bool harmony =
+        ag_vocab_find_added(t, "<|return|>") >= 0 && ag_vocab_find_added(t, "<|call|>") >= 0;
+    bool solar =
+        ag_vocab_find_added(t, "<|calls|>") >= 0 && ag_vocab_find_added(t, "<|flush|>") >= 0;
+    int32_t end = ag_vocab_find_added(t, "<|end|>");
     if ((harmony || solar) && end >= 0 && end != t->eos) {
         size_t n = 0;
         for (size_t i = 0; i < t->n_stops; i++)

@@ -12,7 +12,8 @@
 typedef struct encoder {
     const ag_tokenizer *t;
     ag_merger merger;
-    ag_buf text; /* the piece in hand, normalised */
+    ag_buf text;  /* the piece in hand, normalised */
+    bool goes_on; /* it continues another text */
 } encoder;
 
 /* ---- lists of ids ---------------------------------------------------------------------------- */
@@ -80,7 +81,7 @@ static bool wants_prefix(const ag_tokenizer *t, ag_span piece, bool first) {
 static ag_code encode_spm(encoder *e, ag_span piece, bool first, ag_err *err) {
     ag_buf *b = &e->text;
     b->n = 0;
-    if (wants_prefix(e->t, piece, first))
+    if (!e->goes_on && wants_prefix(e->t, piece, first))
         ag_buf_add(b, SPACE_MARK, 3);
     for (size_t at = 0; at < piece.n;) {
         const char *space = memchr(piece.p + at, ' ', piece.n - at);
@@ -181,6 +182,7 @@ static ag_code encode_valid(encoder *e, ag_span text, const matching *allow, ag_
     while (code == AG_OK && find_added(&e->t->added, text, from, allow, &m)) {
         size_t to = m.strip & AG_STRIP_LEFT ? white_before(text, from, m.from) : m.from;
         code = encode_piece(e, ag_span_sub(text, from, to), from == 0, err);
+        e->goes_on = false;
         if (code == AG_OK)
             code = ag_ids_add(e->merger.out, m.id, err);
         from = m.strip & AG_STRIP_RIGHT ? white_behind(text, m.to) : m.to;
@@ -193,7 +195,7 @@ static ag_code encode(const ag_tokenizer *t, ag_span text, unsigned flags, const
     if (text.n > AG_MAX_TEXT_BYTES)
         return ag_fail(err, AG_E_LIMIT, "a text of %zu bytes is too long; up to %zu are taken",
                        text.n, AG_MAX_TEXT_BYTES);
-    encoder e = {.t = t, .merger = {.t = t, .out = out}};
+    encoder e = {.t = t, .merger = {.t = t, .out = out}, .goes_on = flags & AG_ENCODE_GOES_ON};
     ag_buf repaired;
     ag_buf_init(&e.text, AG_ROOM_TEXT, 3 * AG_MAX_TEXT_BYTES * 3 + 3);
     ag_buf_init(&repaired, AG_ROOM_TEXT, 3 * AG_MAX_TEXT_BYTES);

@@ -28,6 +28,7 @@ typedef struct ag_tokenizer ag_tokenizer;
 /* Flags of ag_tokenizer_encode(). */
 #define AG_ENCODE_BOS     1u /* put BOS (and EOS) around, where this tokenizer's model wants them */
 #define AG_ENCODE_SPECIAL 2u /* recognise control tokens written in the text */
+#define AG_ENCODE_GOES_ON 4u /* the text continues another: SentencePiece puts no ▁ before it */
 
 /* A growable list of token ids. */
 typedef struct ag_ids {
@@ -74,6 +75,16 @@ bool ag_tokenizer_adds_bos(const ag_tokenizer *t);
  * (<|im_end|>, <|eot_id|>, <|observation|>, ...). Sorted; points into the tokenizer. */
 const int32_t *ag_tokenizer_stops(const ag_tokenizer *t, size_t *n);
 bool ag_tokenizer_is_stop(const ag_tokenizer *t, int32_t id);
+
+/* Does the model fill in text between two others? */
+bool ag_tokenizer_infills(const ag_tokenizer *t);
+/* Append the ids to generate from, so that the answer goes between two texts. Of the flags
+ * AG_ENCODE_BOS puts BOS in front where the model wants it, and AG_ENCODE_SPECIAL counts.
+ * AG_E_UNSUPPORTED (it does not), and as ag_tokenizer_encode(). */
+ag_code ag_tokenizer_infill(const ag_tokenizer *t, ag_span before, ag_span behind, unsigned flags,
+                            ag_ids *out, ag_err *err) AG_MUST_USE;
+/* Such an answer ends at these as well; points into the tokenizer. */
+const int32_t *ag_tokenizer_infill_ends(const ag_tokenizer *t, size_t *n);
 
 /* ---- streaming decode ------------------------------------------------------------------------ */
 

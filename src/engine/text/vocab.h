@@ -34,7 +34,17 @@ typedef enum ag_space_prefix {
     AG_PREFIX_FIRST,
 } ag_space_prefix;
 
-#define AG_MAX_STOPS 64
+#define AG_MAX_STOPS       64
+#define AG_MAX_INFILL_ENDS 12
+
+/* The tokens of a model that fills in text between two others. */
+typedef struct ag_infill {
+    bool known;                     /* the model has them */
+    int32_t before, behind, middle; /* middle -1: behind comes first, and nothing ends before */
+    int32_t ends[AG_MAX_INFILL_ENDS];
+    size_t n_ends;
+} ag_infill;
+
 /* Merging a word takes about 50 times its size; texts without any boundary are hostile. */
 #define AG_MAX_WORD_BYTES (16u << 20)
 
@@ -69,6 +79,7 @@ struct ag_tokenizer {
     int32_t bos, eos, unk;
     int32_t stops[AG_MAX_STOPS];
     size_t n_stops;
+    ag_infill infill;
 };
 
 enum { AG_REACH_UNKNOWN, AG_REACH_YES, AG_REACH_NO };
@@ -180,7 +191,12 @@ ag_code ag_wordpiece_habits(ag_tokenizer *t, const struct ag_source *g, ag_err *
 ag_code ag_wordpiece_encode(const ag_tokenizer *t, ag_span piece, ag_buf *room, ag_ids *out,
                             ag_err *err) AG_MUST_USE;
 
-/* stops.c: fill stops from the ids the file names and from well-known texts. */
+/* infill.c: find the tokens that mark texts before and behind, unless the file named them. */
+void ag_vocab_find_infill(ag_tokenizer *t);
+
+/* stops.c: the control or added token with this text, or -1; fill stops from the ids the file names
+ * and from well-known texts. */
+int32_t ag_vocab_find_added(const ag_tokenizer *t, const char *text);
 void ag_vocab_add_stop(ag_tokenizer *t, int32_t id);
 void ag_vocab_add_known_stops(ag_tokenizer *t);
 

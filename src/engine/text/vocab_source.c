@@ -298,6 +298,17 @@ static void get_stops(ag_tokenizer *t, const ag_source *g) {
     ag_vocab_add_known_stops(t);
 }
 
+/* Files have written these under two names. */
+static void get_infill(ag_tokenizer *t, const ag_source *g) {
+    t->infill.before =
+        get_id(t, g, KEY("fim_pre_token_id"), get_id(t, g, KEY("prefix_token_id"), -1));
+    t->infill.behind =
+        get_id(t, g, KEY("fim_suf_token_id"), get_id(t, g, KEY("suffix_token_id"), -1));
+    t->infill.middle =
+        get_id(t, g, KEY("fim_mid_token_id"), get_id(t, g, KEY("middle_token_id"), -1));
+    ag_vocab_find_infill(t);
+}
+
 /* ---- SPM ------------------------------------------------------------------------------------- */
 
 /* Floats in descending order as ascending integers. */
@@ -365,8 +376,10 @@ static ag_code build(ag_tokenizer *t, const source *s, ag_err *err) {
         code = mark_added(t, s->g, OURS("rstrip"), AG_STRIP_RIGHT, err);
     if (code == AG_OK)
         code = get_rules(t, s, err);
-    if (code == AG_OK)
+    if (code == AG_OK) {
         get_stops(t, s->g);
+        get_infill(t, s->g);
+    }
     return code;
 }
 

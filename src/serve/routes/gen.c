@@ -19,7 +19,7 @@
         {.name = "n", .kind = AG_FIELD_U32, .at = AT(n), .min = 1, .max = AG_MAX_CHOICES},         \
         {.name = "min_tokens", .kind = AG_FIELD_U32, .at = AT(min_tokens), .max = MAX_TOKENS},     \
         {.name = "stop", .kind = AG_FIELD_TEXTS, .at = AT(stop), .max = 64},                       \
-        {.name = "stop_token_ids", .kind = AG_FIELD_IDS, .at = AT(stop_token_ids), .max = 1024},   \
+        {.name = "stop_token_ids", .kind = AG_FIELD_IDS, .at = AT(stop_token_ids), .max = 1000},   \
         {.name = "ignore_eos", .kind = AG_FIELD_BOOL, .at = AT(ignore_eos)},                       \
         {.name = "temperature", .kind = AG_FIELD_F32, NAMED(temperature), .max = 100},             \
         {.name = "top_p", .kind = AG_FIELD_F32, NAMED(top_p), .max = 1},                           \
@@ -177,9 +177,11 @@ static bool check(ag_gen *g, ag_buf *ignored, ag_problem *p) {
     if (!g->chat && !g->prompt)
         return ag_problem_bad(p, "prompt",
                               "prompt is missing: a string, a list of strings, or token ids");
-    if (g->suffix && *g->suffix)
-        return ag_problem_bad(p, "suffix",
-                              "suffix is not supported: the model has no fill-in-the-middle form");
+    if (g->suffix && !*g->suffix) /* as if it were not there */
+        g->suffix = NULL;
+    if (g->suffix && (g->echo || g->truncate))
+        return ag_problem_bad(p, "suffix", "suffix and %s exclude each other",
+                              g->echo ? "echo" : "truncate_prompt");
     if (g->chat && g->has_top && g->top_logprobs && !g->logprobs)
         return ag_problem_bad(p, "top_logprobs", "top_logprobs needs logprobs to be true");
     if (g->has_prompt_logprobs && g->stream)
@@ -358,13 +360,33 @@ static bool make_forbidden(const ag_gen *g, ag_engine *engine, ag_arena *arena, 
     return true;
 }
 
+/* The request's stop tokens, and those that end text between two others. */
+static bool make_stops(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_request_opts *o,
+                       ag_problem *p) {
+    size_t own = g->stop_token_ids.n, more = 0;
+    const int32_t *ends = ag_engine_infill_ends(engine, &more);
+    o->stop_ids = g->stop_token_ids.v;
+    o->n_stop_ids = own;
+    if (!g->suffix || g->ignore_eos)
+        return true;
+    int32_t *all = ag_arena_array(arena, own + more, sizeof *all);
+    if (!all)
+        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+    memcpy(all, ends, more * sizeof *all);
+    for (size_t i = 0; i < own; i++)
+        all[more + i] = g->stop_token_ids.v[i];
+    o->stop_ids = all;
+    o->n_stop_ids = own + more;
+    return true;
+}
+
 bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_request_opts *o,
                     ag_problem *p) {
     *o = ag_request_default();
     o->sampling = g->sampling;
     take_advice(g, engine, &o->sampling);
     if (!make_biases(g, engine, arena, &o->sampling, p) ||
-        !make_forbidden(g, engine, arena, &o->sampling, p))
+        !make_forbidden(g, engine, arena, &o->sampling, p) || !make_stops(g, engine, arena, o, p))
         return false;
     o->sampling.dry_breakers = g->dry_breakers.n ? g->dry_breakers.v : NULL;
     o->sampling.n_dry_breakers = g->dry_breakers.n;
@@ -375,8 +397,6 @@ bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_requ
     o->ignore_eos = g->ignore_eos;
     o->stop = g->stop.n ? g->stop.v : NULL;
     o->n_stop = g->stop.n;
-    o->stop_ids = g->stop_token_ids.v;
-    o->n_stop_ids = g->stop_token_ids.n;
     o->structure = g->structure;
     o->top_logprobs = g->logprobs ? (int32_t)g->top_logprobs : -1;
     return true;

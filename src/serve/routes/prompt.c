@@ -169,19 +169,28 @@ static bool make_text(const ag_gen *g, ag_engine *engine, const json_t *text, ag
     ag_err err = {0};
     one->text = ag_span_of(json_string_value(text), json_string_length(text));
     bool bos = !g->has_add_special_tokens || g->add_special_tokens;
+    if (g->suffix) {
+        ag_code code = ag_engine_infill_ids(engine, one->text.p, one->text.n, g->suffix,
+                                            strlen(g->suffix), bos, &one->ids, &one->n, &err);
+        if (code == AG_E_UNSUPPORTED)
+            return ag_problem_bad(p, "suffix", "suffix is not supported: %s", err.msg);
+        return !code || ag_problem_of(p, &err, "suffix");
+    }
     return !ag_engine_tokenize(engine, one->text.p, one->text.n, bos, true, &one->ids, &one->n,
                                &err) ||
            ag_problem_of(p, &err, "prompt");
 }
 
 /* ag_ids_free() is ag_free(): the command links the engine in. */
-static bool make_ids(const json_t *list, const char *param, ag_arena *arena, ag_prompt *one,
-                     ag_problem *p) {
+static bool make_ids(const ag_gen *g, const json_t *list, const char *param, ag_arena *arena,
+                     ag_prompt *one, ag_problem *p) {
     ag_id_list ids;
     if (!ag_field_ids(list, param, 1 << 24, arena, &ids, p))
         return false;
     if (ids.n == 0)
         return ag_problem_bad(p, param, "%s is empty", param);
+    if (g->suffix)
+        return ag_problem_bad(p, param, "%s must be text where there is a suffix", param);
     one->ids = ag_calloc(AG_ROOM_ROUTES, ids.n, sizeof *one->ids);
     if (!one->ids)
         return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
@@ -229,7 +238,7 @@ static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag
             snprintf(param, sizeof param, "prompt[%zu]", i);
         out->n = i + 1;
         if (!(json_is_string(one) ? make_text(g, engine, one, &out->v[i], p)
-                                  : make_ids(one, param, arena, &out->v[i], p)))
+                                  : make_ids(g, one, param, arena, &out->v[i], p)))
             return false;
         if (g->echo && !json_is_string(one) && !make_echo(engine, arena, &out->v[i], p))
             return false;
