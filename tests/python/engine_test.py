@@ -320,9 +320,10 @@ def test_a_damaged_model_says_where(models: pathlib.Path, tmp_path: pathlib.Path
 
 
 def test_a_budget_too_small_shows_the_sum(model: str) -> None:
-    with pytest.raises(MemoryError, match="budget") as caught:
-        AutoGLMEngine(model, memory_fraction=1e-6)
-    assert isinstance(caught.value, openautoglm.OutOfMemoryBudgetError)
+    for limits in ({"memory_fraction": 1e-6}, {"memory_bytes": 100000}):
+        with pytest.raises(MemoryError, match="budget") as caught:
+            AutoGLMEngine(model, **limits)  # type: ignore[arg-type]
+        assert isinstance(caught.value, openautoglm.OutOfMemoryBudgetError)
 
 
 def test_wrong_calls_name_what_is_wrong(engine: AutoGLMEngine, model: str) -> None:

@@ -54,7 +54,8 @@ class AutoGLMEngine:
                  registry: str | os.PathLike[str] | None = None,
                  device_map: str | Mapping[str, str | int] = "auto",
                  max_context_length: int | None = None, torch_dtype: object = "auto",
-                 quantize: str | None = None, memory_fraction: float = 0.7, n_threads: int = 0,
+                 quantize: str | None = None, memory_fraction: float = 0.7,
+                 memory_bytes: int = 0, n_threads: int = 0,
                  numa: str | int = "auto", max_sequences: int = 0,
                  kv_tokens: int = 0, kv_type: object = "float16", batch_tokens: int = 0,
                  max_queued_requests: int = 0, max_queued_tokens: int = 0, itl_target_ms: int = 0, speculate: int = 0,
@@ -74,6 +75,7 @@ class AutoGLMEngine:
         quantize: re-encodes them smaller while loading: "int8", "q4_k_m", ... (docs/quantize.md); then
             torch_dtype has no say.
         memory_fraction: share of the machine's (or container's) memory to stay within.
+        memory_bytes: instead: at most so much for weights, KV and working memory; 0: as memory_fraction says.
         n_threads: 0: one for every physical core available.
         numa: on machines with several memory nodes: "auto", "off", "interleave" or a node's number.
         max_sequences: requests that run at once, others wait; 0: 16.
@@ -114,6 +116,7 @@ class AutoGLMEngine:
         for name, text in texts.items():
             setattr(opts, name, keep.text(text))
         numbers = {"max_context_length": max_context_length or 0, "memory_fraction": memory_fraction,
+                   "memory_bytes": memory_bytes,
                    "n_threads": n_threads, "max_sequences": max_sequences, "kv_tokens": kv_tokens,
                    "batch_tokens": batch_tokens, "max_queued_requests": max_queued_requests,
                    "max_queued_tokens": max_queued_tokens, "itl_target_ms": itl_target_ms,

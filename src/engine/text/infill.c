@@ -1,5 +1,5 @@
-/* Text between two others ("fill in the middle"): models that were made for it mark the text before,
- * the text behind and the place between by tokens of their own. */
+/* Text between two others ("fill in the middle"): models that were made for it mark the text
+ * before, the text behind and the place between by tokens of their own. */
 #include "text/vocab.h"
 
 /* Forms by the tokens' texts, where the file does not name them by id. All of a row must be there,
@@ -7,9 +7,9 @@
 static const struct {
     const char *before, *behind, *middle; /* middle NULL: the text before comes last */
 } forms[] = {
-    {"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"},       /* Qwen, CodeGemma */
-    {"<fim_prefix>", "<fim_suffix>", "<fim_middle>"},             /* StarCoder, Granite */
-    {"<fim-prefix>", "<fim-suffix>", "<fim-middle>"},             /* SantaCoder */
+    {"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"}, /* Qwen, CodeGemma */
+    {"<fim_prefix>", "<fim_suffix>", "<fim_middle>"},       /* StarCoder, Granite */
+    {"<fim-prefix>", "<fim-suffix>", "<fim-middle>"},       /* SantaCoder */
     {"<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"}, /* DeepSeek */
     {"<|fim_begin|>", "<|fim_hole|>", "<|fim_end|>"},
     {"▁<PRE>", "▁<SUF>", "▁<MID>"}, /* Code Llama */
@@ -20,9 +20,8 @@ static const struct {
 };
 
 /* An answer that writes one of these is over: another part, file or repository would begin. */
-static const char *const ends[] = {"<|fim_pad|>",   "<fim_pad>",  "<|repo_name|>", "<reponame>",
-                                   "<|file_sep|>",  "<file_sep>", "<|file_separator|>",
-                                   "▁<EOT>"};
+static const char *const ends[] = {"<|fim_pad|>",  "<fim_pad>",  "<|repo_name|>",      "<reponame>",
+                                   "<|file_sep|>", "<file_sep>", "<|file_separator|>", "▁<EOT>"};
 
 static void add_end(ag_infill *f, int32_t id) {
     if (id >= 0 && f->n_ends < AG_MAX_INFILL_ENDS)

@@ -92,8 +92,8 @@ static void without_all_of_them_there_is_no_form(void **state) {
 
 static void keys_name_them_and_go_before_texts(void **state) {
     (void)state;
-    static const char *const tokens[] = {"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<x>",
-                                         "<y>",            "<z>"};
+    static const char *const tokens[] = {
+        "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<x>", "<y>", "<z>"};
     static const char *const names[][3] = {
         {"fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id"},
         {"prefix_token_id", "suffix_token_id", "middle_token_id"}};
@@ -141,8 +141,8 @@ static void an_answer_ends_where_another_part_would_begin(void **state) {
 /* Code Llama's: the text before begins with a space that nobody wrote, the one behind does not. */
 static void sentencepiece_puts_no_space_before_the_text_behind(void **state) {
     (void)state;
-    static const char *const tokens[] = {"<unk>",     "<s>",        "</s>",       "a", MARK "a", MARK,
-                                         MARK "<PRE>", MARK "<SUF>", MARK "<MID>"};
+    static const char *const tokens[] = {"<unk>", "<s>",        "</s>",       "a",         MARK "a",
+                                         MARK,    MARK "<PRE>", MARK "<SUF>", MARK "<MID>"};
     static const int types[] = {2, 3, 3, 1, 1, 1, 3, 3, 3};
     static const float scores[] = {0, 0, 0, -2, -1, -3, 0, 0, 0};
     static const int32_t want[] = {6, 4, 7, 3, 8}, blank[] = {6, 4, 7, 4, 8}, goes_on[] = {3};
