@@ -95,6 +95,11 @@ char *ag_strndup(ag_room room, const char *s, size_t n) {
 
 void ag_mem_trim(void) { (void)malloc_trim(0); }
 
+void ag_mem_return_large(void) {
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 void ag_free(void *p) {
     if (!p)
         return;

@@ -58,6 +58,10 @@ void ag_free_pages(ag_room room, void *p, size_t n);
 /* Give what was freed, and lies in the allocator's store, back to the system. Takes milliseconds.
  */
 void ag_mem_trim(void);
+/* From now on blocks of a MiB or more, and as much at the end of a heap, go back to the system when
+ * they are freed; glibc would learn from the first of them to keep up to 64 MiB a heap. For
+ * processes that live long, before their threads start. */
+void ag_mem_return_large(void);
 
 /* The next multiple of `to` from n on. */
 static inline size_t ag_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }

@@ -291,6 +291,7 @@ int ag_cli_serve_run(const ag_cli_args *a, ag_config *c, const int *fds,
     ag_err err = {0};
     int status = AG_CLI_DONE;
     take_signals(&s);
+    ag_mem_return_large(); /* one book of a prompt must not be felt forever */
     s.configs = ag_calloc(AG_ROOM_CLI, 1, sizeof *s.configs);
     if (!s.configs) {
         ag_config_free(&c);

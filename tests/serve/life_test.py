@@ -94,6 +94,29 @@ class Life(Case):
             error = answers[0].json()["error"]
             self.assertEqual((answers[0].status, error["code"], error["type"]), (499, "cancelled", "request_cancelled"))
 
+    def test_the_memory_of_long_bodies_is_given_back(self):
+        with Server() as server:
+            pid = server.process.pid
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+                pid = int(f.read().split()[0])  # who serves; its parent watches
+            with open(f"/proc/{pid}/maps", encoding="ascii") as f:
+                if "libasan" in f.read():
+                    self.skipTest("AddressSanitizer keeps what is freed")
+
+            def held():
+                with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+                    return next(int(line.split()[1]) for line in f if line.startswith("Anonymous:")) >> 10
+            body = dict(LONG, max_tokens=1, stream=False, truncate_prompt="left")
+            self.assertEqual(server.post("/v1/chat/completions", body).status, 200)
+            before = held()
+            body["messages"] = [{"role": "user", "content": "Once upon a time. " * 233000}]
+            threads = [threading.Thread(target=server.post, args=("/v1/chat/completions", body)) for _ in range(4)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            self.assertLess(held() - before, 16, "MiB")
+
     def test_clients_that_leave_free_their_place(self):
         with Server(CHAT, "--max-sequences", "1") as server:
             for _ in range(5):
