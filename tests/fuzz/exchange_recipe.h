@@ -408,6 +408,12 @@ static void add_body(recipe *r, const recipe_route *route) {
         add_field(r, &recipe_fields[at % N_OF(recipe_fields)]);
         at += 1 + take(r, 16);
     }
+    if (take(r, 32) == 31) { /* so long that another thread reads it */
+        ag_buf_addf(&r->out, "%s\"metadata\":\"", r->out.n > 1 ? "," : "");
+        for (int i = 0; i < 17000; i++)
+            ag_buf_addc(&r->out, 'x');
+        ag_buf_addc(&r->out, '"');
+    }
     ag_buf_addc(&r->out, '}');
     unsigned damage = take(r, 48);
     if (damage == 47) /* cut */

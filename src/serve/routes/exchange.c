@@ -186,10 +186,16 @@ void ag_exchange_defer(ag_exchange *x, void (*fn)(ag_exchange *x)) {
     refuse_for_now(x, "too many long requests are waiting to be read");
 }
 
+bool ag_exchange_parse(ag_exchange *x, ag_problem *p) {
+    bool fine = ag_body_parse(x->text, &x->body, p);
+    ag_buf_deinit(&x->copy);
+    x->text = (ag_span){0};
+    return fine;
+}
+
 bool ag_exchange_read(ag_exchange *x, const ag_field *fields, void *target) {
     ag_problem p;
-    json_decref(x->body);
-    if (ag_body_parse(x->text, &x->body, &p) &&
+    if (ag_exchange_parse(x, &p) &&
         ag_fields_read(fields, x->body, NULL, target, &x->arena, &x->ignored, &p))
         return true;
     ag_exchange_problem(x, &p);

@@ -51,7 +51,7 @@ struct ag_exchange {
     ag_arena arena;
     ag_span text;   /* the body's bytes: the HTTP room's, or those of `copy` */
     ag_buf copy;    /* of a long body, which a pool's thread reads */
-    json_t *body;   /* owned; NULL: none read */
+    json_t *body;   /* owned; NULL: none read, or of no use any more */
     ag_buf ignored; /* X-Ignored-Params */
     bool gone,
         ended; /* the client left; on_end came; guarded by the server's lock, as what follows */
@@ -97,7 +97,9 @@ void ag_exchange_stream(ag_exchange *x);
 /* Have fn(x) read the body: at once when it is short, else on a pool's thread, so that nobody waits
  * for it. On the io thread. */
 void ag_exchange_defer(ag_exchange *x, void (*fn)(ag_exchange *x));
-/* Parse the body and read it by a table; false: answered already. */
+/* Parse the body, once; its bytes are given back. */
+bool ag_exchange_parse(ag_exchange *x, ag_problem *p);
+/* The same, and read it by a table; false: answered already. */
 bool ag_exchange_read(ag_exchange *x, const ag_field *fields, void *target);
 /* Lease a model; false: answered already. */
 bool ag_exchange_model(ag_exchange *x, const char *name, ag_served **out);

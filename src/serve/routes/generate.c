@@ -18,7 +18,7 @@ static void generate(ag_exchange *x, bool is_chat) {
     ag_problem p;
     ag_gen gen;
     ag_served *served;
-    if (!ag_body_parse(x->text, &x->body, &p) ||
+    if (!ag_exchange_parse(x, &p) ||
         !ag_gen_read(&gen, is_chat, x->body, &x->arena, &x->ignored, &p)) {
         ag_exchange_problem(x, &p);
         return;

@@ -334,6 +334,19 @@ static bool refusal_of(const ag_task *t, const ag_err *err, ag_problem *p) {
     return false;
 }
 
+/* Give back what only starting needed: bodies may be large and answers long. The texts of prompts
+ * are told with the answer where echo asks for them; of tools their parsers have a reference. */
+static void forget_request(ag_task *t) {
+    for (size_t i = 0; i < t->prompts.n; i++) {
+        ag_ids_free(t->prompts.v[i].ids);
+        t->prompts.v[i].ids = NULL;
+    }
+    if (t->gen.echo)
+        return;
+    json_decref(t->x->body);
+    t->x->body = NULL;
+}
+
 /* Options, then submission: on the io thread or a pool's. Holds a reference of its own. */
 static void run(void *ctx) {
     ag_task *t = ctx;
@@ -357,6 +370,7 @@ static void run(void *ctx) {
     if (!fine)
         give_up(t, done, &p);
     ag_buf_deinit(&grammar);
+    forget_request(t);
     ag_task_unref(t);
 }
 
