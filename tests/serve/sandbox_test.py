@@ -28,6 +28,14 @@ def status_of(pid):
         return dict(line.split(":\t") for line in f.read().splitlines() if ":\t" in line)
 
 
+def names_of_threads(pid):
+    names = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/comm", encoding="ascii") as f:
+            names.append(f.read().strip())
+    return names
+
+
 class Sandbox(Configured):
     def one(self, server="", more="", log=""):
         return (f"server: {{listen: ['127.0.0.1:0', 'unix:{self.path('s.sock')}']{server}}}\n{log}"
@@ -61,6 +69,10 @@ class Sandbox(Configured):
         inside, outside = status_of(child), status_of(server.process.pid)
         self.assertEqual((inside["Seccomp"], inside["NoNewPrivs"]), ("2", "1"))
         self.assertEqual(outside["Seccomp"], "0")
+        end = time.monotonic() + 60
+        while [n for n in names_of_threads(child) if not n.startswith("ag-")] != ["autoglm"]:   # the main thread
+            self.assertLess(time.monotonic(), end, names_of_threads(child))
+            time.sleep(0.02)
         os.kill(child, signal.SIGSYS)       # as the kernel does to whoever tries what is never needed
         server.until('"event.reason":"killed by signal 31 (Bad system call)"')
         server.until("ready after")

@@ -11,6 +11,7 @@ typedef struct item {
 } item;
 
 struct ag_work {
+    const char *name;
     pthread_mutex_t lock; /* guards what follows, up to n_threads */
     pthread_cond_t more;
     item *first, *last;
@@ -22,6 +23,8 @@ struct ag_work {
 
 static void *work_main(void *arg) {
     ag_work *w = arg;
+    pthread_setname_np(pthread_self(),
+                       w->name); /* of another thread, /proc would have to be written */
     pthread_mutex_lock(&w->lock);
     for (;;) {
         item *one = w->first;
@@ -49,9 +52,10 @@ ag_code ag_work_new(const char *name, size_t n, size_t max_waiting, ag_work **ou
         return ag_fail(err, AG_E_NOMEM, "out of memory for %zu threads", n);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->more, NULL);
+    w->name = name;
     w->max_waiting = max_waiting;
     while (w->n_threads < n && pthread_create(&w->threads[w->n_threads], NULL, work_main, w) == 0)
-        pthread_setname_np(w->threads[w->n_threads++], name);
+        w->n_threads++;
     if (w->n_threads < n) {
         ag_code code = ag_fail(err, AG_E_IO, "thread %zu of %zu of \"%s\" cannot be started",
                                w->n_threads + 1, n, name);

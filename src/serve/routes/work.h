@@ -9,7 +9,8 @@
 
 typedef struct ag_work ag_work;
 
-/* n threads called `name`; at most max_waiting jobs wait. AG_E_NOMEM, AG_E_IO. */
+/* n threads called `name` (borrowed until freed); at most max_waiting jobs wait. AG_E_NOMEM,
+ * AG_E_IO. */
 ag_code ag_work_new(const char *name, size_t n, size_t max_waiting, ag_work **out,
                     ag_err *err) AG_MUST_USE;
 /* Have job(ctx) called once. False: too many wait already, or no memory. Any thread. */
