@@ -51,6 +51,20 @@ if(TARGET autoglm_cli)
   install(FILES ${AG_GENERATED}/autoglm.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
 
+# The service: a unit with the path that the program is installed at, and a configuration to begin with.
+# In a package being made, that is not where the files are put now.
+if(TARGET autoglm_cli)
+  install(CODE "
+    set(AG_UNIT_BINDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+    if(AG_UNIT_BINDIR MATCHES \"/_CPack_Packages/\")
+      set(AG_UNIT_BINDIR \"/usr/${CMAKE_INSTALL_BINDIR}\")
+    endif()
+    configure_file(\"${CMAKE_SOURCE_DIR}/deploy/systemd/autoglm.service.in\"
+      \"${AG_GENERATED}/autoglm.service\" @ONLY)")
+  install(FILES ${AG_GENERATED}/autoglm.service DESTINATION lib/systemd/system)
+  install(FILES deploy/autoglm.yml deploy/config.schema.json DESTINATION ${AG_DOC_DIR})
+endif()
+
 set(CPACK_GENERATOR TGZ DEB)
 set(CPACK_PACKAGE_NAME autoglm)
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "AutoGLM Engine: serving language models on CPUs")

@@ -20,6 +20,8 @@ dpkg-deb -x "$deb" "$tmp/deb"
 for file in usr/include/autoglm/engine.h usr/lib/libautoglm.so usr/share/man/man1/autoglm.1; do
     [ -e "$tmp/deb/$file" ] || fail "not in the .deb: $file"
 done
+grep -q '^ExecStart=/usr/bin/autoglm serve' "$tmp/deb/usr/lib/systemd/system/autoglm.service" ||
+    fail "the unit in the .deb does not start /usr/bin/autoglm"
 
 # libjansson.so.4 is in libjansson4, libsqlite3.so.0 in libsqlite3-0.
 readelf -d "$tmp/deb/usr/bin/autoglm" "$tmp"/deb/usr/lib/libautoglm.so.*.*.* |
