@@ -120,11 +120,11 @@ class Server:
                 assert "[closed]" not in self.said and time.monotonic() < end, f"waiting for {text!r}: {self.said}"
                 self.changed.wait(1)
 
-    def connect(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
+    def connect(self, seconds=LIMIT):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
 
-    def ask(self, method, path, body=None, headers=None):
-        connection = self.connect()
+    def ask(self, method, path, body=None, headers=None, seconds=LIMIT):
+        connection = self.connect(seconds)
         data = body if body is None or isinstance(body, (bytes, str)) else json.dumps(body)
         connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
         answer = Answer(connection.getresponse())
@@ -134,8 +134,8 @@ class Server:
     def post(self, path, body, **headers):
         return self.ask("POST", path, body, headers)
 
-    def get(self, path, **headers):
-        return self.ask("GET", path, None, headers)
+    def get(self, path, seconds=LIMIT, **headers):
+        return self.ask("GET", path, None, headers, seconds)
 
     def stop(self, how=signal.SIGTERM):
         """End it; returns the exit status."""
