@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The server's life: starting, keys, ending, clients that leave."""
 import json
+import re
 import signal
 import socket
 import threading
@@ -251,6 +252,13 @@ class Life(Case):
             self.assertEqual(total("autoglm_time_to_first_token_seconds_count"), 2)
             self.assertGreaterEqual(total("autoglm_inter_token_latency_seconds_count"), 10)
             self.assertEqual(total("vllm:generation_tokens_total"), tokens)
+            self.assertEqual(total("vllm:request_params_max_tokens_sum"), 12)
+            self.assertEqual(total("vllm:cache_config_info", 'block_size="32",num_gpu_blocks="'), 1)
+            # What the page of metrics lists is there, but for what did not happen here.
+            listed = re.findall(r"^\| `(\w+)` \| ", run("gen", "metrics").out, re.M)
+            missing = {n for n in listed if not any(k.startswith(n) for k in values)}
+            self.assertEqual(missing, {"autoglm_config_reloads_total"})
+            self.assertGreater(len(listed), 50)
             self.assertEqual(server.ask("HEAD", "/metrics").body, b"")
             self.assertEqual(server.stop(), 0)
             lines = [json.loads(line) for line in server.said.splitlines() if line.startswith("{")]

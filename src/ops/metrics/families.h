@@ -19,7 +19,8 @@
     .3, .5, .8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680
 #define AG_BUCKETS_TOKENS                                                                          \
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000
-#define AG_BUCKETS_HTTP .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300
+#define AG_BUCKETS_CHOICES 1, 2, 5, 10, 20, 50, 100
+#define AG_BUCKETS_HTTP    .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300
 
 #define AG_FAMILY_MAP(X)                                                                           \
     /* the ledger: started = finished (all outcomes) + in flight */                                \
@@ -46,7 +47,8 @@
       "model", ITL, "Between two tokens of an answer.")                                            \
     X(E2E, "autoglm_request_duration_seconds", "vllm:e2e_request_latency_seconds", HISTOGRAM,      \
       "model", LATENCY, "From the request being read to its last token.")                          \
-    X(INFERENCE, "model_inference_duration_seconds", NULL, HISTOGRAM, "model", LATENCY,            \
+    X(INFERENCE, "model_inference_duration_seconds", "vllm:request_inference_time_seconds",        \
+      HISTOGRAM, "model", LATENCY,                                                                 \
       "Computing time of a request: prefill and decode, without waiting.")                         \
     X(QUEUE_TIME, "autoglm_request_queue_seconds", "vllm:request_queue_time_seconds", HISTOGRAM,   \
       "model", LATENCY, "Waiting before the first step.")                                          \
@@ -58,6 +60,10 @@
       "model", TOKENS, "Tokens of a prompt.")                                                      \
     X(REQUEST_GENERATION, "autoglm_request_generation_tokens", "vllm:request_generation_tokens",   \
       HISTOGRAM, "model", TOKENS, "Tokens generated for a request.")                               \
+    X(REQUEST_N, "autoglm_request_params_n", "vllm:request_params_n", HISTOGRAM, "model", CHOICES, \
+      "Answers that a request asks for.")                                                          \
+    X(REQUEST_MAX, "autoglm_request_params_max_tokens", "vllm:request_params_max_tokens",          \
+      HISTOGRAM, "model", TOKENS, "max_tokens of requests that say it.")                           \
     /* the engine, read at each scrape */                                                          \
     X(RUNNING, "autoglm_sequences_running", "vllm:num_requests_running", GAUGE, "model", NONE,     \
       "Sequences in the batch.")                                                                   \
@@ -69,6 +75,9 @@
       "Share of KV blocks in use by running sequences, 0 to 1.")                                   \
     X(KV_BLOCKS, "autoglm_kv_blocks", NULL, GAUGE, "model state", NONE,                            \
       "KV blocks: total, used, cached.")                                                           \
+    X(KV_INFO, "autoglm_kv_cache_info", "vllm:cache_config_info", GAUGE,                           \
+      "model block_size num_gpu_blocks", NONE,                                                     \
+      "1; tokens of a KV block and blocks in all, under vLLM's names.")                            \
     X(QUEUE_WAIT, "autoglm_queue_wait_predicted_seconds", NULL, GAUGE, "model", NONE,              \
       "How long a request that came now would wait: what to scale on.")                            \
     X(PREFIX_QUERIES, "autoglm_prefix_cache_queries_total", "vllm:prefix_cache_queries_total",     \
@@ -78,7 +87,7 @@
     X(PREEMPTIONS, "autoglm_preemptions_total", "vllm:num_preemptions_total", SAMPLED, "model",    \
       NONE, "Sequences sent back to the line because KV ran out.")                                 \
     X(STEPS, "autoglm_steps_total", NULL, SAMPLED, "model", NONE, "Steps computed.")               \
-    X(ROWS, "autoglm_step_rows_total", "vllm:iteration_tokens_total", SAMPLED, "model", NONE,      \
+    X(ROWS, "autoglm_step_rows_total", NULL, SAMPLED, "model", NONE,                               \
       "Tokens computed in steps, of prompts and of answers.")                                      \
     X(STEP_SECONDS, "autoglm_step_seconds_total", NULL, SAMPLED, "model", NONE,                    \
       "Time spent in steps.")                                                                      \

@@ -5,12 +5,13 @@
 
 static const double ttft[] = {AG_BUCKETS_TTFT}, itl[] = {AG_BUCKETS_ITL},
                     latency[] = {AG_BUCKETS_LATENCY}, tokens[] = {AG_BUCKETS_TOKENS},
-                    http[] = {AG_BUCKETS_HTTP};
+                    choices[] = {AG_BUCKETS_CHOICES}, http[] = {AG_BUCKETS_HTTP};
 
 #define BOUNDS_TTFT    ttft, sizeof ttft / sizeof *ttft
 #define BOUNDS_ITL     itl, sizeof itl / sizeof *itl
 #define BOUNDS_LATENCY latency, sizeof latency / sizeof *latency
 #define BOUNDS_TOKENS  tokens, sizeof tokens / sizeof *tokens
+#define BOUNDS_CHOICES choices, sizeof choices / sizeof *choices
 #define BOUNDS_HTTP    http, sizeof http / sizeof *http
 #define BOUNDS_NONE    NULL, 0
 

@@ -31,6 +31,7 @@ typedef struct ag_route_record {
     const char *finish;      /* of the first choice; NULL: none */
     ag_http_outcome how;
     bool stream;
+    uint32_t n_choices, max_tokens;           /* as asked for; 0: embeddings; not said */
     uint32_t n_prompt, n_cached, n_generated; /* tokens, of all choices */
     uint64_t queue_us, prefill_us, decode_us; /* of the first choice */
 } ag_route_record;

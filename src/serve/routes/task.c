@@ -458,6 +458,9 @@ void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     ag_buf_init(&t->out, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
     atomic_store(&t->refs, 2); /* the exchange's, and prepare()'s */
     x->record.stream = gen->stream;
+    x->record.n_choices = gen->n;
+    x->record.max_tokens =
+        gen->has_max_completion_tokens ? gen->max_completion_tokens : gen->max_tokens;
     publish(t);
     if (!ag_score_is_wanted(gen)) {
         prepare(t);

@@ -1,5 +1,6 @@
 #include "routes/watch.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define SECONDS(us) ((double)(us) / 1e6)
@@ -46,6 +47,10 @@ static void count_answer(const ag_exchange *x) {
     ag_metric_observe(get(x, AG_M_E2E, NULL), SECONDS(r->how.duration_us));
     ag_metric_observe(get(x, AG_M_REQUEST_PROMPT, NULL), r->n_prompt);
     ag_metric_observe(get(x, AG_M_REQUEST_GENERATION, NULL), r->n_generated);
+    if (r->n_choices)
+        ag_metric_observe(get(x, AG_M_REQUEST_N, NULL), r->n_choices);
+    if (r->max_tokens)
+        ag_metric_observe(get(x, AG_M_REQUEST_MAX, NULL), r->max_tokens);
     if (r->n_generated == 0)
         return; /* embeddings have no first token */
     ag_metric_observe(get(x, AG_M_TTFT, NULL), SECONDS(r->queue_us + r->prefill_us));
@@ -157,6 +162,14 @@ static void scrape_engine(ag_metrics *m, const char *model, const ag_engine_stat
     set(m, AG_M_STEPS, model, NULL, (double)s->n_steps);
     set(m, AG_M_ROWS, model, NULL, (double)s->n_rows);
     set(m, AG_M_STEP_SECONDS, model, NULL, SECONDS(s->n_step_us));
+    set(m, AG_M_SPEC_DRAFTED, model, NULL, (double)s->n_drafted);
+    set(m, AG_M_SPEC_ACCEPTED, model, NULL, (double)s->n_drafts_true);
+    if (!s->kv_blocks)
+        return;
+    char tokens[12], blocks[24];
+    snprintf(tokens, sizeof tokens, "%u", s->kv_block_tokens);
+    snprintf(blocks, sizeof blocks, "%llu", (unsigned long long)s->kv_blocks);
+    ag_metric_set(ag_metrics_get(m, AG_M_KV_INFO, model, tokens, blocks), 1);
 }
 
 static void scrape_ledger(ag_metrics *m, const char *model) {
