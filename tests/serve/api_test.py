@@ -424,6 +424,10 @@ class Api(Case):
             head = self.server.ask("HEAD", path)
             self.assertEqual((head.status, head.body), (200, b""))
 
+    def test_starting_is_told_with_how_far_it_is(self):
+        got = self.fine(self.server.get("/startupz"))
+        self.assertEqual((got["status"], got["phase"], got["percent"], got["eta_s"]), ("started", "ready", 100, None))
+
     def test_tokens_there_and_back(self):
         text = "Grüße, 世界!"
         there = self.fine(self.server.post("/tokenize", {"prompt": text, "add_special_tokens": False,

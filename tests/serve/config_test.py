@@ -44,6 +44,18 @@ class Config(Configured):
         self.assertEqual(answer.status, 200, answer.body)
         self.assertEqual(server.stop(), 0)
 
+    def test_a_model_whose_file_is_missing_is_not_one_that_does_not_exist(self):
+        server = self.serve("server: {listen: '127.0.0.1:0'}\n"
+                            f"models: [{{name: chat, path: {self.path('none.gguf')}, load: lazy}}]\n")
+        end = time.monotonic() + 60
+        answer = server.post("/v1/chat/completions", ASK)
+        while "could not be loaded" not in answer.json()["error"]["message"]:
+            self.assertLess(time.monotonic(), end)
+            answer = server.post("/v1/chat/completions", ASK)
+        self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "model_not_ready"))
+        self.assertEqual(server.post("/v1/chat/completions", dict(ASK, model="other")).status, 404)
+        self.assertEqual(server.stop(), 0)
+
     def test_lazy_models_alone_are_ready_at_once(self):
         server = self.serve("server: {listen: '127.0.0.1:0'}\n"
                             f"models: [{{name: chat, path: {model_path(CHAT)}, context: 2048, load: lazy}}]\n")

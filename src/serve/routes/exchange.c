@@ -202,22 +202,34 @@ bool ag_exchange_read(ag_exchange *x, const ag_field *fields, void *target) {
     return false;
 }
 
+/* When a model that is being loaded may answer, as far as one can tell. */
+static double ready_in_s(ag_runtime *rt, size_t i) {
+    ag_served_status s;
+    ag_runtime_status(rt, i, &s);
+    double eta = ag_served_eta_s(&s);
+    return eta < 1 ? 2 : eta < 60 ? eta + 1 : 60;
+}
+
 bool ag_exchange_model(ag_exchange *x, const char *name, ag_served **out) {
     ag_err err = {0};
     ag_problem p;
-    ag_code code = ag_runtime_acquire(x->routes->opts.runtime, name, out, &err);
+    ag_runtime *rt = x->routes->opts.runtime;
+    size_t i = name && *name ? ag_runtime_find(rt, name) : 0;
+    ag_code code = ag_runtime_acquire(rt, name, out, &err);
     if (!code) {
         x->record.model = ag_served_name(*out);
         ag_watch_begin(x);
         return true;
     }
-    if (code == AG_E_NOT_FOUND)
+    if (i == SIZE_MAX)
         ag_problem_set(&p, 404, "invalid_request_error", "model_not_found", "model", "%s", err.msg);
     else if (code == AG_E_AGAIN)
         ag_problem_set(&p, 503, "server_error", "model_not_ready", "model", "%s", err.msg);
     else
-        ag_problem_set(&p, 503, "server_error", ag_code_name(code), NULL, "%s", err.msg);
-    p.retry_s = code == AG_E_AGAIN ? 2 : code == AG_E_CLOSED ? 1 : 0;
+        ag_problem_set(&p, 503, "server_error",
+                       code == AG_E_NOT_FOUND ? "model_not_ready" : ag_code_name(code), NULL, "%s",
+                       err.msg);
+    p.retry_s = code == AG_E_AGAIN ? ready_in_s(rt, i) : code == AG_E_CLOSED ? 1 : 0;
     ag_exchange_problem(x, &p);
     return false;
 }

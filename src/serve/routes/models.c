@@ -145,7 +145,7 @@ void ag_route_model_ready(ag_exchange *x) {
             s.state = AG_SERVED_LOADING;
     }
     bool ready = s.state == AG_SERVED_READY;
-    double share = ready ? 1 : s.total_bytes > 0 ? (double)s.done_bytes / (double)s.total_bytes : 0;
+    double eta = ag_served_eta_s(&s);
     ag_buf_init(&out, AG_ROOM_ROUTES, 8192);
     ag_json_open(&out, '{');
     ag_json_key(&out, "model");
@@ -159,12 +159,12 @@ void ag_route_model_ready(ag_exchange *x) {
     ag_json_key(&out, "bytes_total");
     ag_json_u64(&out, s.total_bytes);
     ag_json_key(&out, "percent");
-    ag_json_f32(&out, (float)(int)(share * 1000) / 10);
+    ag_json_f32(&out, (float)(int)(ag_served_share(&s) * 1000) / 10);
     ag_json_key(&out, "elapsed_s");
     ag_json_f32(&out, (float)(s.elapsed_us / 1000) / 1000);
     ag_json_key(&out, "eta_s");
-    if (s.state == AG_SERVED_LOADING && share > 0.01)
-        ag_json_f32(&out, (float)((double)(s.elapsed_us / 1000) / 1000 * (1 - share) / share));
+    if (eta >= 0)
+        ag_json_f32(&out, (float)eta);
     else
         ag_json_null(&out);
     ag_json_key(&out, "error");

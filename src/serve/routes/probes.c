@@ -58,15 +58,24 @@ void ag_route_health(ag_exchange *x) {
 void ag_route_startup(ag_exchange *x) {
     ag_runtime *rt = x->routes->opts.runtime;
     uint64_t done = 0, total = 0;
-    size_t n_ready = 0, n_failed = 0, n_started = 0, n = ag_runtime_n(rt);
+    size_t n_ready = 0, n_failed = 0, n_started = 0, n_busy = 0, n = ag_runtime_n(rt);
+    const char *phase = "waiting"; /* of the model that is being loaded: one after another */
+    double shares = 0, eta = -1;
     for (size_t i = 0; i < n; i++) {
         ag_served_status s;
         ag_runtime_status(rt, i, &s);
+        bool has_started = ag_served_has_started(&s);
+        if (s.state == AG_SERVED_LOADING || s.state == AG_SERVED_WARMING) {
+            phase = ag_served_state_name(s.state);
+            eta = ag_served_eta_s(&s);
+        }
+        n_busy += !has_started && s.state != AG_SERVED_FAILED;
+        shares += has_started ? 1 : ag_served_share(&s);
         done += s.done_bytes;
         total += s.total_bytes;
         n_ready += s.state == AG_SERVED_READY;
         n_failed += s.state == AG_SERVED_FAILED;
-        n_started += ag_served_has_started(&s);
+        n_started += has_started;
     }
     bool started = n_started == n && n_failed == 0;
     ag_buf out;
@@ -74,6 +83,15 @@ void ag_route_startup(ag_exchange *x) {
     ag_json_open(&out, '{');
     ag_json_key(&out, "status");
     ag_json_str(&out, started ? "started" : n_failed ? "failed" : "starting");
+    ag_json_key(&out, "phase");
+    ag_json_str(&out, started ? "ready" : n_busy ? phase : "failed");
+    ag_json_key(&out, "percent");
+    ag_json_f32(&out, (float)(int)(shares / (double)n * 1000) / 10);
+    ag_json_key(&out, "eta_s"); /* of the last one that is loaded, when the others are done */
+    if (n_busy == 1 && eta >= 0)
+        ag_json_f32(&out, (float)eta);
+    else
+        ag_json_null(&out);
     ag_json_key(&out, "models");
     ag_json_u64(&out, n);
     ag_json_key(&out, "ready");

@@ -285,6 +285,19 @@ bool ag_served_has_started(const ag_served_status *s) {
            (s->ready_s > 0 && s->state != AG_SERVED_FAILED);
 }
 
+double ag_served_share(const ag_served_status *s) {
+    if (s->state == AG_SERVED_READY || s->state == AG_SERVED_WARMING)
+        return 1;
+    return s->total_bytes ? (double)s->done_bytes / (double)s->total_bytes : 0;
+}
+
+double ag_served_eta_s(const ag_served_status *s) {
+    double share = ag_served_share(s);
+    if (s->state != AG_SERVED_LOADING || share < 0.01)
+        return -1;
+    return (double)(s->elapsed_us / 1000) / 1000 * (1 - share) / share;
+}
+
 bool ag_runtime_is_ready(ag_runtime *rt) {
     pthread_mutex_lock(&rt->lock);
     bool ready = !rt->draining;

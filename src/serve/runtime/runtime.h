@@ -115,6 +115,10 @@ size_t ag_runtime_find(const ag_runtime *rt, const char *name);
 bool ag_runtime_stats(ag_runtime *rt, size_t i, ag_engine_stats *out);
 /* Is it READY, or will it be when it is asked for? */
 bool ag_served_has_started(const ag_served_status *s);
+/* How much of it is loaded, 0 to 1; how long the rest will take, in seconds, negative: not known.
+ */
+double ag_served_share(const ag_served_status *s);
+double ag_served_eta_s(const ag_served_status *s);
 /* Have all started, and is nothing draining? */
 bool ag_runtime_is_ready(ag_runtime *rt);
 /* "loading" */
