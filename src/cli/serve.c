@@ -104,7 +104,7 @@ static int run_here(const ag_cli_args *a, ag_config *c, const door *d) {
 int ag_cli_serve(const ag_cli_args *a) {
     ag_config *c;
     door d = {.n = 0};
-    int status = ag_cli_serve_config(a, &c);
+    int status = ag_cli_serve_config(a, &c, &(ag_err){0});
     if (status)
         return status;
     status = open_door(c, &d);
@@ -140,6 +140,6 @@ int ag_cli_serve_child(const ag_cli_args *a) {
     }
     if (n == 0)
         return ag_cli_usage("serve-child: only the supervisor of 'autoglm serve' starts this");
-    int status = ag_cli_serve_config(a, &c);
+    int status = ag_cli_serve_config(a, &c, &(ag_err){0});
     return status ? status : ag_cli_serve_run(a, c, fds, names, n, true);
 }

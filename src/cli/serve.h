@@ -7,8 +7,8 @@
 #include "process/sandbox.h"
 
 /* Everything the options and --config say, as one configuration; the caller frees it. AG_CLI_DONE,
- * or the status to end with when the mistakes have been told. */
-int ag_cli_serve_config(const ag_cli_args *a, ag_config **out);
+ * or the status to end with when the mistakes have been told; *first is the first of them. */
+int ag_cli_serve_config(const ag_cli_args *a, ag_config **out, ag_err *first);
 
 /* Confine this process to what `c` needs, as server.sandbox says. Before any thread is started. */
 int ag_cli_serve_sandbox(const ag_cli_args *a, const ag_config *c, bool supervised,

@@ -153,11 +153,11 @@ static bool usual_registry(const ag_cli_args *a, ag_config *c) {
     return !path || c->registry;
 }
 
-int ag_cli_serve_config(const ag_cli_args *a, ag_config **out) {
+int ag_cli_serve_config(const ag_cli_args *a, ag_config **out, ag_err *first) {
     static list l; /* a few KiB, once */
     ag_buf mistakes;
-    ag_err err = {0};
     *out = NULL;
+    ag_fail(first, AG_E_ARG, "the options or the configuration have a mistake");
     l = (list){0};
     ag_arena_init(&l.arena, AG_ROOM_CLI, AG_CONFIG_BYTES);
     ag_buf_init(&mistakes, AG_ROOM_CLI, AG_CONFIG_BYTES);
@@ -167,8 +167,8 @@ int ag_cli_serve_config(const ag_cli_args *a, ag_config **out) {
             .file = a->config, .env = ag_cli_env, .settings = l.v, .n_settings = l.n};
         if (l.full)
             status = ag_cli_fail(&(ag_err){.code = AG_E_NOMEM, .msg = "out of memory"});
-        else if (ag_config_load(&sources, out, &mistakes, &err))
-            status = ag_cli_tell_mistakes(&mistakes, &err);
+        else if (ag_config_load(&sources, out, &mistakes, first))
+            status = ag_cli_tell_mistakes(&mistakes, first);
         else if (!usual_registry(a, *out))
             status = ag_cli_fail(&(ag_err){.code = AG_E_NOMEM, .msg = "out of memory"});
     }

@@ -183,15 +183,16 @@ static void reload(serving *s) {
     ag_config *now = NULL;
     ag_err err = {0};
     if (ag_logs_reopen(s->logs, &err))
-        AG_LOG(s->logs, ERROR, "server", "the log file stays as it was", AG_STR("error", err.msg));
+        AG_LOG(s->logs, ERROR, "server", "the log file stays as it was", AG_STR("error.message", err.msg));
     ag_config **grown = ag_realloc(AG_ROOM_CLI, s->configs, s->n_configs + 1, sizeof *grown);
     if (!grown)
         return;
     s->configs = grown;
-    if (ag_cli_serve_config(s->a, &now))
-        return;
-    if (ag_server_reload(s->server, now, &err)) {
-        AG_LOG(s->logs, ERROR, "config", "not reloaded", AG_STR("error", err.msg));
+    bool mistaken = ag_cli_serve_config(s->a, &now, &err);
+    if (mistaken)
+        ag_server_refuse_reload(s->server);
+    if (mistaken || ag_server_reload(s->server, now, &err)) {
+        AG_LOG(s->logs, ERROR, "config", "not reloaded", AG_STR("error.message", err.msg));
         ag_config_free(&now);
         return;
     }

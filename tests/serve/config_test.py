@@ -146,6 +146,11 @@ class Config(Configured):
         self.write("config.yml", "server: {lisen: 1}\n")
         server.process.send_signal(signal.SIGHUP)
         server.until("config.yml:1:10: server.lisen: unknown key; did you mean server.listen?")
+        server.until('"message":"not reloaded"')
+        self.assertRegex(server.said, r'"error.message":"\S+config.yml:1:10: server.lisen: unknown key')
+        counts = re.findall(r'^autoglm_config_reloads_total\{outcome="(\w+)"\} (\d+)$',
+                            server.get("/metrics", Authorization="Bearer sk-2").body.decode(), re.M)
+        self.assertEqual(sorted(counts), [("applied", "1"), ("refused", "1")])
         self.assertEqual(status("sk-2"), 200)
         self.assertEqual(server.stop(), 0)
 

@@ -176,6 +176,8 @@ static void count_reload(ag_server *s, const char *outcome) {
     ag_metric_add(ag_metrics_get(s->metrics, AG_M_RELOADS, outcome, NULL, NULL), 1);
 }
 
+void ag_server_refuse_reload(ag_server *s) { count_reload(s, "refused"); }
+
 ag_code ag_server_reload(ag_server *s, const ag_config *now, ag_err *err) {
     const ag_config *was = s->config;
     ag_code code = AG_OK;

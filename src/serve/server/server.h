@@ -42,6 +42,8 @@ ag_metrics *ag_server_metrics(ag_server *s);
  * logged and left. `now` is borrowed until close, and so stays the one before. On an error (the
  * keys) nothing has changed. */
 ag_code ag_server_reload(ag_server *s, const ag_config *now, ag_err *err) AG_MUST_USE;
+/* Another configuration had mistakes: it is counted as refused. */
+void ag_server_refuse_reload(ag_server *s);
 
 /* Not ready from now on, nothing new begins, but connections are still taken until
  * ag_server_stop_listening(). */
