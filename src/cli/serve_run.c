@@ -183,7 +183,8 @@ static void reload(serving *s) {
     ag_config *now = NULL;
     ag_err err = {0};
     if (ag_logs_reopen(s->logs, &err))
-        AG_LOG(s->logs, ERROR, "server", "the log file stays as it was", AG_STR("error.message", err.msg));
+        AG_LOG(s->logs, ERROR, "server", "the log file stays as it was",
+               AG_STR("error.message", err.msg));
     ag_config **grown = ag_realloc(AG_ROOM_CLI, s->configs, s->n_configs + 1, sizeof *grown);
     if (!grown)
         return;

@@ -486,6 +486,19 @@ class Templates(Case):
             self.assertEqual(server.stop(), 0)
 
 
+class Long(Case):
+    def test_long_prompts_are_cut_where_the_server_says_so(self):
+        with Server(CHAT, "--set", "server.truncate_prompt=middle") as server:
+            def ask(**k):
+                return server.post("/v1/completions", {"prompt": "word " * 3000, "max_tokens": 8, **k})
+            answer = ask()
+            self.assertEqual((answer.status, answer.json()["usage"]["prompt_tokens"]), (200, 2040))
+            self.assertRegex(answer.headers["x-prompt-truncated"], r"^middle; \d+ tokens left out$")
+            self.assertTrue(ask(truncate_prompt="left").headers["x-prompt-truncated"].startswith("left"))
+            self.assertEqual(ask(truncate_prompt="none").json()["error"]["code"], "context_length_exceeded")
+            self.assertEqual(server.stop(), 0)
+
+
 class Embeddings(Case):
     def test_they_end_in_time_and_by_their_id(self):
         with Server(EMBED, "--isa", "ref") as server:

@@ -40,7 +40,8 @@ typedef struct ag_config {
     ag_config_list listen; /* "127.0.0.1:8000", "[::1]:8000", "unix:/run/autoglm.sock" */
     const char *api_key_file, *tls_cert, *tls_key;
     const char *cors_origin;
-    const char *reasoning; /* "inline", "split", "hidden" */
+    const char *reasoning;       /* "inline", "split", "hidden" */
+    const char *truncate_prompt; /* "none", "left", "right", "middle" */
     uint64_t head_bytes, body_bytes, max_headers, max_connections, max_per_address;
     uint64_t head_timeout, body_timeout, idle_timeout, send_timeout; /* ms, as all durations */
     uint64_t request_timeout, drain_delay, drain_timeout;

@@ -14,9 +14,17 @@
 #define MAX_MISTAKES 100
 #define MAX_ITEMS    1024 /* of a list */
 
+#define MAX_ROWS 128
+
+/* Where the file says something; line 0: it does not, or something later has the last word. */
+typedef struct spot {
+    int line, column;
+} spot;
+
 typedef struct loader {
     ag_config *c;
     ag_config_model *models; /* [AG_CONFIG_MODELS], in the arena */
+    spot rows[MAX_ROWS], models_at[AG_CONFIG_MODELS];
     const char *file;
     ag_buf *mistakes;
     int n_mistakes;
@@ -36,10 +44,17 @@ static void add_mistake(loader *l, ag_code code, const char *place, const char *
     }
 }
 
+static void add_mistake_in_file(loader *l, spot at, const char *key, const char *what) {
+    char text[300] = "";
+    if (at.line)
+        snprintf(text, sizeof text, "%.250s:%d:%d", l->file, at.line, at.column);
+    add_mistake(l, AG_E_ARG, text, key, what);
+}
+
+static spot spot_of(const ag_yaml_node *n) { return (spot){n->line, n->column}; }
+
 static void add_mistake_at(loader *l, const ag_yaml_node *n, const char *key, const char *what) {
-    char place[300];
-    snprintf(place, sizeof place, "%.250s:%d:%d", l->file, n->line, n->column);
-    add_mistake(l, AG_E_ARG, place, key, what);
+    add_mistake_in_file(l, spot_of(n), key, what);
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------
@@ -50,6 +65,17 @@ static const ag_config_row *find_row(const ag_config_row *rows, const char *key)
         if (!strcmp(rows->key, key))
             return rows;
     return NULL;
+}
+
+/* Where the value of a row of ag_config_rows came from last. */
+static spot *spot_of_row(loader *l, const ag_config_row *row) {
+    size_t i = (size_t)(row - ag_config_rows);
+    AG_ASSERT(i < MAX_ROWS);
+    return &l->rows[i];
+}
+
+static void add_mistake_of(loader *l, const char *key, const char *what) {
+    add_mistake_in_file(l, *spot_of_row(l, find_row(ag_config_rows, key)), key, what);
 }
 
 static bool is_section(const ag_config_row *rows, const char *key) {
@@ -158,6 +184,8 @@ static void read_models(loader *l, const ag_yaml_node *n) {
         snprintf(key, sizeof key, "models[%d]", index);
         ag_config_model *m = i->kind == AG_YAML_MAP ? add_model(l, &err) : NULL;
         if (m)
+            l->models_at[m - l->models] = spot_of(i);
+        if (m)
             read_model(l, i, m, index);
         else
             add_mistake_at(l, i, key, err.code ? err.msg : "expected the keys of a model");
@@ -169,9 +197,10 @@ static void read_section(loader *l, const ag_yaml_node *n, const char *prefix) {
         char key[200], what[200];
         snprintf(key, sizeof key, "%s%s%.100s", prefix, *prefix ? "." : "", i->key);
         const ag_config_row *row = find_row(ag_config_rows, key);
-        if (row)
+        if (row) {
+            *spot_of_row(l, row) = spot_of(i);
             set_from_node(l, row, key, i, l->c);
-        else if (!strcmp(key, "models"))
+        } else if (!strcmp(key, "models"))
             read_models(l, i);
         else if (i->kind == AG_YAML_MAP && is_section(ag_config_rows, key))
             read_section(l, i, key);
@@ -212,6 +241,8 @@ static void read_environment(loader *l, const char *(*env)(const char *name)) {
         name[n] = '\0';
         const char *value = env(name);
         ag_err err = {0};
+        if (value)
+            *spot_of_row(l, row) = (spot){0};
         if (value && ag_config_value_set(row, value, l->c, &l->c->arena, &err))
             add_mistake(l, err.code, "environment", name, err.msg);
     }
@@ -241,6 +272,7 @@ static void apply_setting(loader *l, const ag_config_setting *s) {
     char what[200];
     ag_code code;
     if (row) {
+        *spot_of_row(l, row) = (spot){0};
         code = ag_config_value_set(row, s->value, l->c, &l->c->arena, &err);
     } else if (!strncmp(s->key, "models[", 7)) {
         code = set_in_model(l, s, &err);
@@ -286,10 +318,11 @@ bool ag_config_is_local(const char *address) {
 static void check_server(loader *l) {
     const ag_config *c = l->c;
     if (!c->listen.n)
-        add_mistake(l, AG_E_ARG, "", "server.listen", "at least one address is needed");
+        add_mistake_of(l, "server.listen", "at least one address is needed");
     if (!c->tls_cert != !c->tls_key)
-        add_mistake(l, AG_E_ARG, "", c->tls_cert ? "server.tls_key" : "server.tls_cert",
-                    "a certificate and its key go together");
+        add_mistake_of(l, c->tls_cert ? "server.tls_cert" : "server.tls_key",
+                       c->tls_cert ? "a certificate needs its key: server.tls_key"
+                                   : "a key needs its certificate: server.tls_cert");
     for (size_t i = 0; i < c->listen.n && !c->api_key_file; i++)
         if (!ag_config_is_local(c->listen.v[i])) {
             char what[200];
@@ -297,7 +330,7 @@ static void check_server(loader *l) {
                      "%.80s can be reached from outside: give server.api_key_file, or listen on "
                      "127.0.0.1",
                      c->listen.v[i]);
-            add_mistake(l, AG_E_ARG, "", "server.listen", what);
+            add_mistake_of(l, "server.listen", what);
         }
 }
 
@@ -310,27 +343,32 @@ static bool has_name(const ag_config_model *m, const char *name) {
     return false;
 }
 
+static void add_mistake_of_model(loader *l, size_t model, const char *what) {
+    char key[40];
+    snprintf(key, sizeof key, "models[%zu]", model);
+    add_mistake_in_file(l, l->models_at[model], key, what);
+}
+
 static void check_name(loader *l, size_t model, const char *name) {
-    char key[40], what[200];
-    for (size_t i = 0; i < model; i++)
+    char what[200];
+    if (!*name)
+        add_mistake_of_model(l, model, "an alias is empty");
+    for (size_t i = 0; i < model && *name; i++)
         if (has_name(&l->models[i], name)) {
-            snprintf(key, sizeof key, "models[%zu]", model);
             snprintf(what, sizeof what, "models[%zu] is called \"%.100s\" already", i, name);
-            add_mistake(l, AG_E_ARG, "", key, what);
+            add_mistake_of_model(l, model, what);
         }
 }
 
 static void check_models(loader *l) {
     for (size_t i = 0; i < l->c->n_models; i++) {
         const ag_config_model *m = &l->models[i];
-        char key[40];
-        snprintf(key, sizeof key, "models[%zu]", i);
         if (!m->name || !*m->name)
-            add_mistake(l, AG_E_ARG, "", key, "name is missing");
-        if (!m->path || !*m->path)
-            add_mistake(l, AG_E_ARG, "", key, "path is missing");
-        if (m->name)
+            add_mistake_of_model(l, i, "name is missing");
+        else
             check_name(l, i, m->name);
+        if (!m->path || !*m->path)
+            add_mistake_of_model(l, i, "path is missing");
         for (size_t k = 0; k < m->aliases.n; k++)
             check_name(l, i, m->aliases.v[k]);
     }

@@ -23,6 +23,10 @@ const ag_config_row ag_config_rows[] = {
      .choices = "inline split hidden",
      .help = "What a model thinks, where a request does not say: in content as it wrote it, in "
              "reasoning_content, or not shown."},
+    {"server.truncate_prompt", AG_CONFIG_CHOICE, AT(truncate_prompt), "none",
+     .choices = "none left right middle",
+     .help = "Where a prompt beyond the context is cut, where a request does not say; none: it is "
+             "refused."},
     {"server.head_bytes", AG_CONFIG_SIZE, AT(head_bytes), "32KiB", RANGE(1024, 1048576),
      .help = "Most bytes of a request line with its headers."},
     {"server.body_bytes", AG_CONFIG_SIZE, AT(body_bytes), "32MiB", RANGE(1024, BYTES_GIB),
@@ -70,7 +74,8 @@ const ag_config_row ag_config_rows[] = {
      .help = "Show what vLLM has too a second time under its name."},
     {"engine.threads", AG_CONFIG_COUNT, AT(threads), "0", RANGE(0, 1024),
      .help = "Threads that compute; 0: one per physical core available."},
-    {"engine.isa", AG_CONFIG_TEXT, AT(isa), "auto",
+    {"engine.isa", AG_CONFIG_CHOICE, AT(isa), "auto",
+     .choices = "auto ref avx2 avx512 vnni neon dotprod i8mm",
      .help = "Most CPU instructions used; `autoglm version` lists them."},
     {"engine.numa", AG_CONFIG_TEXT, AT(numa), "auto",
      .help = "On machines with several memory nodes: auto, off, interleave or a node's number."},

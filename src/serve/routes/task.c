@@ -450,6 +450,8 @@ void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     t->x = x;
     ag_exchange_ref(x);
     t->gen = *gen;
+    if (!t->gen.truncate)
+        t->gen.truncate = x->routes->opts.truncate;
     t->served = served;
     t->engine = ag_served_engine(served);
     t->created = (uint64_t)time(NULL);

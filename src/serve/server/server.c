@@ -50,6 +50,7 @@ static ag_code open_routes(ag_server *s, ag_err *err) {
     ag_routes_opts o = {.runtime = s->runtime,
                         .keys = s->n_keys ? s->keys[0] : NULL,
                         .reasoning = reasoning_of(c->reasoning),
+                        .truncate = c->truncate_prompt,
                         .cors_origin = c->cors_origin,
                         .timeout_ms = ag_server_u32(c->request_timeout),
                         .max_queue_ms = ag_server_u32(c->max_queue_time),

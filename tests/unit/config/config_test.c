@@ -148,7 +148,7 @@ static void every_mistake_is_told_with_its_place(void **state) {
         "FILE:14:3: models[0].kv_type: expected one of f16 f32 bf16 q8_0, found \"f8\"\n"
         "FILE:15:3: models[0].patth: unknown key; did you mean path?\n"
         "FILE:16:3: models[1]: expected the keys of a model\n"
-        "models[0]: path is missing\n");
+        "FILE:13:3: models[0]: path is missing\n");
 }
 
 static void what_no_single_value_shows_is_checked(void **state) {
@@ -156,11 +156,12 @@ static void what_no_single_value_shows_is_checked(void **state) {
     expect_mistakes("server: {listen: ['0.0.0.0:80', 'unix:/x'], tls_cert: c}\n"
                     "models:\n"
                     "- {name: a, path: p, aliases: [b]}\n"
-                    "- {name: b, path: p}\n",
-                    "server.tls_key: a certificate and its key go together\n"
-                    "server.listen: 0.0.0.0:80 can be reached from outside: give "
+                    "- {name: b, path: p, aliases: ['']}\n",
+                    "FILE:1:45: server.tls_cert: a certificate needs its key: server.tls_key\n"
+                    "FILE:1:10: server.listen: 0.0.0.0:80 can be reached from outside: give "
                     "server.api_key_file, or listen on 127.0.0.1\n"
-                    "models[1]: models[0] is called \"b\" already\n");
+                    "FILE:4:3: models[1]: models[0] is called \"b\" already\n"
+                    "FILE:4:3: models[1]: an alias is empty\n");
     ag_config *c = load("server: {listen: '0.0.0.0:80', api_key_file: keys}", NULL, 0);
     ag_config_free(&c);
 }
