@@ -255,13 +255,15 @@ static void on_end(void *ctx, ag_http_req *r, const ag_http_outcome *how) {
     pthread_mutex_unlock(&mu);
 }
 
-static const char *on_refuse(void *ctx, int status, const char *reason, ag_buf *body) {
+static size_t on_refuse(void *ctx, const ag_http_refusal *what,
+                        ag_http_header headers[AG_HTTP_REFUSAL_HEADERS], ag_buf *body) {
     (void)ctx;
     pthread_mutex_lock(&mu);
     count.refused++;
     pthread_mutex_unlock(&mu);
-    ag_buf_addf(body, "{\"error\":{\"code\":%d,\"message\":\"%s\"}}", status, reason);
-    return "application/json";
+    ag_buf_addf(body, "{\"error\":{\"code\":%d,\"message\":\"%s\"}}", what->status, what->reason);
+    headers[0] = (ag_http_header){"Content-Type", "application/json"};
+    return 1;
 }
 
 static void on_warn(void *ctx, const char *line) {

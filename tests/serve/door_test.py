@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Who comes in: TLS, web pages."""
+"""Who comes in, and who does not: TLS, web pages, refusals."""
+import json
 import os
+import re
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -32,6 +35,60 @@ class Tls(Case):
             server.until("the TLS certificate stays the old one")
             self.assertEqual(ask().status, 200)
             self.assertEqual(server.stop(), 0)
+
+
+class Refusals(Case):
+    def test_what_never_reaches_a_route_has_an_id_a_line_and_a_count(self):
+        with Server(CHAT, "--cors-origin", "https://example.org", "--set", "server.head_timeout=1s",
+                    "--set", "server.body_timeout=1s", "--set", "server.max_per_address=6") as server:
+            def answer(data):
+                with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+                    s.sendall(data[:-2])
+                    time.sleep(0.1)     # what comes with the connection may not have been seen as a beginning
+                    s.sendall(data[-2:])
+                    got = b""
+                    while piece := s.recv(65536):
+                        got += piece
+                self.assertIn(b"\r\n\r\n", got, data[:90])
+                head, body = got.split(b"\r\n\r\n", 1)
+                headers = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:])
+                self.assertEqual(int(headers["content-length"]), len(body))
+                self.assertEqual(headers["access-control-allow-origin"], "https://example.org")
+                self.assertEqual(sorted(json.loads(body)["error"]), ["code", "message", "param", "type"])
+                return int(head.split()[1]), headers["x-request-id"]
+            post = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+            ids = {}
+            for data, status in ((b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40000 + b"\r\n\r\n", 431),
+                                 (b"GET /livez HTTP/1.1\r\n\r\n", 400), (b"GET /liv", 408),
+                                 (post + b"Content-Length: 99999999\r\nX-Request-Id: mine\r\n\r\n", 413),
+                                 (post + b"Content-Length: 9\r\n\r\n{", 408)):
+                got, ids[data] = answer(data)
+                self.assertEqual(got, status, data)
+            self.assertEqual(len(set(ids.values())), len(ids))
+            self.assertIn("mine", ids.values())
+            held = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(8)]
+            for s in held[6:]:
+                self.assertEqual(s.recv(1), b"")
+            for s in held:
+                s.close()
+            end = time.monotonic() + 20
+            while True:
+                try:
+                    metrics = server.get("/metrics").body.decode()
+                    break
+                except OSError:     # those before are not gone yet
+                    self.assertLess(time.monotonic(), end)
+            for status in (400, 408, 431):
+                self.assertIn(f'autoglm_http_requests_total{{route="none",code="{status}"}} 1\n', metrics)
+            for status, reason in ((413, "body_too_large"), (408, "request_timeout")):
+                self.assertIn(f'route="/v1/chat/completions",code="{status}"}} 1\n', metrics)
+                self.assertRegex(metrics, rf'autoglm_requests_rejected_total{{model="unknown",reason="{reason}"}} 1\n')
+            turned_away = int(re.search(r"^autoglm_http_connections_refused_total (\d+)$", metrics, re.M)[1])
+            self.assertGreaterEqual(turned_away, 2)
+            self.assertEqual(server.stop(), 0)
+            lines = [json.loads(line) for line in server.said.splitlines() if line.startswith("{")]
+            told = {x["http.request.id"]: x["http.response.status_code"] for x in lines if "http.request.id" in x}
+            self.assertEqual(sorted(told[i] for i in ids.values()), [400, 408, 408, 413, 431])
 
 
 class Pages(Case):

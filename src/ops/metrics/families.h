@@ -116,6 +116,8 @@
     X(HTTP_DURATION, "autoglm_http_request_duration_seconds", NULL, HISTOGRAM, "route", HTTP,      \
       "From the first byte of a request to the last byte of its answer.")                          \
     X(HTTP_CONNECTIONS, "autoglm_http_connections", NULL, GAUGE, "", NONE, "Open connections.")    \
+    X(HTTP_TURNED_AWAY, "autoglm_http_connections_refused_total", NULL, SAMPLED, "", NONE,         \
+      "Connections closed at once: their address had server.max_per_address.")                     \
     X(HTTP_SENT, "autoglm_http_sent_bytes_total", NULL, COUNTER, "", NONE,                         \
       "Bytes of answers handed to the system.")                                                    \
     /* the process */                                                                              \

@@ -128,10 +128,12 @@ void ag_http_conn_accept(ag_http *h, int listen_fd) {
             }
             return;
         }
-        if (address_is_full(h, (struct sockaddr *)&sa))
+        if (address_is_full(h, (struct sockaddr *)&sa)) {
+            atomic_fetch_add(&h->n_turned_away, 1);
             close(fd);
-        else
-            (void)MHD_add_connection(h->mhd, fd, (struct sockaddr *)&sa, n); /* closes it if not */
+            continue;
+        }
+        (void)MHD_add_connection(h->mhd, fd, (struct sockaddr *)&sa, n); /* closes it if not */
     }
 }
 
@@ -203,12 +205,19 @@ static void say_timeout(ag_http_conn *c) {
     ag_buf body, out;
     ag_buf_init(&body, AG_ROOM_HTTP, 4096);
     ag_buf_init(&out, AG_ROOM_HTTP, 8192);
-    const char *type =
-        h->o.handler.on_refuse(h->o.handler.ctx, 408, "The request did not arrive in time.", &body);
+    ag_http_header headers[AG_HTTP_REFUSAL_HEADERS];
+    ag_http_refusal what = {.req = c->req && c->req->seen ? c->req : NULL,
+                            .method = c->req ? c->req->method : NULL,
+                            .peer = c->peer,
+                            .status = 408,
+                            .reason = "The request did not arrive in time."};
+    size_t n = h->o.handler.on_refuse(h->o.handler.ctx, &what, headers, &body);
     ag_buf_addf(&out,
-                "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: %s\r\n"
-                "Content-Length: %zu\r\n\r\n",
-                type, body.n);
+                "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: %zu\r\n",
+                body.n);
+    for (size_t i = 0; i < n; i++)
+        ag_buf_addf(&out, "%s: %s\r\n", headers[i].name, headers[i].value);
+    ag_buf_adds(&out, "\r\n");
     ag_buf_add(&out, body.p, body.n);
     if (!out.failed && h->tls)
         ag_http_tls_send(c->mhd, ag_buf_span(&out));

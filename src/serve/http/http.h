@@ -45,6 +45,17 @@ typedef struct ag_http_outcome {
     uint64_t duration_us; /* first byte of the head to the end */
 } ag_http_outcome;
 
+/* A request that the server itself refuses. */
+typedef struct ag_http_refusal {
+    ag_http_req *req;   /* if on_head saw it, and on_end will; NULL: nobody else hears of it */
+    const char *method; /* NULL: not known */
+    const char *peer;
+    int status;
+    const char *reason; /* a sentence for people */
+} ag_http_refusal;
+
+#define AG_HTTP_REFUSAL_HEADERS 6
+
 typedef struct ag_http_handler {
     void *ctx;
     /* The head is there, the body is not. True: read the body, at most *body_limit bytes (preset to
@@ -59,9 +70,10 @@ typedef struct ag_http_handler {
     void (*on_drained)(void *ctx, ag_http_req *req);
     /* Once for every request that on_head saw, last. */
     void (*on_end)(void *ctx, ag_http_req *req, const ag_http_outcome *how);
-    /* The body (appended to `body`) and its content type for a request that the server itself
-     * refuses. `reason` is a sentence for people. */
-    const char *(*on_refuse)(void *ctx, int status, const char *reason, ag_buf *body);
+    /* What a refusal says: its body is appended to `body`; returns how many headers it has, the
+     * content type among them. */
+    size_t (*on_refuse)(void *ctx, const ag_http_refusal *what,
+                        ag_http_header headers[AG_HTTP_REFUSAL_HEADERS], ag_buf *body);
     /* One line about something that an operator should know: a certificate that could not be read
      * again. May be NULL. */
     void (*on_warn)(void *ctx, const char *line);
@@ -103,6 +115,8 @@ bool ag_http_moves(ag_http *h, uint64_t stall_ms);
 /* Requests that on_head saw and on_end did not. Any thread. */
 size_t ag_http_n_active(const ag_http *h);
 size_t ag_http_n_connections(const ag_http *h);
+/* Connections closed at once, since their address had max_per_address. */
+uint64_t ag_http_n_turned_away(const ag_http *h);
 /* Cut what is left (on_gone, on_end), stop the thread, free. Accepts NULL. */
 void ag_http_close(ag_http **h);
 

@@ -57,11 +57,17 @@ void *ag_http_req_begin(void *ctx, const char *uri, struct MHD_Connection *mhd) 
 
 void ag_http_req_refuse(ag_http_req *r, int status, const char *reason) {
     const ag_http_handler *on = &r->h->o.handler;
+    ag_http_header headers[AG_HTTP_REFUSAL_HEADERS + 1];
+    ag_http_refusal what = {.req = r->seen ? r : NULL,
+                            .method = r->method,
+                            .peer = r->conn->peer,
+                            .status = status,
+                            .reason = reason};
     ag_buf body;
     ag_buf_init(&body, AG_ROOM_HTTP, 4096);
-    const char *type = on->on_refuse(on->ctx, status, reason, &body);
-    ag_http_header headers[] = {{"Content-Type", type}, {"Connection", "close"}};
-    ag_http_reply(r, status, headers, 2, &body);
+    size_t n = on->on_refuse(on->ctx, &what, headers, &body);
+    headers[n++] = (ag_http_header){"Connection", "close"};
+    ag_http_reply(r, status, headers, n, &body);
     ag_buf_deinit(&body);
 }
 

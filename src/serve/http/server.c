@@ -276,6 +276,7 @@ bool ag_http_moves(ag_http *h, uint64_t stall_ms) {
 
 bool ag_http_is_drained(const ag_http *h) { return atomic_load(&h->drained); }
 size_t ag_http_n_active(const ag_http *h) { return atomic_load(&h->n_active); }
+uint64_t ag_http_n_turned_away(const ag_http *h) { return atomic_load(&h->n_turned_away); }
 size_t ag_http_n_connections(const ag_http *h) { return atomic_load(&h->n_connections); }
 
 void ag_http_close(ag_http **h) {

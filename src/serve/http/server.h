@@ -128,6 +128,7 @@ struct ag_http {
     int epoll;
     pthread_t thread;
     atomic_size_t n_active, n_connections;
+    _Atomic uint64_t n_turned_away;
     atomic_bool draining, drained, stopping;
     _Atomic uint64_t n_turns;          /* of the loop */
     uint64_t asked_turns, asked_at_us; /* ag_http_moves()'s caller's */

@@ -74,7 +74,8 @@ struct ag_routes {
     _Atomic size_t deferred_bytes;
     uint64_t id_seed;
     _Atomic uint64_t n_ids;
-    pthread_mutex_t lock; /* guards exchanges */
+    char refusal_id[AG_REQUEST_ID_TEXT]; /* of the last refusal without an exchange; io thread */
+    pthread_mutex_t lock;                /* guards exchanges */
     ag_exchange *exchanges;
 };
 

@@ -31,16 +31,20 @@ static bool is_sane_id(const char *id) {
     return n > 0 && n <= 128;
 }
 
-/* The client's own, where it can stand in a header and a log; else one that repeats nowhere. */
+/* One that repeats nowhere. */
+static uint64_t make_id(ag_routes *r, char id[AG_REQUEST_ID_TEXT]) {
+    uint64_t n = atomic_fetch_add(&r->n_ids, 1);
+    snprintf(id, AG_REQUEST_ID_TEXT, "%016llx%06llx", (unsigned long long)r->id_seed,
+             (unsigned long long)n);
+    return r->id_seed + n;
+}
+
+/* The client's own, where it can stand in a header and a log. */
 static void take_id(ag_exchange *x) {
     const char *given = ag_http_get(x->http, "x-request-id");
-    uint64_t n = atomic_fetch_add(&x->routes->n_ids, 1);
-    x->serial = x->routes->id_seed + n;
+    x->serial = make_id(x->routes, x->id);
     if (given && is_sane_id(given))
         snprintf(x->id, sizeof x->id, "%s", given);
-    else
-        snprintf(x->id, sizeof x->id, "%016llx%06llx", (unsigned long long)x->routes->id_seed,
-                 (unsigned long long)n);
 }
 
 static void take_traceparent(ag_exchange *x) {
@@ -221,18 +225,32 @@ static void on_end(void *ctx, ag_http_req *req, const ag_http_outcome *how) {
     ag_exchange_unref(x);
 }
 
-/* Requests that never reached a route: the HTTP room's own refusals, in the same shape. */
-static const char *on_refuse(void *ctx, int status, const char *reason, ag_buf *body) {
-    (void)ctx;
+static const char *refusal_code(int status) {
+    return status == 413   ? "body_too_large"
+           : status == 408 ? "request_timeout"
+           : status == 503 ? "overloaded"
+                           : "bad_request";
+}
+
+/* The HTTP room's own refusals, in the same shape. One that no exchange was made for ends here. */
+static size_t on_refuse(void *ctx, const ag_http_refusal *what,
+                        ag_http_header headers[AG_HTTP_REFUSAL_HEADERS], ag_buf *body) {
+    ag_routes *r = ctx;
     ag_problem p;
-    ag_problem_set(&p, status, status < 500 ? "invalid_request_error" : "server_error",
-                   status == 413   ? "body_too_large"
-                   : status == 408 ? "request_timeout"
-                   : status == 503 ? "overloaded"
-                                   : "bad_request",
-                   NULL, "%s", reason ? reason : "the request is not valid HTTP");
+    ag_exchange *x = what->req ? ag_http_user(what->req) : NULL;
+    ag_problem_set(&p, what->status, what->status < 500 ? "invalid_request_error" : "server_error",
+                   refusal_code(what->status), NULL, "%s",
+                   what->reason ? what->reason : "the request is not valid HTTP");
     ag_problem_json(&p, body);
-    return "application/json";
+    if (x) {
+        x->record.error = p.code;
+    } else {
+        make_id(r, r->refusal_id);
+        ag_watch_refusal(r, r->refusal_id, p.code, what);
+    }
+    headers[0] = (ag_http_header){"content-type", "application/json"};
+    headers[1] = (ag_http_header){"x-request-id", x ? x->id : r->refusal_id};
+    return 2 + ag_browser_headers(r, headers + 2);
 }
 
 static void on_warn(void *ctx, const char *line) {

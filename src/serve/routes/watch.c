@@ -127,17 +127,29 @@ static void log_request(const ag_exchange *x) {
 }
 
 void ag_watch_end(ag_exchange *x) {
-    ag_route_record *r = &x->record;       /* the last reference is gone: nobody else writes it */
-    if (!r->error && r->how.status == 413) /* the HTTP room refused the body */
-        r->error = "body_too_large";
-    else if (!r->error && r->how.status == 503 && is_inference(x))
-        r->error = "overloaded";
     if (x->routes->opts.metrics) {
         count_http(x);
         if (is_inference(x))
             count_inference(x);
     }
     log_request(x);
+}
+
+void ag_watch_refusal(const ag_routes *r, const char *id, const char *code,
+                      const ag_http_refusal *what) {
+    char status[12];
+    snprintf(status, sizeof status, "%d", what->status);
+    if (r->opts.metrics)
+        ag_metric_add(ag_metrics_get(r->opts.metrics, AG_M_HTTP_REQUESTS, "none", status, NULL), 1);
+    const ag_fact facts[] = {
+        AG_STR("http.request.id", id),
+        AG_STR("http.request.method", what->method),
+        AG_I64("http.response.status_code", what->status),
+        AG_STR("client.address", what->peer),
+        AG_STR("error.code", code),
+        AG_STR("error.message", what->reason),
+    };
+    ag_logs_put(r->opts.logs, AG_LOG_INFO, "http", "request", facts, sizeof facts / sizeof *facts);
 }
 
 /* ---- scraping -------------------------------------------------------------------------------- */

@@ -90,6 +90,8 @@ static void scrape(void *server) {
         ag_metric_set(
             ag_metrics_get(s->metrics, AG_M_MEMORY, ag_room_name((ag_room)room), NULL, NULL),
             (double)ag_mem_bytes((ag_room)room));
+    ag_metric_set(ag_metrics_get(s->metrics, AG_M_HTTP_TURNED_AWAY, NULL, NULL, NULL),
+                  s->http ? (double)ag_http_n_turned_away(s->http) : 0);
     ag_metric_set(ag_metrics_get(s->metrics, AG_M_BUILD, ag_version(), NULL, NULL), 1);
 }
 

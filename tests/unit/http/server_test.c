@@ -39,10 +39,12 @@ static void on_request(void *ctx, ag_http_req *r) {
     ag_http_stream_end(r);
 }
 
-static const char *on_refuse(void *ctx, int status, const char *reason, ag_buf *body) {
-    (void)ctx, (void)status;
-    ag_buf_adds(body, reason);
-    return "text/plain";
+static size_t on_refuse(void *ctx, const ag_http_refusal *what,
+                        ag_http_header headers[AG_HTTP_REFUSAL_HEADERS], ag_buf *body) {
+    (void)ctx;
+    ag_buf_adds(body, what->reason);
+    headers[0] = (ag_http_header){"Content-Type", "text/plain"};
+    return 1;
 }
 
 static ag_http_opts options(void) {
