@@ -2,8 +2,11 @@
 
 #include "base/mem.h"
 
-/* A step of prompts alone, while other models wait for their turn. */
+/* A step of prompts alone, while other models wait for their turn, and while nobody does: whatever
+ * the model and the machine, cancels take effect and steps end, which is what tells that it lives.
+ */
 #define NEIGHBOURLY_US 50000
+#define ALONE_US       2000000
 
 ag_code ag_policy_init(ag_policy *p, const ag_policy_opts *opts, ag_err *err) {
     *p = (ag_policy){
@@ -275,6 +278,8 @@ static void add_prompts(ag_policy *p) {
     double us = ag_pace_spare_us(&p->pace, &p->load, n_reading);
     if (us < 0 && !p->alone)
         us = p->pace.target_us > 0 ? p->pace.target_us : NEIGHBOURLY_US;
+    else if (us < 0 && p->pace.n_prefill > 0)
+        us = ALONE_US;
     double kept_us = us / 4;
     int kept_rows = rows > 4 ? rows / 4 : 1;
     if (ag_task_pending(oldest) < kept_rows)

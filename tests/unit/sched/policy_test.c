@@ -261,6 +261,29 @@ static void prompts_are_short_of_steps_where_other_models_wait(void **state) {
     sim_close(&s);
 }
 
+/* A large model on two cores: nobody who leaves, cancels or looks whether it lives waits for long.
+ */
+static void a_slow_machine_reads_in_steps_of_two_seconds(void **state) {
+    (void)state;
+    ag_policy_opts o = usual;
+    o.batch_tokens = 512;
+    sim_open(&s, 512, &o, 22);
+    s.fixed_us = 300000;
+    s.prefill_us = 100000;
+    add(2, 2, 0, 1);
+    run_all(); /* a self-test */
+    uint64_t began = s.now, before = s.now, worst = 0;
+    const sim_task *t = add(4000, 1, 0, 1);
+    while (t->where != SIM_GONE) {
+        assert_true(sim_step(&s));
+        worst = s.now - before > worst ? s.now - before : worst;
+        before = s.now;
+    }
+    assert_true(worst < 2500000);
+    assert_true((double)(s.now - began) < 1.25 * 4000 * s.prefill_us);
+    sim_close(&s);
+}
+
 static void a_target_bounds_the_step_and_prompts_still_move(void **state) {
     (void)state;
     ag_policy_opts o = usual;
@@ -353,6 +376,7 @@ int main(void) {
         cmocka_unit_test(a_huge_prompt_does_not_stop_streams),
         cmocka_unit_test(a_burst_is_answered_soon),
         cmocka_unit_test(prompts_are_short_of_steps_where_other_models_wait),
+        cmocka_unit_test(a_slow_machine_reads_in_steps_of_two_seconds),
         cmocka_unit_test(a_target_bounds_the_step_and_prompts_still_move),
         cmocka_unit_test(a_resting_task_is_not_computed_and_keeps_its_blocks),
         cmocka_unit_test(resting_tasks_make_room_first),
