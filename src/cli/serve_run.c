@@ -167,12 +167,15 @@ static int on_news(serving *s) {
  * -------------------------------------------------------------------------------------
  */
 
-/* A server that hangs stops beating; the supervisor then restarts it. */
+/* A server that hangs says so, and beats no more; the supervisor then restarts it. */
 static void beat(serving *s) {
     const char *stuck = ag_server_stuck(s->server, config(s)->stall_timeout);
-    if (stuck && !s->stalled)
+    if (stuck && !s->stalled) {
         AG_LOG(s->logs, ERROR, "server", stuck,
                AG_U64("autoglm.stall_timeout_ms", config(s)->stall_timeout));
+        if (s->beat)
+            ag_beat_stuck(s->beat, stuck);
+    }
     s->stalled = stuck;
     if (s->beat && !stuck)
         ag_beat_tick(s->beat);

@@ -4,8 +4,8 @@
  *          stall_ms drain_ms delay_ms restarts window_ms handover_ms flight notify watchdog_us
  * child process_server child N [never-ready | exit=N | slow=MS]   (what the supervisor runs)
  *
- * The server answers one line of a connection and closes: "pid", "crash", "stall", "sleep MS",
- * "reloads", "restarts", "leave". */
+ * The server answers one line of a connection and closes: "pid", "crash", "stall", "stuck", "sleep
+ * MS", "reloads", "restarts", "leave". */
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -53,6 +53,8 @@ static void *serve(void *arg) {
         _exit(0);
     if (strcmp(line, "stall") == 0)
         stalled = true;
+    if (strcmp(line, "stuck") == 0)
+        ag_beat_stuck(beat, "a wheel\ndoes not turn");
     if (strcmp(line, "reloads") == 0)
         snprintf(answer, sizeof answer, "%d\n", reloads);
     else if (strcmp(line, "restarts") == 0)

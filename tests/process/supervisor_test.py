@@ -223,6 +223,16 @@ class Tests(unittest.TestCase):
             self.assertNotEqual(s.pid(), old)
             self.assertEqual(s.ask("restarts"), "crash 0, killed 1, exit 0, stall 0, upgrade 0, \n")
 
+    def test_server_that_says_it_is_stuck_is_replaced_at_once(self):
+        with Supervisor(flight=self.dir, delay_ms=10) as s:     # 30 s without a beat would be a stall
+            old = s.pid()
+            s.ask("stuck")
+            s.wait_for("restarting in", 10)
+            self.assertNotEqual(s.pid(), old)
+            text = next(self.dir.glob("flight-*")).read_text()
+            self.assertIn("why: a wheel does not turn\n", text)
+            self.assertIn(f"thread {old}, signal 3", text)
+
     def test_stacks_of_a_stalled_server_do_not_mix(self):
         with Supervisor(flight=self.dir, stall_ms=700, delay_ms=10) as s:
             s.pid()

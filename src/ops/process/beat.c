@@ -104,4 +104,5 @@ static void say(ag_beat *b, char what, const char *text) {
 
 void ag_beat_ready(ag_beat *b) { say(b, AG_BEAT_READY, ""); }
 void ag_beat_tick(ag_beat *b) { say(b, AG_BEAT_TICK, ""); }
+void ag_beat_stuck(ag_beat *b, const char *why) { say(b, AG_BEAT_STUCK, why); }
 void ag_beat_status(ag_beat *b, const char *line) { say(b, AG_BEAT_STATUS, line); }

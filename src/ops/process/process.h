@@ -16,6 +16,7 @@ enum {
     AG_BEAT_READY = 'R',
     AG_BEAT_TICK = 'T',
     AG_BEAT_STATUS = 'S',
+    AG_BEAT_STUCK = 'X',
     AG_BEAT_FIRST = 'F',
     AG_BEAT_HANDOVER = 'H',
     AG_BEAT_NEWS = 'N',

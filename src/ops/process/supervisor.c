@@ -220,11 +220,27 @@ static void became_ready(supervisor *s, ag_child *c) {
     s->ever_ready = true;
 }
 
-static void take_status(supervisor *s, ag_child *c, const char *line, size_t n) {
+/* Record a server that hangs, and kill it. */
+static void put_down(supervisor *s, ag_child *c, const char *why) {
+    snprintf(c->doom, sizeof c->doom, "%s", why);
+    LOG(s, ERROR, "server pid %d: %s: killed", (int)c->pid, c->doom);
+    ag_flight_record(&s->o, c, c->doom, true);
+    kill(c->pid, SIGKILL);
+    c->kill_us = UINT64_MAX;
+}
+
+/* What a server says as one line, whatever it says; others' protocols are made of such. */
+static void take_line(const char *text, size_t n, char *line, size_t room) {
+    if (n > room - 1)
+        n = room - 1;
+    for (size_t i = 0; i < n; i++)
+        line[i] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
+    line[n] = '\0';
+}
+
+static void take_status(supervisor *s, ag_child *c, const char *text, size_t n) {
     char state[AG_BEAT_BYTES + 16];
-    for (size_t i = 0; i < n; i++) /* one line of systemd's protocol, whatever it says */
-        c->status[i] = (unsigned char)line[i] < ' ' ? ' ' : line[i];
-    c->status[n] = '\0';
+    take_line(text, n, c->status, sizeof c->status);
     if (c->role != AG_CHILD_CURRENT)
         return;
     snprintf(state, sizeof state, "STATUS=%s", c->status);
@@ -240,6 +256,11 @@ static void listen_to(supervisor *s, ag_child *c) {
             became_ready(s, c);
         else if (message[0] == AG_BEAT_STATUS)
             take_status(s, c, message + 1, (size_t)n - 1);
+        else if (message[0] == AG_BEAT_STUCK && !c->kill_us) {
+            char why[AG_WHY_BYTES];
+            take_line(message + 1, (size_t)n - 1, why, sizeof why);
+            put_down(s, c, why);
+        }
     }
     c->mute = n == 0;
 }
@@ -317,11 +338,7 @@ static void check_child(supervisor *s, ag_child *c, uint64_t now) {
     } else {
         return;
     }
-    LOG(s, ERROR, "server pid %d: %s: killed", (int)c->pid, why);
-    ag_flight_record(&s->o, c, why, true);
-    memcpy(c->doom, why, sizeof why);
-    kill(c->pid, SIGKILL);
-    c->kill_us = UINT64_MAX;
+    put_down(s, c, why);
 }
 
 static void pass_time(supervisor *s) {

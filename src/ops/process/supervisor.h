@@ -1,7 +1,7 @@
 /* The supervisor: owns the listening sockets, runs the server beside itself and keeps one running.
  * It reads no byte from outside, only short messages of its own child.
  *
- *            ag_beat_ready()                 dead, or no beat for stall_ms
+ *            ag_beat_ready()           dead, stuck, or no beat for stall_ms
  *   STARTING ───────────────▶ RUNNING ─────────────────────────────────────▶ back-off ─▶ STARTING
  *      │ exits before ready,     │ SIGTERM: drain, exit                  too often: give up
  *      ▼ the first time          │ SIGHUP: forwarded
@@ -79,7 +79,7 @@ int ag_supervise(const ag_supervise_opts *opts, ag_err *err);
     X(CRASH, "crash")     /* it died of a signal of its own making */                              \
     X(KILLED, "killed")   /* somebody else's SIGKILL or SIGTERM: the system's, out of memory */    \
     X(EXIT, "exit")       /* it ended with an error */                                             \
-    X(STALL, "stall")     /* no heartbeat */                                                       \
+    X(STALL, "stall")     /* it hung */                                                            \
     X(UPGRADE, "upgrade") /* a hand-over that was asked for */
 
 typedef enum ag_restart {
@@ -107,6 +107,8 @@ bool ag_beat_is_handover(const ag_beat *b);
 void ag_beat_ready(ag_beat *b);
 /* Alive: several times within stall_ms, by whoever knows that the server moves. */
 void ag_beat_tick(ag_beat *b);
+/* This server hangs, says `why` (one line): it is to be recorded and replaced now. */
+void ag_beat_stuck(ag_beat *b, const char *why);
 /* How often this supervisor has started a server in another's place; this one is counted. */
 uint64_t ag_beat_restarts(ag_beat *b, ag_restart why);
 /* What happened to the one before, a line that lives as long as b; "" in the first and in a
