@@ -118,6 +118,22 @@ class Life(Case):
                 t.join()
             self.assertLess(held() - before, 16, "MiB")
 
+    def test_who_is_cut_at_the_end_may_ask_again(self):
+        with Server(CHAT, "--drain-seconds", "0") as server:
+            answers = []
+            waiter = threading.Thread(target=lambda: answers.append(
+                server.post("/v1/chat/completions", dict(LONG, stream=False))))
+            waiter.start()
+            while b'autoglm_sequences_running{model="tiny-llama3-q4_k"} 1' not in server.get("/metrics").body:
+                self.assertTrue(waiter.is_alive(), "it was over first")
+            server.process.send_signal(signal.SIGTERM)
+            waiter.join()
+            headers = answers[0].headers
+            self.assertEqual((answers[0].status, answers[0].json()["error"]["code"]), (503, "cancelled"))
+            self.assertEqual((headers["retry-after"], headers["retry-after-ms"], headers["x-should-retry"]),
+                             ("1", "1000", "true"))
+            self.assertEqual(server.process.wait(60), 0, server.said)
+
     def test_clients_that_leave_free_their_place(self):
         with Server(CHAT, "--max-sequences", "1") as server:
             for _ in range(5):
