@@ -9,7 +9,8 @@ import signal
 import socket
 import time
 
-from server import CHAT, EMBED, MODELS, Configured, StoppedThread, main, model_path, run
+from server import CHAT, EMBED, MODELS, Configured, main, model_path, run
+from threads import StoppedThread
 
 ASK = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4, "temperature": 0}
 

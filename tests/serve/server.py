@@ -1,5 +1,4 @@
 """What the tests of the server share: one that runs, and requests to it. Standard library only."""
-import ctypes
 import http.client
 import json
 import os
@@ -9,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
 from cli import BINARY, MODELS, SOURCE, Case, environment, main, run  # noqa: E402,F401
@@ -41,36 +39,6 @@ class Answer:
             data.append(line[6:])
         assert data[-1] == "[DONE]", data[-1]
         return [json.loads(x) for x in data[:-1]]
-
-
-class StoppedThread:
-    """One thread of a process stands still, as if it hung; others go on. Skips where that is not permitted."""
-    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
-
-    def __init__(self, pid, name):
-        folder = f"/proc/{pid}/task"
-        for tid in os.listdir(folder):
-            with open(f"{folder}/{tid}/comm", encoding="ascii") as f:
-                if f.read().strip() == name:
-                    self.tid = int(tid)
-        self.libc = ctypes.CDLL(None, use_errno=True)
-
-    def ptrace(self, what):
-        return self.libc.ptrace(what, self.tid, None, None)
-
-    def __enter__(self):
-        if self.ptrace(self.SEIZE):
-            raise unittest.SkipTest("threads cannot be stopped here: " + os.strerror(ctypes.get_errno()))
-        assert self.ptrace(self.INTERRUPT) == 0
-        os.waitpid(self.tid, self.WALL)
-        return self
-
-    def is_dead(self):
-        """Has its process been killed? Only whoever traces a thread can say that it may go."""
-        return os.waitpid(self.tid, self.WALL | os.WNOHANG)[0] != 0
-
-    def __exit__(self, *_):
-        self.ptrace(self.DETACH)
 
 
 class Configured(Case):
