@@ -12,8 +12,9 @@
 #include "process/supervisor.h"
 #include "server/server.h"
 
-#define TICK_MS 500
-#define LEFT_MS 2000 /* after the drain's end: for errors to reach their clients */
+#define TICK_MS  500
+#define LEFT_MS  2000 /* after the drain's end: for errors to reach their clients */
+#define ABORT_MS 500  /* the same after a second signal */
 
 typedef struct serving {
     const ag_cli_args *a;
@@ -235,36 +236,47 @@ static int attend(serving *s) {
  * --------------------------------------------------------------------------------------
  */
 
-/* Wait, until no client is left if `drained`. False: time is over, or another signal came. */
-static bool wait_until(serving *s, uint64_t ms, bool drained, bool *interrupted) {
-    uint64_t end = ag_clock_us() + ms * 1000;
-    while (!drained || !ag_server_is_drained(s->server)) {
+static bool is_idle(const serving *s) { return ag_server_n_working(s->server) == 0; }
+static bool is_drained(const serving *s) { return ag_server_is_drained(s->server); }
+static bool never(const serving *s) { return (void)s, false; }
+
+/* Wait. False: it is not so before the time is over, or another signal comes. */
+static bool wait_until(serving *s, uint64_t end_us, bool (*is_so)(const serving *s),
+                       bool *interrupted) {
+    while (!is_so(s)) {
+        if (*interrupted || ag_clock_us() >= end_us)
+            return false;
         int signal = wait_signal(s, 20);
         *interrupted |= signal == SIGTERM || signal == SIGINT;
         if (s->beat)
             ag_beat_tick(s->beat);
-        if (*interrupted || ag_clock_us() >= end)
-            return false;
     }
     return true;
 }
 
+static uint64_t in_ms(uint64_t ms) { return ag_clock_us() + ms * 1000; }
+
+/* Where another server has taken over, it is to have all who connect. Otherwise nobody else is
+ * there: probes are answered to the end, and who brings work is told to come back. */
 static void drain(serving *s) {
     const ag_config *c = config(s);
-    bool interrupted = false;
+    bool interrupted = false, replaced = s->beat && ag_beat_is_replaced(s->beat);
     ag_server_drain(s->server);
-    if (c->drain_delay)
-        wait_until(s, c->drain_delay, false, &interrupted);
-    ag_server_stop_listening(s->server);
-    size_t n = ag_server_n_active(s->server);
+    if (c->drain_delay && !replaced)
+        (void)wait_until(s, in_ms(c->drain_delay), never, &interrupted);
+    (replaced ? ag_server_stop_listening : ag_server_wind_down)(s->server);
+    size_t n = ag_server_n_working(s->server);
+    uint64_t end_us = in_ms(c->drain_timeout);
     if (n)
         ag_cli_note("ending: %zu requests get %.0f s to finish; another signal ends them now", n,
                     (double)c->drain_timeout / 1000);
-    if (!interrupted && wait_until(s, c->drain_timeout, true, &interrupted))
+    bool ended = wait_until(s, end_us, is_idle, &interrupted);
+    ag_server_stop_listening(s->server);
+    if (ended && wait_until(s, end_us, is_drained, &interrupted))
         return;
     ag_server_cancel_all(s->server);
-    if (!interrupted)
-        wait_until(s, LEFT_MS, true, &interrupted);
+    bool again = false;
+    (void)wait_until(s, in_ms(interrupted ? ABORT_MS : LEFT_MS), is_drained, &again);
 }
 
 static void close_all(serving *s) {

@@ -60,6 +60,65 @@ class Life(Case):
             self.assertEqual(server.process.wait(60), 0, server.said)
             connection.close()
 
+    def test_while_it_ends_probes_are_answered_and_work_is_told_to_come_back(self):
+        with Server() as server:
+            connection, response = self.stream(server)
+            server.process.send_signal(signal.SIGTERM)
+            end = time.monotonic() + 20
+            while server.get("/readyz").status != 503:
+                self.assertLess(time.monotonic(), end)
+            self.assertEqual(server.get("/readyz").json()["status"], "draining")
+            self.assertEqual(server.get("/livez").status, 200)
+            answer = server.post("/v1/chat/completions", dict(LONG, max_tokens=1))
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "engine_closed"))
+            self.assertEqual((answer.headers["retry-after"], answer.headers["x-should-retry"]), ("1", "true"))
+            self.assertEqual(answer.headers["connection"].lower(), "close")
+            self.assertEqual(server.ask("DELETE", "/v1/requests/long").status, 503)
+            rest = response.read()
+            self.assertTrue(rest.endswith(b"data: [DONE]\n\n"), rest[-200:])
+            self.assertEqual(server.process.wait(60), 0, server.said)
+            connection.close()
+
+    def test_a_second_signal_ends_streams_with_an_error(self):
+        with Server() as server:
+            connection, response = self.stream(server)
+            server.process.send_signal(signal.SIGTERM)
+            server.until("ending: 1 requests")
+            server.process.send_signal(signal.SIGTERM)
+            last = response.read().strip().split(b"\n\n")[-1]
+            self.assertIn("shutting down", json.loads(last[6:])["error"]["message"])
+            self.assertEqual(server.process.wait(10), 0, server.said)
+            connection.close()
+
+    def test_another_program_in_its_place_refuses_nobody(self):
+        with Server() as server:
+            connection, response = self.stream(server)
+            stop, got = threading.Event(), []
+
+            def ask():
+                while not stop.is_set():
+                    got.append(server.post("/v1/chat/completions", dict(LONG, max_tokens=2, stream=False)).status)
+            threads = [threading.Thread(target=ask) for _ in range(3)]
+            for t in threads:
+                t.start()
+            server.process.send_signal(signal.SIGUSR2)
+            rest = response.read()
+            end = time.monotonic() + 60
+            while server.said.count("listening on http") < 2:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.01)
+            n = len(got)
+            while len(got) < n + 30:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.01)
+            stop.set()
+            for t in threads:
+                t.join()
+            self.assertTrue(rest.endswith(b"data: [DONE]\n\n"), rest[-200:])
+            self.assertEqual(set(got), {200})
+            self.assertEqual(server.stop(), 0)
+            connection.close()
+
     def test_at_the_end_of_the_drain_streams_are_told(self):
         with Server(CHAT, "--drain-seconds", "0") as server:
             connection, response = self.stream(server)

@@ -15,8 +15,9 @@ struct ag_beat {
     int fd;
     bool handover;
     char why[AG_WHY_BYTES];
-    pthread_mutex_t lock; /* guards restarts */
+    pthread_mutex_t lock; /* guards what follows */
     ag_restarts restarts;
+    bool replaced;
 };
 
 const char *ag_restart_name(ag_restart why) {
@@ -84,14 +85,29 @@ void ag_beat_close(ag_beat **b) {
 bool ag_beat_is_handover(const ag_beat *b) { return b->handover; }
 const char *ag_beat_why(const ag_beat *b) { return b->why; }
 
-uint64_t ag_beat_restarts(ag_beat *b, ag_restart why) {
+/* With the lock held. */
+static void hear_all(ag_beat *b) {
     char news[AG_BEAT_BYTES + 1];
-    pthread_mutex_lock(&b->lock);
-    while (hear(b->fd, news))
+    while (hear(b->fd, news)) {
+        b->replaced |= news[0] == AG_BEAT_REPLACED;
         ag_restarts_read(&b->restarts, news + 1);
+    }
+}
+
+uint64_t ag_beat_restarts(ag_beat *b, ag_restart why) {
+    pthread_mutex_lock(&b->lock);
+    hear_all(b);
     uint64_t n = b->restarts.n[why];
     pthread_mutex_unlock(&b->lock);
     return n;
+}
+
+bool ag_beat_is_replaced(ag_beat *b) {
+    pthread_mutex_lock(&b->lock);
+    hear_all(b);
+    bool replaced = b->replaced;
+    pthread_mutex_unlock(&b->lock);
+    return replaced;
 }
 
 /* A full socket means that the supervisor has enough to read. */

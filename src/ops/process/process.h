@@ -10,7 +10,8 @@
 #define AG_WHY_BYTES  96  /* one line */
 
 /* Messages of the child; those from the supervisor are AG_BEAT_FIRST or AG_BEAT_HANDOVER, which
- * comes first, and then AG_BEAT_NEWS. They go on with text, see ag_restarts_write(). Either side
+ * comes first, then AG_BEAT_NEWS, and AG_BEAT_REPLACED before SIGTERM where another server has
+ * taken over the sockets. They go on with text, see ag_restarts_write(). Either side
  * may be of another version, so whatever is not known is passed over. */
 enum {
     AG_BEAT_READY = 'R',
@@ -20,6 +21,7 @@ enum {
     AG_BEAT_FIRST = 'F',
     AG_BEAT_HANDOVER = 'H',
     AG_BEAT_NEWS = 'N',
+    AG_BEAT_REPLACED = 'O',
 };
 
 /* What the supervisor remembers of the servers before. */

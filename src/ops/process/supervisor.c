@@ -209,6 +209,7 @@ static void became_ready(supervisor *s, ag_child *c) {
         (ag_clock_us() - c->born_us) / 1000);
     if (c->role == AG_CHILD_COMING && old) {
         LOG(s, INFO, "it takes over from pid %d, which drains", (int)old->pid);
+        ag_child_tell(old, AG_BEAT_REPLACED, &s->before);
         leave(s, old, AG_CHILD_LEAVING);
     }
     if (c->role == AG_CHILD_COMING) {

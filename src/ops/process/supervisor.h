@@ -105,6 +105,8 @@ void ag_beat_close(ag_beat **b);
 bool ag_beat_is_handover(const ag_beat *b);
 /* Ready to serve: once. */
 void ag_beat_ready(ag_beat *b);
+/* After SIGTERM: has another server taken over the sockets? If not, nobody answers but this one. */
+bool ag_beat_is_replaced(ag_beat *b);
 /* Alive: several times within stall_ms, by whoever knows that the server moves. */
 void ag_beat_tick(ag_beat *b);
 /* This server hangs, says `why` (one line): it is to be recorded and replaced now. */

@@ -152,6 +152,7 @@ static void opened(ag_http *h, struct MHD_Connection *mhd, void **out) {
     c->watch = (ag_http_watch){AG_WATCH_CONN, fd->connect_fd};
     c->h = h;
     c->mhd = mhd;
+    c->late = atomic_load(&h->winding_down);
     take_address(c, sa ? sa->client_addr : NULL);
     link_conn(c, AG_PHASE_NEW);
     struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = c};
@@ -270,10 +271,14 @@ static void close_idle(ag_http_conn *c) {
         ag_http_conn_cut(c);
 }
 
+void ag_http_conn_close_idle(ag_http *h) {
+    while (h->lists[AG_PHASE_IDLE].first)
+        close_idle(h->lists[AG_PHASE_IDLE].first);
+}
+
 void ag_http_conn_drain(ag_http *h) {
     ag_http_conn_listen(h, false);
     if (h->limit_us[AG_PHASE_NEW] > LAST_CALL_US)
         h->limit_us[AG_PHASE_NEW] = LAST_CALL_US;
-    while (h->lists[AG_PHASE_IDLE].first)
-        close_idle(h->lists[AG_PHASE_IDLE].first);
+    ag_http_conn_close_idle(h);
 }

@@ -104,6 +104,9 @@ typedef struct ag_http_opts {
 
 /* Start the io thread. AG_E_ARG (which option), AG_E_IO (certificate, key), AG_E_NOMEM. */
 ag_code ag_http_open(const ag_http_opts *opts, ag_http **out, ag_err *err) AG_MUST_USE;
+/* Answers from now on end their connection, and idle connections close. Who connects later is taken
+ * in, but late. */
+void ag_http_wind_down(ag_http *h);
 /* Stop accepting; answers from now on end their connection, idle connections close, and who has
  * just connected has a second to ask. */
 void ag_http_drain(ag_http *h);
@@ -130,6 +133,7 @@ const char *ag_http_query(const ag_http_req *r, const char *name);
 /* Value of a header, NULL when it is absent; names in any case. One sent twice: the first. */
 const char *ag_http_get(const ag_http_req *r, const char *name);
 ag_span ag_http_body(const ag_http_req *r);
+bool ag_http_is_late(const ag_http_req *r);     /* it connected after ag_http_wind_down() */
 const char *ag_http_peer(const ag_http_req *r); /* "192.0.2.1", "2001:db8::1", "unix" */
 /* One pointer of the handler's, NULL at first. */
 void ag_http_set_user(ag_http_req *r, void *user);

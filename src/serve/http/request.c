@@ -90,7 +90,7 @@ static enum MHD_Result answer(ag_http_req *r, bool must) {
     }
     if (!response)
         return MHD_NO;
-    if (atomic_load(&r->h->draining))
+    if (atomic_load(&r->h->draining) || atomic_load(&r->h->winding_down))
         (void)MHD_add_response_header(response, "Connection", "close");
     enum MHD_Result ok = MHD_queue_response(r->conn->mhd, (unsigned)status, response);
     MHD_destroy_response(response);
@@ -283,6 +283,7 @@ void ag_http_req_completed(void *ctx, struct MHD_Connection *mhd, void **req,
 
 const char *ag_http_method(const ag_http_req *r) { return r->method; }
 const char *ag_http_path(const ag_http_req *r) { return r->target.path; }
+bool ag_http_is_late(const ag_http_req *r) { return r->conn->late; }
 const char *ag_http_peer(const ag_http_req *r) { return r->conn->peer; }
 ag_span ag_http_body(const ag_http_req *r) { return ag_buf_span(&r->body); }
 void ag_http_set_user(ag_http_req *r, void *user) { r->user = user; }

@@ -134,6 +134,8 @@ static void *run(void *ctx) {
         bool draining = atomic_load(&h->draining);
         if (draining)
             ag_http_conn_drain(h);
+        else if (atomic_load(&h->winding_down))
+            ag_http_conn_close_idle(h);
         ag_http_conn_expire(h);
         ag_http_mail_deliver(h->mail);
         run_mhd(h);
@@ -257,6 +259,11 @@ ag_code ag_http_open(const ag_http_opts *opts, ag_http **out, ag_err *err) {
 }
 
 static void wake(ag_http *h) { (void)!write(h->mail->wake, &(uint64_t){1}, sizeof(uint64_t)); }
+
+void ag_http_wind_down(ag_http *h) {
+    atomic_store(&h->winding_down, true);
+    wake(h);
+}
 
 void ag_http_drain(ag_http *h) {
     atomic_store(&h->draining, true);

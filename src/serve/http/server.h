@@ -66,6 +66,7 @@ struct ag_http_conn {
     uint64_t since_us;   /* when the phase began or last made progress */
     uint64_t head_us;    /* first byte of the head */
     bool hung;           /* the client has shut down its side */
+    bool late;           /* accepted while winding down */
     uint8_t address[16]; /* IPv6 or mapped; zero: a unix socket */
     char peer[INET6_ADDRSTRLEN];
 };
@@ -129,7 +130,7 @@ struct ag_http {
     pthread_t thread;
     atomic_size_t n_active, n_connections;
     _Atomic uint64_t n_turned_away;
-    atomic_bool draining, drained, stopping;
+    atomic_bool winding_down, draining, drained, stopping;
     _Atomic uint64_t n_turns;          /* of the loop */
     uint64_t asked_turns, asked_at_us; /* ag_http_moves()'s caller's */
     /* The io thread's. */
@@ -157,6 +158,8 @@ void ag_http_conn_cut(ag_http_conn *c);
 void ag_http_conn_expire(ag_http *h);
 /* Milliseconds until the next deadline, -1: none. */
 int ag_http_conn_next_ms(const ag_http *h);
+/* Close what waits between requests. */
+void ag_http_conn_close_idle(ag_http *h);
 /* Draining: accept nothing more, close what waits between requests, and soon what is silent. */
 void ag_http_conn_drain(ag_http *h);
 /* Watch the listening sockets, or not. */

@@ -57,6 +57,7 @@ struct ag_exchange {
     bool gone,
         ended; /* the client left; on_end came; guarded by the server's lock, as what follows */
     bool cancelled;           /* by its owner */
+    bool works;               /* counted in n_working; io thread */
     struct ag_task *task;     /* referenced until on_end; NULL: nothing is generated */
     ag_exchange *next, *prev; /* all of a server's; guarded by its lock */
     ag_route_record record;
@@ -68,6 +69,7 @@ struct ag_routes {
     ag_work *quick;                /* tokenising of long prompts */
     ag_work *score;                /* log-probabilities of prompts, one at a time */
     ag_work *slow;                 /* embeddings: each waits for the engine */
+    _Atomic size_t n_working;      /* exchanges that are more than a probe or a refusal */
     _Atomic bool draining;
     _Atomic bool stuck;    /* its owner says that something does not move */
     _Atomic bool stopping; /* pools drop what they have not begun */

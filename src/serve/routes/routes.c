@@ -95,6 +95,12 @@ static bool check(ag_exchange *x, const char *verb, const char *path, ag_problem
     if (x->allow[0])
         return ag_problem_set(p, 405, "invalid_request_error", "method_not_allowed", NULL,
                               "%.100s takes %s, not %.16s", path, x->allow, verb);
+    if (x->route && !open && ag_http_is_late(x->http)) {
+        ag_problem_set(p, 503, "server_error", ag_code_name(AG_E_CLOSED), NULL,
+                       "the server is shutting down");
+        p->retry_s = 1;
+        return false;
+    }
     const char *coding = ag_http_get(x->http, "content-encoding");
     if (x->route && coding && strcasecmp(coding, "identity") != 0)
         return ag_problem_set(p, 415, "invalid_request_error", "unsupported_encoding", NULL,
@@ -163,6 +169,8 @@ static bool on_head(void *ctx, ag_http_req *req, size_t *body_limit) {
     }
     if (x->route->body_bytes < *body_limit)
         *body_limit = x->route->body_bytes;
+    x->works = x->route->permission != AG_MAY_PROBE;
+    atomic_fetch_add(&r->n_working, x->works);
     return true;
 }
 
@@ -220,6 +228,7 @@ static void on_end(void *ctx, ag_http_req *req, const ag_http_outcome *how) {
     x->ended = true;
     pthread_mutex_unlock(&r->lock);
     x->record.how = *how;
+    atomic_fetch_sub(&r->n_working, x->works);
     if (t)
         ag_task_unref(t);
     ag_exchange_unref(x);
@@ -299,6 +308,8 @@ void ag_routes_set_keys(ag_routes *r, const ag_keys *keys) {
 }
 
 void ag_routes_set_stuck(ag_routes *r, bool stuck) { atomic_store(&r->stuck, stuck); }
+
+size_t ag_routes_n_working(const ag_routes *r) { return atomic_load(&r->n_working); }
 
 void ag_routes_drain(ag_routes *r) { atomic_store(&r->draining, true); }
 

@@ -38,6 +38,8 @@ void ag_routes_set_keys(ag_routes *r, const ag_keys *keys);
 void ag_routes_set_stuck(ag_routes *r, bool stuck);
 /* From now on the server says that it is not ready, and starts nothing new. Any thread. */
 void ag_routes_drain(ag_routes *r);
+/* Requests that are being answered, without probes and refusals. Any thread. */
+size_t ag_routes_n_working(const ag_routes *r);
 /* End every generation that still runs: its client is told so, in the stream where there is one.
  * Any thread. */
 void ag_routes_cancel_all(ag_routes *r);

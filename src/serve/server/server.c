@@ -210,13 +210,19 @@ ag_code ag_server_reload(ag_server *s, const ag_config *now, ag_err *err) {
 
 void ag_server_drain(ag_server *s) { ag_routes_drain(s->routes); }
 
+void ag_server_wind_down(ag_server *s) {
+    if (s->http)
+        ag_http_wind_down(s->http);
+}
+
 void ag_server_stop_listening(ag_server *s) {
     if (s->http)
         ag_http_drain(s->http);
 }
 
 bool ag_server_is_drained(const ag_server *s) { return !s->http || ag_http_is_drained(s->http); }
-size_t ag_server_n_active(const ag_server *s) { return s->http ? ag_http_n_active(s->http) : 0; }
+size_t ag_server_n_working(const ag_server *s) { return ag_routes_n_working(s->routes); }
+
 void ag_server_cancel_all(ag_server *s) {
     ag_runtime_drain(s->runtime);
     ag_routes_cancel_all(s->routes);

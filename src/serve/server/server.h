@@ -45,12 +45,14 @@ ag_code ag_server_reload(ag_server *s, const ag_config *now, ag_err *err) AG_MUS
 /* Another configuration had mistakes: it is counted as refused. */
 void ag_server_refuse_reload(ag_server *s);
 
-/* Not ready from now on, nothing new begins, but connections are still taken until
- * ag_server_stop_listening(). */
+/* Not ready from now on; work is still taken. */
 void ag_server_drain(ag_server *s);
+/* Who connects from now on gets probes answered, and 503 for the rest. */
+void ag_server_wind_down(ag_server *s);
+/* Nobody who connects from now on is heard. */
 void ag_server_stop_listening(ag_server *s);
-/* Requests that are being answered. */
-size_t ag_server_n_active(const ag_server *s);
+/* Requests that are being answered, without probes and refusals. */
+size_t ag_server_n_working(const ag_server *s);
 /* After ag_server_stop_listening(): is no connection left on which an answer, or the request for
  * one, may be on its way? */
 bool ag_server_is_drained(const ag_server *s);

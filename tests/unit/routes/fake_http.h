@@ -40,6 +40,10 @@ const char *ag_http_peer(const ag_http_req *r) {
     (void)r;
     return "192.0.2.1";
 }
+bool ag_http_is_late(const ag_http_req *r) {
+    (void)r;
+    return false;
+}
 void ag_http_set_user(ag_http_req *r, void *user) { r->user = user; }
 void *ag_http_user(const ag_http_req *r) { return r->user; }
 void ag_http_req_ref(ag_http_req *r) { r->refs++; }
