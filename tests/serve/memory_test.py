@@ -122,7 +122,10 @@ class Memory(Configured):
         self.assertEqual(server.stop(), 0)
 
     def test_an_idle_model_is_unloaded_and_comes_back(self):
-        server = self.models(("a", CHAT, ", context: 1024, idle_unload: 300ms"))
+        registry = self.path("models.db")
+        self.succeeds("models", "add", "named", model_path(CHAT), "--registry", registry)
+        server = self.serve(f"server: {{listen: '127.0.0.1:0'}}\nengine: {{threads: 2, registry: {registry}}}\n"
+                            "models: [{name: a, path: named, context: 1024, idle_unload: 300ms}]\n")
         self.until(server, "a", "unloaded")     # looking at metrics and models is no use of it
         self.assertEqual(server.get("/readyz").status, 200)
         self.assertEqual(server.get("/startupz").status, 200)

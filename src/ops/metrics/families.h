@@ -105,7 +105,7 @@
     X(MODEL_BYTES, "autoglm_model_memory_bytes", NULL, GAUGE, "model kind", NONE,                  \
       "Memory of a model: weights, kv, scratch.")                                                  \
     X(MODEL_UNLOADS, "autoglm_model_unloads_total", NULL, SAMPLED, "model reason", NONE,           \
-      "Times that a model was unloaded: asked, idle, or because another needed its memory.")       \
+      "Times that a model was unloaded: idle, or because another needed its memory.")              \
     X(MEMORY_BUDGET, "autoglm_memory_budget_bytes", NULL, GAUGE, "", NONE,                         \
       "Memory that all models together may take.")                                                 \
     X(MEMORY, "autoglm_memory_bytes", NULL, GAUGE, "part", NONE,                                   \

@@ -84,10 +84,10 @@ static void add_model(const ag_served_status *s, const char *id, ag_buf *out) {
     ag_json_close(out, '}');
 }
 
-/* Status of the model that the path names; false: answered with 404. */
-static bool find_model(ag_exchange *x, ag_served_status *s) {
+/* The model that the path names, and its status; false: answered with 404. */
+static bool find_model(ag_exchange *x, size_t *index, ag_served_status *s) {
     ag_runtime *rt = x->routes->opts.runtime;
-    size_t i = ag_runtime_find(rt, x->arg);
+    size_t i = *index = ag_runtime_find(rt, x->arg);
     if (i == SIZE_MAX) {
         ag_problem p;
         ag_problem_set(&p, 404, "invalid_request_error", "model_not_found", "model",
@@ -113,10 +113,11 @@ void ag_route_models(ag_exchange *x) {
     ag_json_open(&out, '[');
     for (size_t i = 0; i < ag_runtime_n(rt); i++) {
         ag_served_status s;
-        ag_runtime_status(rt, i, &s);
+        ag_served *look = ag_runtime_look(rt, i, &s);
         add_model(&s, s.decl->name, &out);
         for (size_t k = 0; k < s.decl->n_aliases; k++)
             add_model(&s, s.decl->aliases[k], &out);
+        ag_runtime_unlook(&look);
     }
     ag_json_close(&out, ']');
     ag_json_close(&out, '}');
@@ -125,11 +126,14 @@ void ag_route_models(ag_exchange *x) {
 
 void ag_route_model(ag_exchange *x) {
     ag_served_status s;
-    if (!find_model(x, &s))
+    size_t i;
+    if (!find_model(x, &i, &s))
         return;
     ag_buf out;
     ag_buf_init(&out, AG_ROOM_ROUTES, (size_t)1 << 20);
+    ag_served *look = ag_runtime_look(x->routes->opts.runtime, i, &s);
     add_model(&s, x->arg, &out);
+    ag_runtime_unlook(&look);
     ag_exchange_json(x, 200, &out);
 }
 
@@ -137,7 +141,8 @@ void ag_route_model(ag_exchange *x) {
 void ag_route_model_ready(ag_exchange *x) {
     ag_served_status s;
     ag_buf out;
-    if (!find_model(x, &s))
+    size_t i;
+    if (!find_model(x, &i, &s))
         return;
     if (s.state == AG_SERVED_ABSENT || s.state == AG_SERVED_UNLOADED) {
         ag_err err = {0};
@@ -177,7 +182,8 @@ void ag_route_model_ready(ag_exchange *x) {
 void ag_route_model_infer_ready(ag_exchange *x) {
     ag_served_status s;
     ag_buf out;
-    if (!find_model(x, &s))
+    size_t i;
+    if (!find_model(x, &i, &s))
         return;
     bool ready = s.state == AG_SERVED_READY;
     ag_buf_init(&out, AG_ROOM_ROUTES, 8192);

@@ -119,7 +119,6 @@ static void load(ag_served *s, uint64_t limit_bytes) {
 /* Its state is DRAINING, and nobody has a lease. */
 static void unload(ag_served *s, ag_unload why) {
     static const char *const reasons[AG_UNLOAD_COUNT] = {
-        [AG_UNLOAD_ASKED] = "as asked",
         [AG_UNLOAD_IDLE] = "nobody used it",
         [AG_UNLOAD_MEMORY] = "another needs its memory",
     };
@@ -255,7 +254,6 @@ static void try_to_load(ag_served *s) {
         rt->opts.on_state(rt->opts.ctx, &status);
 }
 
-static void unload_as_asked(ag_served *s) { unload(s, AG_UNLOAD_ASKED); }
 static void unload_idle(ag_served *s) { unload(s, AG_UNLOAD_IDLE); }
 
 /* When it will have been idle for too long; UINT64_MAX: never. */
@@ -271,20 +269,14 @@ static ag_served *find_work(ag_runtime *rt, void (**job)(ag_served *)) {
     ag_served *to_load = NULL;
     for (size_t i = 0; i < rt->opts.n_models; i++) {
         ag_served *s = &rt->served[i];
-        if (s->unwanted && s->n_leases == 0) {
-            s->unwanted = false;
-            *job = unload_as_asked;
-            return s;
-        }
         if (rt->draining)
-            continue;
+            break;
         if (s->n_leases == 0 && idle_end(s) <= now) {
             s->state = AG_SERVED_DRAINING;
             *job = unload_idle;
             return s;
         }
-        if (s->wanted && s->state != AG_SERVED_DRAINING &&
-            (!to_load || (to_load->decl->lazy && !s->decl->lazy)))
+        if (s->wanted && (!to_load || (to_load->decl->lazy && !s->decl->lazy)))
             to_load = s;
     }
     if (!to_load)

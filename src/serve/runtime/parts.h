@@ -14,8 +14,7 @@ struct ag_served {
     _Atomic uint64_t done_bytes, total_bytes;
     /* Guarded by the runtime's lock. */
     ag_served_state state;
-    bool wanted;   /* to be loaded */
-    bool unwanted; /* to be closed once nobody holds a lease */
+    bool wanted; /* to be loaded */
     size_t n_leases;
     uint64_t used_at;            /* a lease was taken or given back, or it became READY; µs */
     bool was_used;               /* since it is READY */

@@ -21,12 +21,11 @@ const char *ag_served_state_name(ag_served_state state) {
 /* ---- opening and closing --------------------------------------------------------------------- */
 
 const char *ag_unload_name(ag_unload why) {
-    static const char *const names[AG_UNLOAD_COUNT] = {"asked", "idle", "memory"};
+    static const char *const names[AG_UNLOAD_COUNT] = {"idle", "memory"};
     return names[why];
 }
 
 void ag_served_get_status(const ag_served *s, ag_served_status *out) {
-    bool alive = s->state == AG_SERVED_READY || s->state == AG_SERVED_DRAINING;
     uint64_t end = s->ended_at ? s->ended_at : ag_clock_us();
     *out = (ag_served_status){.decl = s->decl,
                               .state = s->state,
@@ -35,7 +34,7 @@ void ag_served_get_status(const ag_served *s, ag_served_status *out) {
                               .elapsed_us = s->began_at ? end - s->began_at : 0,
                               .ready_s = s->ready_s,
                               .n_leases = s->n_leases,
-                              .info = alive ? s->info : (ag_engine_info){0},
+                              .info = s->state == AG_SERVED_READY ? s->info : (ag_engine_info){0},
                               .sampling = s->sampling,
                               .err = s->err};
     memcpy(out->n_unloads, s->n_unloads, sizeof out->n_unloads);
@@ -187,7 +186,8 @@ ag_code ag_runtime_acquire(ag_runtime *rt, const char *name, ag_served **out, ag
     } else {
         bool again =
             s->state == AG_SERVED_FAILED && ag_clock_us() - s->ended_at > AG_RETRY_FAILED_US;
-        if (again || s->state == AG_SERVED_ABSENT || s->state == AG_SERVED_UNLOADED) {
+        if (again || s->state == AG_SERVED_ABSENT || s->state == AG_SERVED_UNLOADED ||
+            s->state == AG_SERVED_DRAINING) {
             s->wanted = true;
             pthread_cond_signal(&rt->work);
         }
@@ -199,36 +199,45 @@ ag_code ag_runtime_acquire(ag_runtime *rt, const char *name, ag_served **out, ag
     return code;
 }
 
-/* The lock is held. */
-static void give_back(ag_served *s) {
-    if (--s->n_leases == 0 && s->unwanted)
-        pthread_cond_signal(&s->rt->work);
-}
-
 void ag_runtime_release(ag_served **ps) {
     ag_served *s = *ps;
     *ps = NULL;
     if (!s)
         return;
     pthread_mutex_lock(&s->rt->lock);
+    s->n_leases--;
     s->used_at = ag_clock_us();
-    give_back(s);
+    pthread_mutex_unlock(&s->rt->lock);
+}
+
+ag_served *ag_runtime_look(ag_runtime *rt, size_t i, ag_served_status *out) {
+    ag_served *s = &rt->served[i];
+    pthread_mutex_lock(&rt->lock);
+    ag_served_get_status(s, out);
+    bool ready = s->state == AG_SERVED_READY;
+    s->n_leases += ready;
+    pthread_mutex_unlock(&rt->lock);
+    return ready ? s : NULL;
+}
+
+void ag_runtime_unlook(ag_served **ps) {
+    ag_served *s = *ps;
+    *ps = NULL;
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->rt->lock);
+    s->n_leases--;
     pthread_mutex_unlock(&s->rt->lock);
 }
 
 bool ag_runtime_stats(ag_runtime *rt, size_t i, ag_engine_stats *out) {
-    ag_served *s = &rt->served[i];
-    pthread_mutex_lock(&rt->lock);
-    bool ready = s->state == AG_SERVED_READY;
-    s->n_leases += ready;
-    pthread_mutex_unlock(&rt->lock);
-    if (!ready)
-        return false;
-    ag_engine_get_stats(s->engine, out);
-    pthread_mutex_lock(&rt->lock);
-    give_back(s);
-    pthread_mutex_unlock(&rt->lock);
-    return true;
+    ag_served_status status;
+    ag_served *s = ag_runtime_look(rt, i, &status);
+    bool ready = s != NULL;
+    if (ready)
+        ag_engine_get_stats(s->engine, out);
+    ag_runtime_unlook(&s);
+    return ready;
 }
 
 ag_engine *ag_served_engine(const ag_served *s) { return s->engine; }
@@ -254,22 +263,6 @@ ag_code ag_runtime_load(ag_runtime *rt, const char *name, ag_err *err) {
     }
     pthread_mutex_unlock(&rt->lock);
     return code;
-}
-
-ag_code ag_runtime_unload(ag_runtime *rt, const char *name, ag_err *err) {
-    size_t i = ag_runtime_find(rt, name);
-    if (i == SIZE_MAX)
-        return not_found(rt, name, err);
-    ag_served *s = &rt->served[i];
-    pthread_mutex_lock(&rt->lock);
-    s->wanted = false;
-    if (s->state == AG_SERVED_READY) {
-        s->state = AG_SERVED_DRAINING;
-        s->unwanted = true;
-        pthread_cond_signal(&rt->work);
-    }
-    pthread_mutex_unlock(&rt->lock);
-    return AG_OK;
 }
 
 size_t ag_runtime_n(const ag_runtime *rt) { return rt->opts.n_models; }

@@ -1,9 +1,9 @@
 /* Which models this process serves, and which of them are loaded.
  *
- *             first use, or at start             self-test done        unload
+ *             first use, or at start             self-test done        idle, or in another's way
  *   ABSENT ───────────────────────▶ LOADING ─▶ WARMING ─▶ READY ─▶ DRAINING ─▶ UNLOADED
- *      ▲                               └──────────┴─▶ FAILED          (last lease given back)
- *      └──────────── load again ◀──────────────────────┴──────────────────────────┘
+ *                                    ▲  └──────────┴─▶ FAILED                      │
+ *                                    └──── used again ◀──┴─────────────────────────┘
  *
  * One thread of its own, the loader, opens and closes engines. Everybody else takes leases: a model
  * is closed only when nobody holds one. Every function may be called from any thread and none waits
@@ -37,7 +37,6 @@ typedef enum ag_served_state {
 
 /* Why a model was unloaded. */
 typedef enum ag_unload {
-    AG_UNLOAD_ASKED,  /* ag_runtime_unload() */
     AG_UNLOAD_IDLE,   /* nobody used it for idle_ms */
     AG_UNLOAD_MEMORY, /* another needed its memory */
     AG_UNLOAD_COUNT,
@@ -61,7 +60,7 @@ typedef struct ag_served_status {
     uint64_t ready_s;                 /* Unix time when it became READY; 0: never */
     size_t n_leases;
     uint64_t n_unloads[AG_UNLOAD_COUNT];
-    ag_engine_info info;  /* zero unless READY or DRAINING; strings live as long as a lease */
+    ag_engine_info info;  /* zero unless READY; strings live as long as a lease or a look */
     ag_sampling sampling; /* of such a model: what a request gets that asks for nothing */
     ag_err err; /* why, when FAILED; AG_E_AGAIN otherwise: why it could not be loaded lately */
 } ag_served_status;
@@ -100,18 +99,20 @@ const ag_engine_info *ag_served_info(const ag_served *s);
 /* How the model writes reasoning and tool calls, found in its chat template. */
 const ag_answer_format *ag_served_format(const ag_served *s);
 
-/* Ask for a model to be loaded (again) or unloaded; where it stands is seen in its status.
- * AG_E_NOT_FOUND, AG_E_CLOSED. */
+/* Ask for a model to be loaded (again); where it stands is seen in its status. AG_E_NOT_FOUND,
+ * AG_E_CLOSED. */
 ag_code ag_runtime_load(ag_runtime *rt, const char *name, ag_err *err) AG_MUST_USE;
-ag_code ag_runtime_unload(ag_runtime *rt, const char *name, ag_err *err) AG_MUST_USE;
 
 size_t ag_runtime_n(const ag_runtime *rt);
 /* Where the i-th declared model stands. */
 void ag_runtime_status(ag_runtime *rt, size_t i, ag_served_status *out);
 /* The index of a model by name or alias, or SIZE_MAX. */
 size_t ag_runtime_find(const ag_runtime *rt, const char *name);
-/* What the engine of the i-th model counts; false: it is not READY. Looking is no use: the model
- * goes on being idle. */
+/* The same, and a model that is READY stays so until ag_runtime_unlook(). NULL: it is not. Looking
+ * is no use: the model goes on being idle. */
+ag_served *ag_runtime_look(ag_runtime *rt, size_t i, ag_served_status *out);
+void ag_runtime_unlook(ag_served **s); /* accepts a pointer to NULL */
+/* What the engine of the i-th model counts; false: it is not READY. */
 bool ag_runtime_stats(ag_runtime *rt, size_t i, ag_engine_stats *out);
 /* Is it READY, or will it be when it is asked for? */
 bool ag_served_has_started(const ag_served_status *s);
