@@ -70,6 +70,10 @@ const char *ag_http_get(const ag_http_req *r, const char *name) {
     return NULL;
 }
 ag_span ag_http_body(const ag_http_req *r) { return ag_buf_span(&r->body); }
+bool ag_http_is_late(const ag_http_req *r) {
+    (void)r;
+    return false;
+}
 const char *ag_http_peer(const ag_http_req *r) {
     (void)r;
     return "unix";
