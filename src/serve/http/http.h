@@ -54,7 +54,7 @@ typedef struct ag_http_refusal {
     const char *reason; /* a sentence for people */
 } ag_http_refusal;
 
-#define AG_HTTP_REFUSAL_HEADERS 6
+#define AG_HTTP_REFUSAL_HEADERS 8
 
 typedef struct ag_http_handler {
     void *ctx;

@@ -74,6 +74,7 @@ void ag_exchange_json(ag_exchange *x, int status, ag_buf *json) {
     ag_buf_deinit(json);
     ag_problem p;
     ag_problem_set(&p, 503, "server_error", ag_code_name(err.code), NULL, "%s", err.msg);
+    p.retry_s = err.code == AG_E_NOMEM ? p.retry_s : 0; /* it would be too long again */
     ag_exchange_problem(x, &p);
 }
 

@@ -17,7 +17,8 @@ static const row rows[] = {
 };
 
 static void fill(ag_problem *p, int status, const char *type, const char *code, const char *param) {
-    *p = (ag_problem){.status = status, .type = type, .code = code};
+    *p = (ag_problem){
+        .status = status, .type = type, .code = code, .retry_s = status == 503 ? 1 : 0};
     snprintf(p->param, sizeof p->param, "%s", param ? param : "");
 }
 

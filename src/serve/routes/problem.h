@@ -18,7 +18,8 @@ typedef struct ag_problem {
 /* Fill *p with a mistake of the client's: 400, invalid_request_error, "invalid_argument". Returns
  * false, so that `return ag_problem_bad(...)` reads well. */
 bool ag_problem_bad(ag_problem *p, const char *param, const char *fmt, ...) AG_PRINTF(3, 4);
-/* Fill *p with another one. Returns false. */
+/* Fill *p with another one; what is 503 may be tried again in a second, unless retry_s is then set.
+ * Returns false. */
 bool ag_problem_set(ag_problem *p, int status, const char *type, const char *code,
                     const char *param, const char *fmt, ...) AG_PRINTF(6, 7);
 /* Fill *p from a failure of the engine or the runtime, by AG_ERR_MAP; returns false. `param`: the

@@ -257,9 +257,15 @@ static size_t on_refuse(void *ctx, const ag_http_refusal *what,
         make_id(r, r->refusal_id);
         ag_watch_refusal(r, r->refusal_id, p.code, what);
     }
-    headers[0] = (ag_http_header){"content-type", "application/json"};
-    headers[1] = (ag_http_header){"x-request-id", x ? x->id : r->refusal_id};
-    return 2 + ag_browser_headers(r, headers + 2);
+    size_t n = 0;
+    headers[n++] = (ag_http_header){"content-type", "application/json"};
+    headers[n++] = (ag_http_header){"x-request-id", x ? x->id : r->refusal_id};
+    if (p.retry_s > 0) { /* which is a second here */
+        headers[n++] = (ag_http_header){"retry-after", "1"};
+        headers[n++] = (ag_http_header){"retry-after-ms", "1000"};
+        headers[n++] = (ag_http_header){"x-should-retry", "true"};
+    }
+    return n + ag_browser_headers(r, headers + n);
 }
 
 static void on_warn(void *ctx, const char *line) {

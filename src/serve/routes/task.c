@@ -215,10 +215,8 @@ static bool problem_of(ag_task *t, const ag_result *result, ag_problem *p) {
                                "the answer is longer than this server can hold");
     int reason = atomic_load(&t->reason);
     bool ours = reason == AG_CANCEL_SHUTDOWN || reason == AG_CANCEL_CHOICE;
-    ag_problem_set(p, ours ? 503 : 499, ours ? "server_error" : "request_cancelled", "cancelled",
-                   NULL, "%s", reasons[reason]);
-    p->retry_s = ours ? 1 : 0;
-    return true;
+    return !ag_problem_set(p, ours ? 503 : 499, ours ? "server_error" : "request_cancelled",
+                           "cancelled", NULL, "%s", reasons[reason]);
 }
 
 static void on_done(void *ctx, const ag_result *result) {

@@ -4,6 +4,7 @@
 
 #include "unit/test.h"
 
+#include "routes/problem.h"
 #include "routes/routes.h"
 #include "routes/table.h"
 #include "unit/routes/fake_http.h"
@@ -153,6 +154,39 @@ static void an_unknown_model_is_404_model_not_found(void **state) {
     assert_non_null(strstr(w->req.answer, "\"id\":\"other\""));
 }
 
+static bool has(const ag_http_header *h, size_t n, const char *name, const char *value) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(h[i].name, name) == 0)
+            return strcmp(h[i].value, value) == 0;
+    return false;
+}
+
+/* No request of the HTTP room's own: it had no memory for a body. */
+static void a_refusal_for_now_says_when_to_come_back(void **state) {
+    world *w = *state;
+    for (int status = 413; status <= 503; status += 503 - 413) {
+        ag_http_refusal what = {.peer = "192.0.2.1", .status = status};
+        ag_http_header h[AG_HTTP_REFUSAL_HEADERS];
+        ag_buf body;
+        ag_buf_init(&body, AG_ROOM_TEST, 4096);
+        size_t n = w->handler.on_refuse(w->handler.ctx, &what, h, &body);
+        assert_true(n <= AG_HTTP_REFUSAL_HEADERS);
+        assert_int_equal(has(h, n, "retry-after", "1"), status == 503);
+        assert_int_equal(has(h, n, "retry-after-ms", "1000"), status == 503);
+        assert_int_equal(has(h, n, "x-should-retry", "true"), status == 503);
+        ag_buf_deinit(&body);
+    }
+}
+
+static void what_lacks_memory_may_be_asked_again(void **state) {
+    (void)state;
+    ag_problem p;
+    ag_problem_set(&p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+    assert_true(p.retry_s > 0);
+    ag_problem_set(&p, 499, "request_cancelled", "cancelled", NULL, "cancelled");
+    assert_true(p.retry_s == 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_but_the_probes_denies_without_a_key),
@@ -161,6 +195,8 @@ int main(void) {
         cmocka_unit_test(a_request_id_is_kept_when_it_is_sane_and_made_otherwise),
         cmocka_unit_test(patterns_take_names_with_slashes),
         cmocka_unit_test(an_unknown_model_is_404_model_not_found),
+        cmocka_unit_test(a_refusal_for_now_says_when_to_come_back),
+        cmocka_unit_test(what_lacks_memory_may_be_asked_again),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
