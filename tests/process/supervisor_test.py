@@ -235,11 +235,15 @@ class Tests(unittest.TestCase):
 
     def test_stacks_of_a_stalled_server_do_not_mix(self):
         with Supervisor(flight=self.dir, stall_ms=700, delay_ms=10) as s:
-            s.pid()
+            threads = f"/proc/{s.pid()}/task"
+            before = len(os.listdir(threads))
             sleepers = [threading.Thread(target=lambda: s.ask("sleep 20000")) for _ in range(12)]
             for t in sleepers:
                 t.start()
-            time.sleep(0.3)
+            end = time.monotonic() + 30
+            while len(os.listdir(threads)) < before + 12 and time.monotonic() < end:
+                time.sleep(0.02)
+            time.sleep(0.3)     # and asleep
             s.ask("stall")
             s.wait_for("restarting in")
             for t in sleepers:

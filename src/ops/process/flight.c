@@ -26,10 +26,10 @@ enum {
     RECORD_BYTES = 1 << 20,
     STACKS_BYTES = RECORD_BYTES / 2, /* kept of what the child writes */
     MAX_THREADS = 512,
-    ANSWER_US = 300000, /* for all threads to write their stacks */
-    ONE_US = 50000,     /* for one of them */
-    LOOK_US = 200,      /* between looks whether it has */
-    NAME_BYTES = 64,    /* of a record's file */
+    ANSWER_US = 1000000, /* for all threads to write their stacks, on a busy machine too */
+    ONE_US = 50000,      /* for one of them */
+    LOOK_US = 200,       /* between looks whether it has */
+    NAME_BYTES = 64,     /* of a record's file */
 };
 
 /* ---- the child's side --------------------------------------------------------------------------
