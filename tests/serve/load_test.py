@@ -183,7 +183,7 @@ class Load(Case):
         self.assertGreater(tally.n["refused"], tally.n["right"])
         self.assertEqual(after.total("autoglm_requests_started_total") - before.total("autoglm_requests_started_total"), n)
         goodput = tally.n["right"] / took
-        self.assertGreater(goodput, 0.4 * capacity)     # on a busy machine; the proof's figure is what counts
+        self.assertGreater(goodput, 0.25 * capacity)    # on a busy machine; the proof's figure is what counts
         self.check_memory(rss[0], rss[-1], 4 << 20)
         self.check_memory(before, after)
         times = n / SIZE.overload_s / capacity
