@@ -294,6 +294,29 @@ static void check_whole(const json_t *answer, const wishes *w) {
         LAW((json_int_t)n_tokens <= int_of(json_object_get(answer, "usage"), "completion_tokens"));
 }
 
+/* Of the other routes with a body. */
+static void check_other(const ag_http_req *r, const json_t *answer, const wishes *w) {
+    json_t *data = json_object_get(answer, "data"), *v;
+    const json_t *input = json_object_get(w->body, "input");
+    size_t i;
+    if (strcmp(r->path, "/v1/embeddings") == 0) {
+        bool many = json_is_array(input) && !json_is_integer(json_array_get(input, 0));
+        LAW(json_array_size(data) == (many ? json_array_size(input) : 1));
+        json_array_foreach(data, i, v) {
+            LAW(int_of(v, "index") == (json_int_t)i);
+            v = json_object_get(v, "embedding");
+            LAW(strcmp(text_of(w->body, "encoding_format"), "base64") == 0
+                    ? json_is_string(v)
+                    : json_array_size(v) > 0);
+        }
+        LAW(int_of(json_object_get(answer, "usage"), "total_tokens") > 0);
+    } else if (strcmp(r->path, "/tokenize") == 0) {
+        LAW(json_array_size(json_object_get(answer, "tokens")) == (size_t)int_of(answer, "count"));
+    } else if (r->body.n > 0) {
+        LAW(json_is_string(json_object_get(answer, "prompt")));
+    }
+}
+
 /* ---- streams ----------------------------------------------------------------------------------
  */
 
@@ -381,6 +404,8 @@ static void check_answer(const ag_http_req *r) {
         if (r->status == 200 && generates) {
             LAW(!w.stream);
             check_whole(answer, &w);
+        } else if (r->status == 200) {
+            check_other(r, answer, &w);
         }
         json_decref(answer);
     } else {
