@@ -12,7 +12,7 @@ from .errors import (AutoGLMError, ChatTemplateError, ContextLengthError, Deadli
                      EngineBusyError, EngineClosedError, GrammarError, InternalError,
                      InvalidArgumentError, InvalidTextError, LimitError, ModelFormatError,
                      ModelNotFoundError, ModelReadError, NoBlocksError, OutOfMemoryBudgetError,
-                     OutOfMemoryError, RequestCancelledError, UnsupportedError)
+                     OutOfMemoryError, RequestCancelledError, ShareTakenError, UnsupportedError)
 from .library import LibraryNotFoundError
 from .options import RequestOptions, SamplingOptions
 from .registry import default_registry
@@ -24,6 +24,6 @@ __all__ = [
     "InternalError", "InvalidArgumentError", "InvalidTextError", "LibraryNotFoundError", "LimitError",
     "Message", "Messages", "ModelFormatError", "ModelNotFoundError", "ModelReadError", "NoBlocksError",
     "OutOfMemoryBudgetError", "OutOfMemoryError", "Prompt", "RequestCancelledError", "RequestOptions",
-    "SamplingOptions", "Stream", "Token", "TokenLogprob", "UnsupportedError", "Usage", "__version__",
+    "SamplingOptions", "ShareTakenError", "Stream", "Token", "TokenLogprob", "UnsupportedError", "Usage", "__version__",
     "default_registry",
 ]

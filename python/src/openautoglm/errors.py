@@ -141,7 +141,7 @@ BY_CODE: dict[str, type[AutoGLMError]] = {
         GrammarError, ModelNotFoundError, RequestCancelledError, DeadlineError, ModelFormatError,
         UnsupportedError,
         ModelReadError, OutOfMemoryError, OutOfMemoryBudgetError, NoBlocksError, EngineBusyError,
-        EngineClosedError, InternalError)
+        ShareTakenError, EngineClosedError, InternalError)
 }
 
 
