@@ -2,6 +2,7 @@
 sockets, leaving."""
 import contextlib
 import socket
+import struct
 import tempfile
 import time
 import unittest
@@ -94,6 +95,23 @@ class Exchange(unittest.TestCase):
         data = self.server.send(b"GET /break?n=3 HTTP/1.1\r\n" + HOST + b"\r\n")
         with self.assertRaises(ValueError):
             chunks(data.partition(b"\r\n\r\n")[2])
+
+    def test_what_is_over_is_closed_at_once_though_an_older_connection_waits(self):
+        with contextlib.closing(self.server.connect()) as older:
+            older.sendall(b"GET /ping HTTP/1.1\r\n" + HOST + b"\r\n")
+            self.one(older)
+            for target, version in ((b"stream", b"0"), (b"break", b"1"), (b"break", b"0")):
+                with contextlib.closing(self.server.connect()) as s:
+                    began = time.monotonic()
+                    s.sendall(b"GET /%s?n=3&ms=5 HTTP/1.%s\r\n" % (target, version) + HOST + b"\r\n")
+                    self.assertIn(b"dddddd", everything(s, 20))
+                    self.assertLess(time.monotonic() - began, 5, (target, version))
+            for linger in (0, 1):  # 1: it leaves with a reset
+                with contextlib.closing(self.server.connect()) as s:
+                    s.sendall(b"GET /stream?n=1000000&ms=20 HTTP/1.1\r\n" + HOST + b"\r\n")
+                    s.recv(1000)
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", linger, 0))
+            self.server.wait_for(lambda now: now["connections"] == 2)
 
     def test_first_piece_arrives_before_the_last_is_made(self):
         with contextlib.closing(self.server.connect()) as s:

@@ -220,6 +220,7 @@ ssize_t ag_http_answer_read(void *req, uint64_t pos, char *out, size_t room) {
     pthread_mutex_unlock(&r->mail->mu);
     if (cut)
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    r->closes = end && r->http10;
     if (end)
         return MHD_CONTENT_READER_END_OF_STREAM;
     if (n == 0) {

@@ -138,6 +138,7 @@ static ag_http_fault check_head(ag_http_req *r, const char *version, ag_http_fie
     walk w = {.fields = {.max = r->h->o.max_headers, .http10 = strcmp(version, "HTTP/1.0") == 0}};
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->conn->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    r->http10 = w.fields.http10;
     if (r->raw_target.n > r->h->o.head_bytes / 2)
         return (ag_http_fault){414, "The request target is too long."};
     if (info && info->header_size > r->h->o.head_bytes)
@@ -236,13 +237,22 @@ enum MHD_Result ag_http_req_access(void *ctx, struct MHD_Connection *mhd, const 
 /* ---- end ---------------------------------------------------------------------------------------
  */
 
+/* A connection that libmicrohttpd 0.9.75 closes where it asks for the next piece of an answer is
+ * taken down when it looks at the connection again. Nothing makes it, as long as an older one is
+ * there: but those with a time limit of their own are all looked at by each run. */
+static void take_down(ag_http *h, struct MHD_Connection *mhd) {
+    (void)MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, 1u);
+    h->closing = true;
+}
+
 void ag_http_req_completed(void *ctx, struct MHD_Connection *mhd, void **req,
                            enum MHD_RequestTerminationCode how) {
     ag_http *h = ctx;
     ag_http_req *r = *req;
-    (void)mhd;
     h->n_calls++;
     *req = NULL;
+    if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK || (r && r->closes))
+        take_down(h, mhd);
     if (!r)
         return;
     pthread_mutex_lock(&r->mail->mu);

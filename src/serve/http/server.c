@@ -108,7 +108,10 @@ static int wait_ms(ag_http *h) {
 
 static void run_mhd(ag_http *h) {
     uint64_t before = h->n_calls;
+    h->closing = false;
     (void)MHD_run(h->mhd);
+    if (h->closing)
+        (void)MHD_run(h->mhd);
     h->n_idle_runs = h->n_calls == before ? h->n_idle_runs + (h->n_idle_runs < UINT32_MAX) : 0;
 }
 

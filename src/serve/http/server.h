@@ -101,6 +101,8 @@ struct ag_http_req {
     bool seen;       /* on_head was */
     bool handed;     /* on_request was */
     bool told_gone;  /* on_gone was */
+    bool http10;     /* a stream of it ends with the connection */
+    bool closes;     /* and that is what comes now */
     int body_fault;  /* the body is swallowed, then answered by this */
     size_t swallowed;
     void *user;
@@ -141,6 +143,7 @@ struct ag_http {
     size_t bodies_bytes;
     uint64_t n_calls;      /* from libmicrohttpd */
     uint32_t n_idle_runs;  /* MHD_run() in a row that called nothing */
+    bool closing;          /* it has closed a connection that is not taken down yet */
     bool listening;        /* the listening sockets are watched */
     uint64_t accept_at_us; /* full, or out of descriptors: no earlier than this; 0: now */
 };
