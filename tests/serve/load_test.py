@@ -57,8 +57,8 @@ def proof(test):
     return run
 
 
-def child_of(server):
-    """The process that serves; there must be one."""
+def children_of(server):
+    """The processes that serve: one, but for hand-overs and restarts."""
     pid = server.process.pid
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
         return [int(x) for x in f.read().split()]
@@ -90,7 +90,7 @@ class Load(Case):
         return [Question(self.rng, **k) for _ in range(n)]
 
     def all_right(self, tally, **allowed):
-        """No verdict but right ones and those allowed, of which there must be some."""
+        """No verdict but right ones and those allowed."""
         self.assertEqual(tally.wrong, [])
         self.assertEqual(set(tally.n) - {"right"} - set(allowed), set(), tally.n)
 
@@ -118,7 +118,8 @@ class Load(Case):
         self.assertEqual(counted("autoglm_requests_finished_total", outcome="succeeded"), SIZE.streams)
         self.assertEqual(counted("autoglm_generation_tokens_total"), tally.generated)
         self.assertEqual(counted("autoglm_prompt_tokens_total"), tally.prompt)
-        self.figures.update({"streams at once": SIZE.streams, "right": tally.n["right"], "lost or garbled": 0,
+        self.figures.update({"streams at once": SIZE.streams, "right": tally.n["right"],
+                             "lost or garbled": SIZE.streams - tally.n["right"],
                              "tokens/s": round(tally.generated / took), "whole answer, median / p99 / worst": ms(tally.whole)})
         self.end(server)
 
@@ -172,7 +173,7 @@ class Load(Case):
                 n += 1
             await asyncio.sleep(0.002)
             if len(rss) < 4 * now / SIZE.overload_s:
-                rss.append((await scrape(port)))
+                rss.append(await scrape(port))
         await asyncio.gather(*running)
         took = time.monotonic() - began
         self.all_right(tally, refused=True)
@@ -214,6 +215,7 @@ class Load(Case):
         server = self.serve("--set", "models[0].kv_tokens=4096")    # few, so that all were used before memory is looked at
         port, tally, moments, leaving = server.port, Tally(), collections.Counter(), True
         questions = await learn(port, self.questions(SIZE.questions))
+        fresh = await settle(self, port)
         longer = self.questions(SIZE.questions, tokens=(SIZE.long // 8, SIZE.long))
         filling = self.questions(20, words=(SIZE.words[1], SIZE.words[1]), tokens=(200, 200))
         await asyncio.gather(*(ask(port, "POST", q.path, q.body(False)) for q in filling))
@@ -238,6 +240,8 @@ class Load(Case):
         self.all_right(tally)
         self.assertGreater(tally.n["right"], 0)
         self.check_memory(before, after)
+        for what in ("process_open_fds", "process_threads"):
+            self.assertEqual(after.total(what), fresh.total(what), what)
         cut = after.total("autoglm_requests_finished_total", outcome="aborted")
         self.assertGreater(cut, 0)
         self.figures.update({"departures": sum(moments.values()), **{f"left {k}": n for k, n in moments.most_common()},
@@ -263,10 +267,11 @@ class Load(Case):
         server = self.serve("--set", f"server.flight_dir={self.folder}")
         port, failures, back = server.port, [], []
         started = (await scrape(port)).total("process_start_time_seconds")
+        held = len(os.listdir(f"/proc/{server.process.pid}/fd"))
         async with Crowd(port, await learn(port, self.questions(SIZE.questions)), 8) as crowd:
             for k in range(SIZE.kills):
                 await crowd.answers(8)
-                pid, = child_of(server)
+                pid, = children_of(server)
                 began = time.monotonic()
                 os.kill(pid, signal.SIGKILL)
                 await until(lambda: server.said.count("try: ") > k + 1)
@@ -278,7 +283,9 @@ class Load(Case):
         self.assertGreater(after.total("process_start_time_seconds"), started)
         self.assertEqual(after.total("autoglm_restarts_total", reason="killed"), SIZE.kills)
         self.assertEqual(len(self.flights()), SIZE.kills)
-        self.figures.update({"kills": SIZE.kills, "answers again after": ms(back), "connections refused": 0,
+        self.assertEqual(len(os.listdir(f"/proc/{server.process.pid}/fd")), held, "descriptors of the supervisor")
+        self.figures.update({"kills": SIZE.kills, "answers again after": ms(back),
+                             "connections refused": crowd.tally.n["no connection"],
                              "connections made": len(crowd.connects), "a connection took": ms(crowd.connects),
                              "answers broken, then given": crowd.insisted["broken"],
                              "asked to wait while it loaded": crowd.insisted["refused"], "right": crowd.tally.n["right"]})
@@ -297,7 +304,7 @@ class Load(Case):
         async with Crowd(port, await learn(port, self.questions(SIZE.questions)), 8) as crowd:
             for k, (name, why, stall) in enumerate(ways):
                 await crowd.answers(8)
-                pid, = child_of(server)
+                pid, = children_of(server)
                 thread = thread_of(pid, name)
                 while not stall(pid):
                     await asyncio.sleep(0.001)
@@ -317,7 +324,7 @@ class Load(Case):
                     self.assertGreater(stack.count("\n"), 3, stack)
         self.check_crowd(crowd, failures)
         for way, seconds in zip(ways, noticed):
-            self.assertLess(seconds, SIZE.stall_s + 1, way[:2])
+            self.assertLess(seconds, 2 * SIZE.stall_s, way[:2])
         after = await settle(self, port)
         self.assertEqual(after.total("autoglm_restarts_total", reason="stall"), len(ways))
         self.figures.update({"stall_timeout": f"{SIZE.stall_s} s", "right": crowd.tally.n["right"],
@@ -335,14 +342,14 @@ class Load(Case):
         async with Crowd(port, short, 6) as crowd, Crowd(port, long[:4], 2) as listeners:
             for k in range(SIZE.upgrades):
                 await crowd.answers(8)
-                old, = child_of(server)
+                old, = children_of(server)
                 began = time.monotonic()
                 server.process.send_signal(signal.SIGUSR2)
                 await until(lambda: server.said.count("try: ") > k + 1)
                 took.append(time.monotonic() - began)
-                await until(lambda: len(child_of(server)) == 1)
+                await until(lambda: len(children_of(server)) == 1)
                 drained.append(time.monotonic() - began)
-                self.assertNotEqual(child_of(server), [old])
+                self.assertNotEqual(children_of(server), [old])
                 await crowd.answers(8)
         for c in (crowd, listeners):
             self.all_right(c.tally)
@@ -351,7 +358,9 @@ class Load(Case):
         self.assertEqual(after.total("autoglm_restarts_total", reason="upgrade"), SIZE.upgrades)
         self.figures.update({"upgrades": SIZE.upgrades, "new server ready after": ms(took), "old one gone after": ms(drained),
                              "right, short / long": f"{crowd.tally.n['right']} / {listeners.tally.n['right']}",
-                             "broken or refused": 0, "connections made": len(crowd.connects) + len(listeners.connects),
+                             "broken or refused": sum(c.tally.n[k] for c in (crowd, listeners)
+                                                      for k in ("broken", "refused", "no connection")),
+                             "connections made": len(crowd.connects) + len(listeners.connects),
                              "a connection took": ms(crowd.connects + listeners.connects)})
         self.end(server)
 
@@ -384,7 +393,7 @@ class Load(Case):
         kinds = ["kill", "upgrade", "hang", "kill", "upgrade"] if FULL else ["upgrade", "kill"]
         for k, kind in enumerate(kinds):
             await asyncio.sleep(0.4 * SIZE.chaos_s / len(kinds))
-            pid, = child_of(server)
+            pid, = children_of(server)
             began = time.monotonic()
             if kind == "upgrade":
                 server.process.send_signal(signal.SIGUSR2)
@@ -393,7 +402,7 @@ class Load(Case):
             else:
                 os.kill(pid, signal.SIGSTOP)
             await until(lambda: server.said.count("try: ") > k + 1)
-            await until(lambda: len(child_of(server)) == 1)
+            await until(lambda: len(children_of(server)) == 1)
             if kind != "upgrade":
                 chaos.failures.append((began, time.monotonic()))
         self.last_failed, chaos.last = began, time.monotonic()
