@@ -160,6 +160,13 @@ class Api(Case):
             self.assertAlmostEqual(told["token_logprobs"][k], alone["token_logprobs"][0], places=4)
             best = max(told["top_logprobs"][k].values())
             self.assertAlmostEqual(best, max(alone["top_logprobs"][0].values()), places=4)
+        # The token more is told as well where it ends the answer.
+        end = self.fine(self.server.get("/tokenizer_info"))["eos_token"]
+        eos, = self.fine(self.server.post("/tokenize", {"prompt": end, "add_special_tokens": False}))["tokens"]
+        ended = self.fine(self.complete(prompt=[ids], echo=True, logprobs=1, max_tokens=1, logit_bias={str(eos): 100}))["choices"][0]
+        self.assertEqual(ended["finish_reason"], "stop")
+        self.assertEqual([len(v) for v in ended["logprobs"].values()], [len(ids) + 1] * 4)
+        self.assertEqual(ended["logprobs"]["token_logprobs"][:-1], told["token_logprobs"][:-1])
         only = self.fine(self.complete(prompt=[ids], echo=True, logprobs=1, max_tokens=0))
         self.assertEqual(only["choices"][0]["logprobs"]["token_logprobs"], told["token_logprobs"][:-1])
         self.assertEqual(only["usage"]["completion_tokens"], 0)

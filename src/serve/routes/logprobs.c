@@ -103,16 +103,19 @@ static void add_completion(ag_choice *c, const ag_token_event *e, bool first) {
         c->text_offset += ((uint8_t)bytes.p[i] & 0xC0) != 0x80;
 }
 
-void ag_logprobs_add(ag_choice *c, const ag_token_event *e) {
+/* Did the token end the answer? */
+static bool is_end(const ag_task *t, int32_t id) {
     ag_token_info info;
-    /* The token that ends an answer is no part of it. */
-    if (ag_engine_get_token(c->task->engine, e->id, &info) && info.stops &&
-        !c->task->gen.ignore_eos)
-        return;
-    if (c->task->gen.chat)
-        add_chat(c, e);
-    else
+    return ag_engine_get_token(t->engine, id, &info) && info.stops && !t->gen.ignore_eos;
+}
+
+/* In a chat the token that ends an answer is no part of it. In a completion every token that was
+ * counted is told: evaluation harnesses ask for one token more than they score, and drop it. */
+void ag_logprobs_add(ag_choice *c, const ag_token_event *e) {
+    if (!c->task->gen.chat)
         add_completion(c, e, false);
+    else if (!is_end(c->task, e->id))
+        add_chat(c, e);
 }
 
 void ag_logprobs_echo(ag_choice *c, const ag_token_event *e, bool first) {
