@@ -59,7 +59,7 @@ static const json_t *schema_asked_for(const json_t *b) {
         given = json_object_get(json_object_get(b, "structured_outputs"), "json");
     if (strcmp(text_of(f, "type"), "json_schema") == 0)
         given = json_object_get(json_object_get(f, "json_schema"), "schema");
-    else if (f)
+    else if (strcmp(text_of(f, "type"), "json_object") == 0 && has(f, "schema"))
         given = json_object_get(f, "schema");
     return json_is_object(given) ? given : NULL;
 }
