@@ -50,6 +50,15 @@ class Api(Case):
 
     # ---- answers
 
+    def test_a_conversation_of_which_the_template_makes_nothing_is_refused(self):
+        template = self.write("template", "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}")
+        body = {"messages": [{"role": "system", "content": "Be brief."}], "max_tokens": 1}
+        with Server("micro-chat", "--chat-template", template) as server:
+            for more in ({}, {"prompt_logprobs": 1}, {"tools": [ADD], "tool_choice": "required"}):
+                answer = server.post("/v1/chat/completions", {**body, **more})
+                self.refused(answer, 400, "messages", says="template")
+            self.assertEqual(server.stop(), 0)
+
     def test_a_chat_is_what_the_command_answers(self):
         expected = run("run", "-m", model_path(CHAT), "-t", "1", "-c", "2048", "--temp", "0", "-n", "24", "--json",
                        HELLO[0]["content"]).json()

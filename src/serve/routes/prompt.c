@@ -158,6 +158,9 @@ static bool make_chat(const ag_gen *g, ag_engine *engine, ag_prompt *one, ag_pro
     bool fine = ag_prompt_chat_json(g, &json, p);
     if (fine && ag_engine_render_ids(engine, json.p, json.n, &one->ids, &one->n, &err))
         fine = ag_problem_of(p, &err, NULL);
+    if (fine && one->n == 0)
+        fine =
+            ag_problem_bad(p, "messages", "messages: the model's template makes nothing of them");
     ag_buf_deinit(&json);
     return fine;
 }
