@@ -90,6 +90,22 @@ class Refusals(Case):
             told = {x["http.request.id"]: x["http.response.status_code"] for x in lines if "http.request.id" in x}
             self.assertEqual(sorted(told[i] for i in ids.values()), [400, 408, 408, 413, 431])
 
+    def test_one_address_does_not_use_up_the_connections_of_another(self):
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError as e:
+            self.skipTest(f"no IPv6: {e}")
+        with Server(CHAT, "--set", "server.listen=127.0.0.1:0,[::1]:0", "--set", "server.max_per_address=2") as server:
+            held = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(3)]
+            self.assertEqual(held[2].recv(1), b"")
+            port = int(re.search(r"//\[::1\]:(\d+)", server.said)[1])
+            with socket.create_connection(("::1", port), timeout=20) as s:
+                s.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertIn(b" 200 ", s.recv(100))
+            for s in held:
+                s.close()
+            self.assertEqual(server.stop(), 0)
+
 
 class Pages(Case):
     ASK = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}

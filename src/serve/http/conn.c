@@ -71,11 +71,11 @@ static void take_address(ag_http_conn *c, const struct sockaddr *sa) {
         inet_ntop(AF_INET6, c->address, c->peer, sizeof c->peer);
 }
 
-/* One network of IPv6 counts as one address: its owner has 2^64 of them. */
+/* One network of IPv6 counts as one address: its owner has 2^64 of them. That of zeros has no
+ * owner: IPv4 stands there, and loopback. */
 static bool same_client(const uint8_t *a, const uint8_t *b) {
-    struct in6_addr x;
-    memcpy(&x, a, sizeof x);
-    return memcmp(a, b, IN6_IS_ADDR_V4MAPPED(&x) ? 16 : 8) == 0;
+    static const uint8_t zeros[8];
+    return memcmp(a, b, memcmp(a, zeros, 8) == 0 ? 16 : 8) == 0;
 }
 
 static bool address_is_full(const ag_http *h, const struct sockaddr *sa) {
