@@ -94,6 +94,25 @@ class Tls(unittest.TestCase):
         self.assertIn("does not belong to the certificate", server.warnings)
         self.assertIn("not a private key in PEM", server.warnings)
 
+    def test_files_that_could_not_be_read_are_tried_again_and_told_once(self):
+        with self.server() as server:
+            time.sleep(1.1)
+            with open(self.two[1], "rb") as f:
+                right = f.read()
+            with open(f"{self.dir.name}/bad", "wb") as f:
+                f.write(b"-" * len(right))
+            self.replace((self.two[0], f"{self.dir.name}/bad"))
+            for _ in range(3):
+                self.assertEqual(self.common_name(server), "one")
+                time.sleep(1.1)
+            path = f"{self.dir.name}/key"   # as when a right was missing: nothing that stat tells is another afterwards
+            was = os.stat(path)
+            with open(path, "r+b") as f:
+                f.write(right)
+            os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+            self.assertEqual(self.common_name(server), "two")
+        self.assertEqual(server.warnings.count("not a private key in PEM"), 1, server.warnings)
+
     def test_departure_and_slow_clients(self):
         with self.server(head_ms=500) as server:
             s = server.connect()

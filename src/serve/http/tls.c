@@ -29,6 +29,7 @@ struct ag_http_tls_state {
     tls_pair *pair; /* newest first; never NULL */
     struct stat cert_stat, key_stat;
     uint64_t looked_us;
+    ag_err told; /* why the files are not taken, as `warn` has heard it */
 };
 
 static _Thread_local ag_http_tls_state *current;
@@ -183,17 +184,27 @@ static void drop_old(ag_http_tls_state *t, uint64_t now) {
     }
 }
 
+/* What could not be read is tried again: another right, or the other half of the pair, may have
+ * been missing, and neither need show in the files' times. */
+static void read_again(ag_http_tls_state *t) {
+    ag_err err = {0};
+    if (read_pair(t, &err) != AG_OK) {
+        ag_err_wrap(&err, err.code, "the TLS certificate stays the old one");
+        t->cert_stat = (struct stat){0};
+        if (t->warn && strcmp(err.msg, t->told.msg) != 0)
+            t->warn(t->ctx, err.msg);
+    }
+    t->told = err;
+}
+
 void ag_http_tls_refresh(ag_http_tls_state *t) {
     uint64_t now = ag_clock_us();
-    ag_err err = {0};
     if (now - t->looked_us < LOOK_US)
         return;
     t->looked_us = now;
     drop_old(t, now);
-    if (changed(t) && read_pair(t, &err) != AG_OK && t->warn) {
-        ag_err_wrap(&err, err.code, "the TLS certificate stays the old one");
-        t->warn(t->ctx, err.msg);
-    }
+    if (changed(t))
+        read_again(t);
 }
 
 void ag_http_tls_send(struct MHD_Connection *c, ag_span bytes) {
