@@ -138,7 +138,8 @@ class Config(Configured):
             return server.get("/v1/models", Authorization=f"Bearer {key}").status
         self.assertEqual((status("sk-1"), status("sk-2")), (200, 401))
         self.write("keys", "sk-2\n")
-        self.write("config.yml", "log: {level: warn}\n" + self.two_models(", drain_timeout: 7s, max_headers: 50"))
+        changed = self.two_models(", drain_timeout: 7s, max_headers: 50").replace("{threads: 2", "{threads: 2, memory_bytes: 64GiB")
+        self.write("config.yml", "log: {level: warn}\n" + changed)
         server.process.send_signal(signal.SIGHUP)
         server.until("reloaded")
         self.assertEqual((status("sk-1"), status("sk-2")), (401, 200))
@@ -149,9 +150,10 @@ class Config(Configured):
         server.until("config.yml:1:10: server.lisen: unknown key; did you mean server.listen?")
         server.until('"message":"not reloaded"')
         self.assertRegex(server.said, r'"error.message":"\S+config.yml:1:10: server.lisen: unknown key')
-        counts = re.findall(r'^autoglm_config_reloads_total\{outcome="(\w+)"\} (\d+)$',
-                            server.get("/metrics", Authorization="Bearer sk-2").body.decode(), re.M)
+        metrics = server.get("/metrics", Authorization="Bearer sk-2").body.decode()
+        counts = re.findall(r'^autoglm_config_reloads_total\{outcome="(\w+)"\} (\d+)$', metrics, re.M)
         self.assertEqual(sorted(counts), [("applied", "1"), ("refused", "1")])
+        self.assertNotIn(f"autoglm_memory_budget_bytes {64 << 30}\n", metrics)     # nor is it before a restart
         self.assertEqual(status("sk-2"), 200)
         self.assertEqual(server.stop(), 0)
 

@@ -2,13 +2,15 @@
 #ifndef AG_SERVER_PARTS_H
 #define AG_SERVER_PARTS_H
 
+#include <stdatomic.h>
+
 #include "http/http.h"
 #include "routes/routes.h"
 #include "server/server.h"
 
 struct ag_server {
     ag_server_opts opts;
-    const ag_config *config; /* in force */
+    const ag_config *config; /* the last one given: of opts.config, what a reload cannot change */
     ag_served_decl *decls;   /* owned [n_models] */
     ag_buf *templates;       /* owned [n_models]: texts of chat templates */
     size_t n_models;
@@ -17,7 +19,7 @@ struct ag_server {
     ag_metrics *metrics;
     ag_runtime *runtime;
     ag_routes *routes;
-    ag_http *http;
+    _Atomic(ag_http *) http; /* NULL: not listening; scrapes of its own thread look at it */
 };
 
 /* A number of the configuration for an option that is narrower. */

@@ -76,23 +76,26 @@ ag_code ag_server_listen(ag_server *s, ag_err *err) {
                       .body_timeout_ms = ag_server_u32(c->body_timeout),
                       .idle_timeout_ms = ag_server_u32(c->idle_timeout),
                       .send_timeout_ms = ag_server_u32(c->send_timeout)};
-    return ag_http_open(&o, &s->http, err);
+    ag_http *http;
+    ag_code code = ag_http_open(&o, &http, err);
+    atomic_store(&s->http, http);
+    return code;
+}
+
+static void set(ag_server *s, ag_family family, const char *label, double value) {
+    ag_metric_set(ag_metrics_get(s->metrics, family, label, NULL, NULL), value);
 }
 
 /* Gauges of what no other room tells. */
 static void scrape(void *server) {
     ag_server *s = server;
-    ag_metric_set(ag_metrics_get(s->metrics, AG_M_HTTP_CONNECTIONS, NULL, NULL, NULL),
-                  s->http ? (double)ag_http_n_connections(s->http) : 0);
-    ag_metric_set(ag_metrics_get(s->metrics, AG_M_MEMORY_BUDGET, NULL, NULL, NULL),
-                  (double)budget_of(s->config));
+    ag_http *http = atomic_load(&s->http);
+    set(s, AG_M_HTTP_CONNECTIONS, NULL, http ? (double)ag_http_n_connections(http) : 0);
+    set(s, AG_M_HTTP_TURNED_AWAY, NULL, http ? (double)ag_http_n_turned_away(http) : 0);
+    set(s, AG_M_MEMORY_BUDGET, NULL, (double)budget_of(s->opts.config));
     for (int room = 0; room < AG_ROOM_COUNT; room++)
-        ag_metric_set(
-            ag_metrics_get(s->metrics, AG_M_MEMORY, ag_room_name((ag_room)room), NULL, NULL),
-            (double)ag_mem_bytes((ag_room)room));
-    ag_metric_set(ag_metrics_get(s->metrics, AG_M_HTTP_TURNED_AWAY, NULL, NULL, NULL),
-                  s->http ? (double)ag_http_n_turned_away(s->http) : 0);
-    ag_metric_set(ag_metrics_get(s->metrics, AG_M_BUILD, ag_version(), NULL, NULL), 1);
+        set(s, AG_M_MEMORY, ag_room_name((ag_room)room), (double)ag_mem_bytes((ag_room)room));
+    set(s, AG_M_BUILD, ag_version(), 1);
 }
 
 static ag_code open_metrics(ag_server *s, ag_err *err) {
@@ -125,7 +128,8 @@ void ag_server_close(ag_server **sp) {
     if (!s)
         return;
     *sp = NULL;
-    ag_http_close(&s->http);
+    ag_http *http = atomic_load(&s->http);
+    ag_http_close(&http);
     if (s->routes)
         ag_routes_stop(s->routes);
     ag_runtime_close(&s->runtime);
@@ -165,8 +169,7 @@ const char *ag_server_stuck(ag_server *s, uint64_t stall_ms) {
     return what;
 }
 
-/* ---- another configuration
- * -----------------------------------------------------------------------
+/* ---- another configuration --------------------------------------------------------------------
  */
 
 static void log_difference(void *logs, const char *key, const char *was, const char *now,
@@ -204,8 +207,7 @@ ag_code ag_server_reload(ag_server *s, const ag_config *now, ag_err *err) {
     return AG_OK;
 }
 
-/* ---- ending
- * --------------------------------------------------------------------------------------
+/* ---- ending -----------------------------------------------------------------------------------
  */
 
 void ag_server_drain(ag_server *s) { ag_routes_drain(s->routes); }
