@@ -159,21 +159,27 @@ ag_code ag_said_open(ag_choice *c, ag_err *err) {
     return ag_answer_parser_new(&o, &c->parser, err);
 }
 
+/* Did all of it find room? */
+static ag_code check_kept(const ag_choice *c, ag_err *err) {
+    ag_code code = ag_buf_check(&c->text, "the answer", err);
+    if (!code)
+        code = ag_buf_check(&c->reasoning, "the reasoning of an answer", err);
+    return code ? code : ag_buf_check(&c->calls, "the tool calls of an answer", err);
+}
+
 ag_code ag_said_push(ag_choice *c, ag_span text, ag_err *err) {
-    if (c->parser) {
-        ag_code code = ag_answer_parser_push(c->parser, text, err);
-        return code ? code : ag_buf_check(&c->calls, "the tool calls of an answer", err);
-    }
-    if (c->task->gen.stream) {
+    ag_code code = AG_OK;
+    if (c->parser)
+        code = ag_answer_parser_push(c->parser, text, err);
+    else if (c->task->gen.stream)
         ag_chunk_text(c->task, c, AG_SAID_TEXT, text);
-        return AG_OK;
-    }
-    ag_buf_add(&c->text, text.p, text.n);
-    return ag_buf_check(&c->text, "the answer", err);
+    else
+        ag_buf_add(&c->text, text.p, text.n);
+    return code ? code : check_kept(c, err);
 }
 
 ag_code ag_said_end(ag_choice *c, ag_err *err) {
     ag_code code = c->parser ? ag_answer_parser_end(c->parser, err) : AG_OK;
     close_call(c);
-    return code;
+    return code ? code : check_kept(c, err);
 }

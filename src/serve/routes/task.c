@@ -72,8 +72,13 @@ static void fail(ag_task *t, const ag_problem *p) {
         return;
     t->broken = true;
     t->x->record.error = p->code;
+    if (t->out.failed) /* in the middle of an event */
+        ag_buf_deinit(&t->out);
     ag_chunk_problem(t, p);
-    ag_http_stream_push(t->x->http, ag_buf_span(&t->out));
+    if (t->out.failed)
+        ag_http_stream_abort(t->x->http);
+    else
+        ag_http_stream_push(t->x->http, ag_buf_span(&t->out));
     t->out.n = 0;
 }
 
@@ -94,9 +99,9 @@ static bool begin(ag_task *t) {
 static bool push(ag_choice *c) {
     ag_task *t = c->task;
     unsigned before = atomic_load(&t->n_drained);
-    ag_http_flow flow = AG_HTTP_GONE;
-    if (!t->out.failed)
-        flow = ag_http_stream_push(t->x->http, ag_buf_span(&t->out));
+    if (ag_buf_check(&t->out, "what is told of the answer", &c->lost))
+        return false;
+    ag_http_flow flow = ag_http_stream_push(t->x->http, ag_buf_span(&t->out));
     t->out.n = 0;
     ag_request *r = atomic_load(&c->request);
     if (flow == AG_HTTP_FULL && r) {
@@ -139,7 +144,7 @@ static bool on_token(void *ctx, const ag_token_event *e) {
         ag_logprobs_add(c, e);
     if (t->gen.stream && !greet(c))
         return false;
-    if (e->text_len && ag_said_push(c, ag_span_of(e->text, e->text_len), NULL))
+    if (e->text_len && ag_said_push(c, ag_span_of(e->text, e->text_len), &c->lost))
         return false;
     c->n_reasoning += c->thinks;
     if (!t->gen.stream)
@@ -200,23 +205,35 @@ static const char *const reasons[] = {
     [AG_CANCEL_CHOICE] = "not all choices could be started",
 };
 
-/* Why a choice has no answer, if it has none. */
+/* Why a generation has no answer, if it has none. */
 static bool problem_of(ag_task *t, const ag_result *result, ag_problem *p) {
     if (result->finish == AG_FINISH_ERROR)
         return !ag_problem_of(p, &result->err, NULL);
     if (result->finish != AG_FINISH_CANCELLED)
         return false;
-    bool over = t->out.failed;
-    for (size_t i = 0; i < t->n_choices; i++)
-        over |= t->choices[i].text.failed || t->choices[i].reasoning.failed ||
-                t->choices[i].calls.failed;
-    if (over)
-        return !ag_problem_set(p, 500, "server_error", "limit_exceeded", NULL,
-                               "the answer is longer than this server can hold");
     int reason = atomic_load(&t->reason);
     bool ours = reason == AG_CANCEL_SHUTDOWN || reason == AG_CANCEL_CHOICE;
     return !ag_problem_set(p, ours ? 503 : 499, ours ? "server_error" : "request_cancelled",
                            "cancelled", NULL, "%s", reasons[reason]);
+}
+
+/* What was said could not be kept: no mistake of the client's. Returns false. */
+static bool loss_of(const ag_err *lost, ag_problem *p) {
+    if (lost->code == AG_E_LIMIT)
+        return ag_problem_set(p, 500, "server_error", ag_code_name(lost->code), NULL, "%s",
+                              lost->msg);
+    return ag_problem_of(p, lost, NULL);
+}
+
+/* What is left of its text, and how it ended. */
+static void end_choice(ag_choice *c, ag_span tail) {
+    ag_task *t = c->task;
+    if (tail.n && !t->gen.echo_only && ag_said_push(c, tail, &c->lost))
+        return;
+    if (ag_said_end(c, &c->lost) || !t->gen.stream)
+        return;
+    ag_chunk_finish(t, c, ag_finish_word(c));
+    push(c);
 }
 
 static void on_done(void *ctx, const ag_result *result) {
@@ -225,18 +242,14 @@ static void on_done(void *ctx, const ag_result *result) {
     ag_problem p;
     c->result = *result;
     c->result.tail = NULL;
-    ag_span tail = ag_span_of(result->tail, result->tail_len);
-    ag_err err = {0};
     bool bad = problem_of(t, result, &p);
-    if (!bad && (!t->gen.stream || greet(c)) &&
-        ((tail.n && !t->gen.echo_only && ag_said_push(c, tail, &err)) || ag_said_end(c, &err)))
-        bad = !ag_problem_of(&p, &err, NULL);
+    if (!bad && (!t->gen.stream || greet(c)))
+        end_choice(c, ag_span_of(result->tail, result->tail_len));
+    if (c->lost.code)
+        bad = !loss_of(&c->lost, &p);
     if (bad) {
         fail(t, &p);
         ag_task_cancel(t, AG_CANCEL_LEFT); /* the other choices would be of no use */
-    } else if (t->gen.stream && greet(c)) {
-        ag_chunk_finish(t, c, ag_finish_word(c));
-        push(c);
     }
     if (atomic_fetch_sub(&t->n_open, 1) == 1)
         finish(t);

@@ -49,7 +49,8 @@ typedef struct ag_choice {
     bool greeted;           /* streams: the first chunk went out */
     uint32_t n_generated;
     uint64_t token_at; /* µs: when the last one came */
-    ag_result result;  /* set when done; tail and err are not kept */
+    ag_err lost;       /* why what was said could not be kept; AG_OK: it was */
+    ag_result result;  /* set when done; its tail is not kept */
 } ag_choice;
 
 struct ag_task {

@@ -188,10 +188,31 @@ static void calls_and_reasoning_go_where_clients_look(void **state) {
     message_deinit(&m);
 }
 
+/* The first error of an answer that is pushed and ended, with so little room for one of its parts.
+ */
+static ag_code first_error(size_t offset) {
+    world w;
+    set_up(&w, false, AG_REASONING_SPLIT, true);
+    ((ag_buf *)(void *)((char *)&w.c + offset))->cap = 1;
+    ag_code code = ag_said_push(&w.c, ag_str(answers[2]), NULL);
+    if (!code)
+        code = ag_said_end(&w.c, NULL);
+    tear_down(&w);
+    return code;
+}
+
+static void what_finds_no_room_is_an_error_and_not_left_out(void **state) {
+    (void)state;
+    assert_int_equal(first_error(offsetof(ag_choice, text)), AG_E_LIMIT);
+    assert_int_equal(first_error(offsetof(ag_choice, reasoning)), AG_E_LIMIT);
+    assert_int_equal(first_error(offsetof(ag_choice, calls)), AG_E_LIMIT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_put_together_are_the_whole_answer_for_every_cut),
         cmocka_unit_test(calls_and_reasoning_go_where_clients_look),
+        cmocka_unit_test(what_finds_no_room_is_an_error_and_not_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
