@@ -319,13 +319,23 @@ size_t ag_routes_n_working(const ag_routes *r) { return atomic_load(&r->n_workin
 
 void ag_routes_drain(ag_routes *r) { atomic_store(&r->draining, true); }
 
-void ag_routes_cancel_all(ag_routes *r) {
-    atomic_store(&r->stopping, true);
+/* A generation that nobody has cancelled, with a reference; NULL: there is none. */
+static ag_task *take_running(ag_routes *r) {
     pthread_mutex_lock(&r->lock);
-    for (ag_exchange *x = r->exchanges; x; x = x->next)
-        if (x->task)
-            ag_task_cancel(x->task, AG_CANCEL_SHUTDOWN);
+    ag_exchange *x = r->exchanges;
+    while (x && !(x->task && !atomic_load(&x->task->cancelled)))
+        x = x->next;
+    ag_task *t = x ? x->task : NULL;
+    if (t)
+        atomic_fetch_add(&t->refs, 1);
     pthread_mutex_unlock(&r->lock);
+    return t;
+}
+
+void ag_routes_cancel_all(ag_routes *r) {
+    atomic_store(&r->stopping, true); /* those that begin now see it */
+    for (ag_task *t; (t = take_running(r)); ag_task_unref(t))
+        ag_task_cancel(t, AG_CANCEL_SHUTDOWN);
 }
 
 void ag_routes_stop(ag_routes *r) {

@@ -437,18 +437,19 @@ static void prepare(void *ctx) {
     run(t);
 }
 
-/* From now on the client's leaving reaches the task; it may have come before. */
+/* From now on what ends an exchange reaches the task; it may have come before. */
 static void publish(ag_task *t) {
     ag_exchange *x = t->x;
     pthread_mutex_lock(&x->routes->lock);
     bool ended = x->ended, gone = x->gone || ended, cancelled = x->cancelled;
+    bool stopping = atomic_load(&x->routes->stopping);
     if (!ended)
         x->task = t;
     pthread_mutex_unlock(&x->routes->lock);
     if (ended)
         ag_task_unref(t); /* nobody else will */
-    if (gone || cancelled)
-        ag_task_cancel(t, cancelled ? AG_CANCEL_OWNER : AG_CANCEL_LEFT);
+    if (gone || cancelled || stopping)
+        ag_task_cancel(t, cancelled ? AG_CANCEL_OWNER : gone ? AG_CANCEL_LEFT : AG_CANCEL_SHUTDOWN);
 }
 
 void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
