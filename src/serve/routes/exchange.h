@@ -66,7 +66,7 @@ struct ag_exchange {
 struct ag_routes {
     ag_routes_opts opts;
     _Atomic(const ag_keys *) keys; /* those in force */
-    ag_work *quick;                /* tokenising of long prompts */
+    ag_work *quick;                /* reading of long bodies, grammars */
     ag_work *score;                /* log-probabilities of prompts, one at a time */
     ag_work *slow;                 /* embeddings: each waits for the engine */
     _Atomic size_t n_working;      /* exchanges that are more than a probe or a refusal */

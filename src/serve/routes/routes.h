@@ -1,8 +1,9 @@
 /* The HTTP API: OpenAI's routes and a server's own, JSON in and JSON out, over the HTTP room and
  * the runtime. One table (table.c) says which routes there are and who may use them.
  *
- * Threads: handlers run on the io thread; what takes long (embeddings, long prompts) on two small
- * pools; tokens are formatted on the engine's thread, straight into the connection's queue. */
+ * Threads: handlers run on the io thread; what takes long (long bodies, forms, embeddings, scores)
+ * on three small pools; tokens are formatted on the engine's thread, straight into the connection's
+ * queue. */
 #ifndef AG_ROUTES_ROUTES_H
 #define AG_ROUTES_ROUTES_H
 

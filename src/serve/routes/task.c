@@ -452,6 +452,15 @@ static void publish(ag_task *t) {
         ag_task_cancel(t, cancelled ? AG_CANCEL_OWNER : gone ? AG_CANCEL_LEFT : AG_CANCEL_SHUTDOWN);
 }
 
+/* What takes too long for the thread that serves connections: scoring waits for the engine, and a
+ * small schema can ask for a large grammar. NULL: prepare() is quick. */
+static ag_work *pool_of(const ag_routes *r, const ag_gen *gen) {
+    if (ag_score_is_wanted(gen))
+        return r->score;
+    bool has_form = gen->structure.kind != AG_STRUCTURE_NONE || gen->tools_wish != AG_TOOLS_NONE;
+    return has_form ? r->quick : NULL;
+}
+
 void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     ag_problem p;
     ag_task *t = ag_calloc(AG_ROOM_ROUTES, 1, sizeof *t);
@@ -478,11 +487,12 @@ void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     x->record.max_tokens =
         gen->has_max_completion_tokens ? gen->max_completion_tokens : gen->max_tokens;
     publish(t);
-    if (!ag_score_is_wanted(gen)) {
+    ag_work *pool = pool_of(x->routes, gen);
+    if (!pool) {
         prepare(t);
-    } else if (!ag_work_push(x->routes->score, prepare, t)) {
+    } else if (!ag_work_push(pool, prepare, t)) {
         ag_problem_set(&p, 503, "server_error", "overloaded", NULL,
-                       "too many prompts are waiting for their log-probabilities");
+                       "too many requests are waiting to be prepared");
         p.retry_s = 2;
         fail(t, &p);
         ag_task_unref(t);
