@@ -113,6 +113,7 @@ struct ag_cli_args {
 
     /* bench */
     uint32_t pp, tg, depth, batch, npp, ntg, reps;
+    const char *peers;
 
     /* quantize */
     const char *mix, *imatrix;

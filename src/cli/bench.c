@@ -12,6 +12,7 @@
 #include "cli/input.h"
 #include "cli/limits.h"
 #include "cli/out.h"
+#include "cli/peer.h"
 
 #define MAX_TESTS 16
 
@@ -25,12 +26,15 @@ typedef struct bench {
     ag_engine_info info;
     ag_cli_limits limits;
     ag_rng rng;
+    char path[PATH_MAX];
+    ag_cli_peer peer; /* with --peers */
 } bench;
 
 typedef struct row {
     char name[48];
     double tok_s, prefill_tok_s, least, most;
     double limit_tok_s; /* NAN when unknown */
+    double peer_tok_s;  /* NAN without --peers */
     const char *bound;  /* "memory" or "compute" */
     ag_cli_expert_use use;
 } row;
@@ -146,24 +150,34 @@ static ag_code warm_up(bench *b, const ag_cli_bench_test *t, ag_err *err) {
     return ag_cli_bench_take(b->engine, &small, &b->rng, &ignored, err);
 }
 
+static double median(ag_cli_bench_value *v, uint32_t n) {
+    qsort(v, n, sizeof *v, by_speed);
+    return n % 2 ? v[n / 2].tok_s : (v[n / 2 - 1].tok_s + v[n / 2].tok_s) / 2;
+}
+
+/* In turns with the peer, so that a slow spell of the machine meets both. */
 static ag_code measure(bench *b, const ag_cli_bench_test *t, row *r, ag_err *err) {
     uint32_t n = b->a->reps;
-    ag_cli_bench_value *v = ag_calloc(AG_ROOM_CLI, n, sizeof *v);
+    ag_cli_bench_value *v = ag_calloc(AG_ROOM_CLI, 2 * (size_t)n, sizeof *v);
     if (!v)
         return ag_fail(err, AG_E_NOMEM, "out of memory for %u repetitions", n);
+    ag_cli_bench_value *peers = v + n;
     ag_cli_experts experts = {0};
     ag_code code = warm_up(b, t, err);
     if (!code)
         code = ag_cli_experts_begin(&experts, b->engine, err);
-    for (uint32_t i = 0; i < n && !code; i++)
+    for (uint32_t i = 0; i < n && !code; i++) {
         code = ag_cli_bench_take(b->engine, t, &b->rng, &v[i], err);
+        if (!code && b->a->peers)
+            code = ag_cli_peer_take(&b->peer, t, &peers[i], err);
+    }
     if (!code) {
-        qsort(v, n, sizeof *v, by_speed);
-        *r = (row){.tok_s = n % 2 ? v[n / 2].tok_s : (v[n / 2 - 1].tok_s + v[n / 2].tok_s) / 2,
+        *r = (row){.tok_s = median(v, n),
                    .prefill_tok_s = v[n / 2].prefill_tok_s,
                    .least = v[0].tok_s,
                    .most = v[n - 1].tok_s,
                    .bound = "",
+                   .peer_tok_s = b->a->peers ? median(peers, n) : NAN,
                    .use = ag_cli_experts_end(&experts, b->engine)};
         name_test(t, r->name);
         find_limit(b, t, r);
@@ -194,8 +208,10 @@ static void show_head(const bench *b) {
         ag_cli_out("machine  memory %.1f GB/s, int8 %.0f GOP/s, float %.0f GOP/s on these "
                    "threads\n\n",
                    b->limits.read_bytes / 1e9, b->limits.int8_ops / 1e9, b->limits.float_ops / 1e9);
-        ag_cli_out("%-16s %10s %18s %10s  %s\n", "test", "tok/s", "least - most", "prefill",
-                   "share of the limit");
+        ag_cli_out("%-16s %10s %18s", "test", "tok/s", "least - most");
+        if (b->a->peers)
+            ag_cli_out(" %10s %6s", "llama.cpp", "times");
+        ag_cli_out(" %10s  %s\n", "prefill", "share of the limit");
     }
     ag_cli_out_flush();
 }
@@ -206,6 +222,10 @@ static void show_row(const bench *b, const row *r) {
         json_t *o =
             json_pack("{s:s, s:o, s:o, s:o}", "test", r->name, "tok_s", ag_cli_json_num(r->tok_s),
                       "least", ag_cli_json_num(r->least), "most", ag_cli_json_num(r->most));
+        if (o && isfinite(r->peer_tok_s)) {
+            json_object_set_new(o, "peer_tok_s", ag_cli_json_num(r->peer_tok_s));
+            json_object_set_new(o, "times", ag_cli_json_num(r->tok_s / r->peer_tok_s));
+        }
         if (o && isfinite(r->prefill_tok_s))
             json_object_set_new(o, "prefill_tok_s", ag_cli_json_num(r->prefill_tok_s));
         if (o && isfinite(r->limit_tok_s)) {
@@ -224,7 +244,10 @@ static void show_row(const bench *b, const row *r) {
         snprintf(range, sizeof range, "%.1f - %.1f", r->least, r->most);
         if (isfinite(r->prefill_tok_s))
             snprintf(prefill, sizeof prefill, "%.1f", r->prefill_tok_s);
-        ag_cli_out("%-16s %10.1f %18s %10s", r->name, r->tok_s, range, prefill);
+        ag_cli_out("%-16s %10.1f %18s", r->name, r->tok_s, range);
+        if (isfinite(r->peer_tok_s))
+            ag_cli_out(" %10.1f %6.2f", r->peer_tok_s, r->tok_s / r->peer_tok_s);
+        ag_cli_out(" %10s", prefill);
         if (isfinite(r->limit_tok_s))
             ag_cli_out("  %3.0f%% of %.1f (%s)", 100.0 * share, r->limit_tok_s, r->bound);
         ag_cli_out("\n");
@@ -243,11 +266,10 @@ static int read_facts(bench *b) {
         [AG_KV_F32] = "f32", [AG_KV_F16] = "f16", [AG_KV_BF16] = "bf16", [AG_KV_Q8_0] = "q8_0"};
     ag_source *g = NULL;
     ag_err err = {0};
-    char path[PATH_MAX];
-    int status = ag_cli_model_path(b->a, path);
+    int status = ag_cli_model_path(b->a, b->path);
     if (status)
         return status;
-    if (ag_source_open(path, &g, &err))
+    if (ag_source_open(b->path, &g, &err))
         return ag_cli_fail(&err);
     ag_cli_facts_read(g, &b->facts);
     ag_source_close(&g);
@@ -276,6 +298,23 @@ static int open_engine(bench *b) {
     return status;
 }
 
+/* The peer gets the file as it is, so neither may we change it. */
+static int find_peer(bench *b) {
+    const ag_cli_args *a = b->a;
+    ag_err err = {0};
+    if ((a->dtype && strcmp(a->dtype, "auto") != 0) ||
+        (a->quantize && strcmp(a->quantize, "none") != 0))
+        return ag_cli_usage("bench: --peers measures the file as it is, without --dtype and "
+                            "--quantize");
+    if (!ag_span_ends(ag_str(b->path), ag_str(".gguf")))
+        return ag_cli_usage("bench: --peers needs a GGUF file, llama.cpp reads no other");
+    if (ag_cli_peer_find(a->peers, &b->peer, &err))
+        return ag_cli_fail(&err);
+    b->peer.model = b->path;
+    b->peer.kv_type = a->kv_type;
+    return AG_CLI_DONE;
+}
+
 int ag_cli_bench(const ag_cli_args *a) {
     bench b = {.a = a};
     ag_err err = {0};
@@ -285,10 +324,13 @@ int ag_cli_bench(const ag_cli_args *a) {
         status = read_facts(&b);
     if (!status && b.n_tests == 0)
         add_default(&b);
+    if (!status && a->peers)
+        status = find_peer(&b);
     if (!status)
         status = open_engine(&b);
     if (status)
         return status;
+    b.peer.n_threads = b.info.n_threads;
     ag_code code = ag_cli_limits_measure((int)b.info.n_threads, &b.limits, &err);
     if (code)
         ag_cli_note("the machine's limits are unknown: %s", err.msg);

@@ -199,6 +199,9 @@ static const ag_cli_opt bench_opts[] = {
      .min = 1, .max = 134217728},
     {'r', "reps", AG_CLI_U32, "N", "3", "repetitions; the median is shown", AT(reps), .min = 1,
      .max = 1000},
+    {0, "peers", AG_CLI_PATH, "DIR", NULL,
+     "measure llama.cpp in turns with us; DIR holds its llama-bench and llama-batched-bench",
+     AT(peers)},
     OPT_JSON,
     {0},
 };
@@ -559,13 +562,16 @@ const ag_cli_command ag_cli_commands[] = {
             "--tg or --batch it runs a table of usual sizes.\n"
             "\n"
             "With --json each result is one object on a line with tok_s, its unit tokens per "
-            "second; the last line is always a result. Of a mixture of experts it says, as "
+            "second; the last line is always a result. With --peers each repetition is followed by "
+            "the same test in llama.cpp, on as many threads; peer_tok_s is its speed and times "
+            "what ours is of it. Of a mixture of experts it says, as "
             "--verbose does, how many experts of its layers had nothing to do and how many times "
             "an even share the busiest had. With --batch, --pp and --tg mean the same "
             "as --npp and --ntg.",
         .examples = "autoglm bench -m model.gguf\n"
                     "autoglm bench -m model.gguf -t 2 --tg 128 --depth 2048\n"
-                    "autoglm bench -m model.gguf -t 2 --batch 16 --npp 128 --ntg 32 --json\n",
+                    "autoglm bench -m model.gguf -t 2 --batch 16 --npp 128 --ntg 32 --json\n"
+                    "autoglm bench -m model.gguf --peers llama.cpp/build/bin\n",
         .groups = {{"Options", bench_opts}, GROUP_MODEL},
         .run = ag_cli_bench,
     },

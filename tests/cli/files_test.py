@@ -4,6 +4,7 @@ import math
 import os
 import struct
 import subprocess
+import tempfile
 
 from cli import BINARY, Case, environment, gguf, main, run
 
@@ -436,6 +437,40 @@ class Bench(Case):
         self.assertTrue(0 <= experts["idle"] < experts["n"] and 1 <= experts["busiest"] <= experts["n"], experts)
         self.assertRegex(self.succeeds(*moe, "-v").err, r"experts: \d+ of \d+ had nothing to do; the busiest \(layer ")
         self.assertNotIn("experts", self.bench("--pp", "9")[1][0])
+
+    def peers(self, script):
+        """A folder as of a build of llama.cpp; its programs are this script."""
+        folder = os.path.join(tempfile.mkdtemp(dir=self.folder), "build", "bin")
+        os.makedirs(folder)
+        for name in ("llama-bench", "llama-batched-bench"):
+            with open(os.path.join(folder, name), "w") as f:
+                f.write("#!/bin/sh\n" + script)
+            os.chmod(f.name, 0o755)
+        return os.path.dirname(os.path.dirname(folder))
+
+    def test_a_peer_is_measured_in_turns(self):
+        asked = self.path("asked")
+        peers = self.peers(f'echo "$0 $*" >>{asked}; echo loading >&2; echo \'{{"avg_ts": 12.5, "speed_tg": 50, "speed_pp": 75}}\'')
+        _, rows = self.bench("-t", "1", "--peers", peers, "--tg", "9", "--depth", "33", "-r", "2")
+        self.assertEqual(rows[0]["peer_tok_s"], 12.5)
+        self.assertAlmostEqual(rows[0]["times"], rows[0]["tok_s"] / 12.5, delta=0.01)
+        self.assertEqual(self.bench("-t", "1", "--peers", peers, "--batch", "3", "--npp", "20", "--ntg", "8")[1][0]["peer_tok_s"], 50)
+        with open(asked) as f:
+            lines = [line.replace(peers + "/build/bin/", "") for line in f.read().splitlines()]
+        one = f"llama-bench -m {self.model(SMALL)} -t 1 -p 0 -n 9 -d 33 -r 1 -o jsonl"
+        self.assertEqual(lines, [one, one, f"llama-batched-bench -m {self.model(SMALL)} -t 1 -c 84 -npp 20 -ntg 8 -npl 3 "
+                                           "--output-format jsonl"])
+        table = self.succeeds("bench", "-m", self.model(SMALL), "-r", "1", "--tg", "4", "--peers", peers).out
+        self.assertRegex(table, r"(?m)^test .* llama.cpp +times ")
+
+    def test_what_is_wrong_with_a_peer_is_said(self):
+        bench = ("bench", "-m", self.model(SMALL), "-r", "1", "--tg", "4", "--peers")
+        self.fails(1, "no program llama-bench in /nowhere", *bench, "/nowhere")
+        for script, said in (("echo it is too old; exit 3", "failed: it is too old"), ("echo '{}'", "told no speed; it said: {}")):
+            r = run(*bench, self.peers(script))
+            self.assertEqual(r.status, 1)
+            self.assertIn(said, r.err)
+        self.fails(2, "as it is", *bench, self.peers(""), "--quantize", "q8_0")
 
     def test_the_usual_table_keeps_to_the_context(self):
         lines = self.succeeds("bench", "-m", self.model("micro"), *self.ARGS).json_lines()
