@@ -39,7 +39,10 @@ void ag_cli_gen_config(void) {
         "Durations are written with their unit (`250ms 10s 5m 1h`), sizes as `4096 64KiB 32MiB "
         "2GiB`, lists in YAML's form or as text with commas. `null` means the default. Anchors, "
         "tags and duplicate keys are refused. A reload (SIGHUP) applies what says so in the column "
-        "`reload`; other changes wait for a restart.\n\n",
+        "`reload`; other changes wait for a restart, or for SIGUSR2, which takes them up without "
+        "refusing anybody, but for those of `server.listen`, `server.supervise`, "
+        "`server.flight_dir`, `server.stall_timeout` and `server.drain_*`: the supervisor holds "
+        "these from its start.\n\n",
         ag_config_document);
 }
 

@@ -321,7 +321,7 @@ static const ag_cli_opt serve_opts[] = {
     {0, "model-name", AG_CLI_LIST, "NAME", "the file's name",
      "what clients call the model; may be repeated: all names work", AT(model_names)},
     {0, "api-key-file", AG_CLI_PATH, "FILE", NULL,
-     "keys that clients must send, one a line: KEY or NAME KEY", AT(api_key_file)},
+     "keys that clients must send, one a line: KEY, NAME KEY or NAME KEY WEIGHT", AT(api_key_file)},
     {0, "max-sequences", AG_CLI_U32, "N", "16", "requests that are computed at the same time",
      AT(max_sequences), .min = 1, .max = 1024},
     {0, "cors-origin", AG_CLI_TEXT, "ORIGIN", "none",

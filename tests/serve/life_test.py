@@ -269,6 +269,24 @@ class Life(Case):
                              + str(len(refused)))
             self.assertEqual(server.stop(), 0)
 
+    def test_a_full_line_refuses_before_it_reads(self):
+        with Server(CHAT, "--max-sequences", "1", "--set", "engine.max_queued_requests=1") as server:
+            connection, response = self.stream(server)
+            waiting = threading.Thread(target=server.post, args=("/v1/chat/completions", dict(LONG, stream=False)))
+            waiting.start()
+            end = time.monotonic() + 20
+            while b'autoglm_sequences_waiting{model="tiny-llama3-q4_k"} 1' not in server.get("/metrics").body:
+                self.assertLess(time.monotonic(), end)
+            # Tokenised, it would be known not to fit.
+            answer = server.post("/v1/completions", {"prompt": "word " * 100000})
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "try_again"))
+            self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+            self.assertEqual(server.get("/readyz").json()["status"], "full")
+            response.read()
+            connection.close()
+            waiting.join()
+            self.assertEqual(server.stop(), 0)
+
     def test_many_at_once_get_their_own_answers(self):
         with Server() as server:
             bodies = [{"messages": [{"role": "user", "content": f"Number {i}"}], "temperature": 0, "max_tokens": 16,

@@ -1,5 +1,6 @@
 #include "routes/task.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -413,6 +414,18 @@ static bool make_choices(ag_task *t, ag_problem *p) {
     return true;
 }
 
+/* While the line is full nothing is rendered and tokenised, only to be refused then. */
+static bool has_room(const ag_task *t, ag_problem *p) {
+    ag_engine_stats stats;
+    ag_engine_get_stats(t->engine, &stats);
+    if (stats.retry_after_s <= 0)
+        return true;
+    ag_err err = {0};
+    ag_fail(&err, AG_E_AGAIN, "%u requests are waiting already; try again in about %.0f s",
+            stats.waiting, ceil(stats.retry_after_s));
+    return refusal_of(t, &err, p);
+}
+
 /* The slow part first, since it decides how many choices there are. */
 static void prepare(void *ctx) {
     ag_task *t = ctx;
@@ -423,7 +436,7 @@ static void prepare(void *ctx) {
         ag_task_unref(t);
         return;
     }
-    if (!ag_prompts_make(&t->gen, t->engine, &t->x->arena, &t->prompts, &p) ||
+    if (!has_room(t, &p) || !ag_prompts_make(&t->gen, t->engine, &t->x->arena, &t->prompts, &p) ||
         !make_choices(t, &p)) {
         fail(t, &p);
         ag_task_unref(t);
