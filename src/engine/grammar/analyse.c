@@ -295,3 +295,35 @@ bool ag_rules_analyse(ag_build *b, const ag_expr *start, bool reached, ag_rule_f
     ag_free(s.rules);
     return ok;
 }
+
+/* ---- what is to blame ------------------------------------------------------------------------ */
+
+/* The first part without which there is no text, or of several ways the first. */
+static const ag_expr *blamed_part(const ag_expr *e, const ag_rule_facts *facts) {
+    uint32_t i = 0;
+    while (e->kind == AG_EXPR_SEQ && i + 1 < e->n && ag_expr_ends(e->u.parts[i], facts))
+        i++;
+    return e->u.parts[i];
+}
+
+void ag_rules_refuse(ag_build *b, const ag_expr *start, const ag_rule_facts *facts) {
+    const ag_expr *e = start;
+    ag_span where = {0};
+    uint32_t n_left = b->n_rules; /* more rules on the way down: one leads back to itself */
+    while (e && e->kind != AG_EXPR_NOTHING && (e->kind != AG_EXPR_RULE || n_left-- > 0)) {
+        if (e->kind == AG_EXPR_RULE) {
+            const ag_rule *rule = &b->rules[e->u.index];
+            where = rule->where.n ? rule->where : where;
+            e = rule->body;
+        } else {
+            e = blamed_part(e, facts);
+        }
+    }
+    if (e && e->kind == AG_EXPR_NOTHING && e->u.bytes.n)
+        ag_build_fail(b, AG_E_GRAMMAR, "%.*s", AG_SPAN(e->u.bytes));
+    else if (where.n)
+        ag_build_fail(b, AG_E_GRAMMAR, "%.*s: its values would hold each other without end",
+                      AG_SPAN(where));
+    else
+        ag_build_fail(b, AG_E_GRAMMAR, "no text at all fulfils it");
+}

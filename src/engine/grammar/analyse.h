@@ -18,6 +18,9 @@ typedef struct ag_rule_facts {
  * AG_E_GRAMMAR, in the builder. False: see the builder. */
 bool ag_rules_analyse(ag_build *b, const ag_expr *start, bool reached, ag_rule_facts *facts);
 
+/* No text matches the start: fail, and say which part is to blame. */
+void ag_rules_refuse(ag_build *b, const ag_expr *start, const ag_rule_facts *facts);
+
 bool ag_expr_ends(const ag_expr *e, const ag_rule_facts *facts);
 bool ag_expr_nullable(const ag_build *b, const ag_expr *e, const ag_rule_facts *facts);
 

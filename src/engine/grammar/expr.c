@@ -73,6 +73,20 @@ static uint32_t times(uint32_t a, uint32_t n) {
 const ag_expr *ag_expr_nothing(ag_build *b) { return new_expr(b, AG_EXPR_NOTHING, 0); }
 const ag_expr *ag_expr_empty(ag_build *b) { return new_expr(b, AG_EXPR_EMPTY, 0); }
 
+const ag_expr *ag_expr_nothing_since(ag_build *b, const char *fmt, ...) {
+    char why[sizeof b->err.msg];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(why, sizeof why, fmt, args);
+    va_end(args);
+    ag_expr *e = new_expr(b, AG_EXPR_NOTHING, 0);
+    char *copy = e ? ag_arena_strndup(&b->arena, why, strlen(why)) : NULL;
+    if (!copy)
+        return no_room(b, strlen(why));
+    e->u.bytes = ag_str(copy);
+    return e;
+}
+
 const ag_expr *ag_expr_bytes(ag_build *b, ag_span bytes) {
     if (bytes.n == 0)
         return ag_expr_empty(b);
@@ -153,12 +167,15 @@ void ag_parts_add(ag_build *b, ag_parts *list, const ag_expr *part) {
 /* SEQ drops empty parts and dies of an impossible one; ALT drops impossible parts. */
 static const ag_expr *join(ag_build *b, ag_expr_kind kind, const ag_expr *const *parts, size_t n) {
     ag_parts list = {0};
+    const ag_expr *nothing = NULL; /* the first, rather one that says why */
     for (size_t i = 0; i < n && !b->code; i++) {
         const ag_expr *p = parts[i];
         if (!p)
             return NULL;
         if (kind == AG_EXPR_SEQ && p->kind == AG_EXPR_NOTHING)
             return p;
+        if (p->kind == AG_EXPR_NOTHING && (!nothing || nothing->u.bytes.n == 0))
+            nothing = p;
         if (p->kind == (kind == AG_EXPR_SEQ ? AG_EXPR_EMPTY : AG_EXPR_NOTHING))
             continue;
         if (p->kind == kind)
@@ -169,8 +186,10 @@ static const ag_expr *join(ag_build *b, ag_expr_kind kind, const ag_expr *const 
     }
     if (!ag_build_spend(b, list.n))
         return NULL;
+    if (list.n == 0 && kind == AG_EXPR_SEQ)
+        return ag_expr_empty(b);
     if (list.n == 0)
-        return kind == AG_EXPR_SEQ ? ag_expr_empty(b) : ag_expr_nothing(b);
+        return nothing ? nothing : ag_expr_nothing(b);
     if (list.n == 1)
         return list.v[0];
     ag_expr *e = new_expr(b, kind, 1);
@@ -257,6 +276,8 @@ const ag_expr *ag_expr_rule(ag_build *b, uint32_t rule) {
 }
 
 const ag_expr *ag_expr_shared(ag_build *b, const ag_expr *body) {
+    if (body && body->kind == AG_EXPR_NOTHING)
+        return body;
     uint32_t rule = body ? ag_rule_add(b, (ag_span){0}) : UINT32_MAX;
     if (rule == UINT32_MAX)
         return NULL;

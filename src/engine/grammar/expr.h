@@ -37,8 +37,8 @@ struct ag_expr {
     uint32_t n;              /* parts */
     union {
         const ag_expr **parts; /* SEQ, ALT; REPEAT: one */
-        ag_span bytes;
-        uint32_t index; /* ATOM, RULE */
+        ag_span bytes;         /* BYTES; NOTHING: why, where that is known */
+        uint32_t index;        /* ATOM, RULE */
         int32_t token;
     } u;
     uint32_t min, max; /* REPEAT */
@@ -47,6 +47,7 @@ struct ag_expr {
 typedef struct ag_rule {
     ag_span name;        /* as the user wrote it; empty for one of ours */
     const ag_expr *body; /* NULL: referred to, not yet defined */
+    ag_span where;       /* of a schema's: the JSON pointer to it */
     size_t at;           /* where in the text it was first met */
     bool shared;         /* keep as a rule of its own even where it could be put in place */
 } ag_rule;
@@ -81,6 +82,8 @@ const ag_expr *ag_build_fail(ag_build *b, ag_code code, const char *fmt, ...) AG
 bool ag_build_spend(ag_build *b, uint64_t n);
 
 const ag_expr *ag_expr_nothing(ag_build *b);
+/* The same with a reason, which goes with it into what becomes impossible by it. */
+const ag_expr *ag_expr_nothing_since(ag_build *b, const char *fmt, ...) AG_PRINTF(2, 3);
 const ag_expr *ag_expr_empty(ag_build *b);
 /* The bytes are copied. */
 const ag_expr *ag_expr_bytes(ag_build *b, ag_span bytes);

@@ -177,7 +177,9 @@ static const ag_expr *parse_json(reader *r, size_t from) {
     size_t used = 0;
     const ag_expr *e = ag_schema_parse(r->b, ag_span_sub(r->t, r->at, r->t.n), &used);
     r->at += used;
-    return wrap(r, from, "%json", e);
+    if (e && e->kind == AG_EXPR_NOTHING) /* by mistake: there are shorter ways to write nothing */
+        ag_build_fail(r->b, AG_E_GRAMMAR, "%.*s", AG_SPAN(e->u.bytes));
+    return wrap(r, from, "%json", r->b->code ? NULL : e);
 }
 
 /* ---- rules ----------------------------------------------------------------------------------- */

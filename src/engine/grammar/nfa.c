@@ -275,7 +275,7 @@ static bool make_all(maker *m, const ag_expr *start) {
     m->rule_end = add_node(m, (ag_node){.kind = AG_NODE_END, .next = NO_NODE});
     m->n->start = make(m, start, m->rule_end);
     if (!b->code && m->n->start == NO_NODE)
-        ag_build_fail(b, AG_E_GRAMMAR, "no text at all fulfils it");
+        ag_rules_refuse(b, start, m->facts);
     for (uint32_t i = 0; i < m->n_to_do && !b->code; i++)
         make_called(m, m->to_do[i]);
     if (b->code)

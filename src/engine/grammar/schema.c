@@ -20,6 +20,10 @@ const ag_expr *ag_schema_fail(ag_schema *s, const char *key, const char *fmt, ..
                          why);
 }
 
+const ag_expr *ag_schema_nothing(ag_schema *s, const char *key, const char *why) {
+    return ag_expr_nothing_since(s->b, "%s%s%s: %s", s->path, key ? "/" : "", key ? key : "", why);
+}
+
 const ag_expr *ag_schema_fail_as(ag_schema *s, const char *key, const ag_err *err) {
     return ag_build_fail(s->b, err->code, "%s%s%s: %s", s->path, key ? "/" : "", key ? key : "",
                          err->msg);
@@ -185,13 +189,15 @@ static const ag_expr *as_rule(ag_schema *s, json_t *node, const char *path,
     memcpy(saved, s->path, sizeof saved);
     if (path) /* errors are told by where the schema stands, not by who refers to it */
         s->path_len = (size_t)snprintf(s->path, sizeof s->path, "%.200s", path);
+    char *where = ag_arena_strndup(&s->b->arena, s->path, s->path_len);
+    s->b->rules[rule].where = ag_span_of(where, where ? s->path_len : 0);
     const ag_expr *body = make(s, node);
     memcpy(s->path, saved, sizeof saved);
     s->path_len = saved_len;
     if (!body)
         return NULL;
     s->b->rules[rule].body = body;
-    return ag_expr_rule(s->b, rule);
+    return body->kind == AG_EXPR_NOTHING ? body : ag_expr_rule(s->b, rule);
 }
 
 /* ---- keywords ---------------------------------------------------------------------------------
@@ -406,7 +412,9 @@ static const ag_expr *any_of(ag_schema *s, json_t *node, const char *key) {
             ag_parts_add(s->b, &parts, ag_schema_node(s, one));
         ag_schema_leave(s, mark);
     }
-    return s->b->code ? NULL : ag_expr_alt(s->b, parts.v, parts.n);
+    const ag_expr *e = s->b->code ? NULL : ag_expr_alt(s->b, parts.v, parts.n);
+    return e && e->kind == AG_EXPR_NOTHING ? ag_schema_nothing(s, key, "no value fulfils any of it")
+                                           : e;
 }
 
 static const ag_expr *make_node(ag_schema *s, json_t *node);
@@ -440,13 +448,22 @@ static const ag_expr *resolve(ag_schema *s, json_t *node) {
     return by_types(s, node);
 }
 
+/* What is impossible or fails for a reason that does not say where: it is here. */
+static const ag_expr *placed(ag_schema *s, const ag_expr *e) {
+    if (!e && s->b->code == AG_E_GRAMMAR && s->b->err.msg[0] != '#')
+        ag_err_wrap(&s->b->err, s->b->code, "%s", s->path);
+    return e && e->kind == AG_EXPR_NOTHING && e->u.bytes.n == 0
+               ? ag_schema_nothing(s, NULL, "no value fulfils it")
+               : e;
+}
+
 static const ag_expr *make_node(ag_schema *s, json_t *node) {
     if (s->b->code)
         return NULL;
     if (json_is_true(node) || (json_is_object(node) && json_object_size(node) == 0))
         return ag_gjson_value(s->b);
     if (json_is_false(node))
-        return ag_expr_nothing(s->b);
+        return ag_schema_nothing(s, NULL, "false allows no value");
     if (!json_is_object(node))
         return ag_schema_fail(s, NULL, "a schema is an object, true or false");
     if (s->depth > AG_MAX_SCHEMA_DEPTH)
@@ -454,7 +471,7 @@ static const ag_expr *make_node(ag_schema *s, json_t *node) {
     if (!ag_build_spend(s->b, 64 + json_object_size(node)) || !check_words(s, node))
         return NULL;
     s->depth++;
-    const ag_expr *e = resolve(s, node);
+    const ag_expr *e = placed(s, resolve(s, node));
     s->depth--;
     return e;
 }

@@ -40,8 +40,10 @@ const ag_expr *ag_schema_array_type(ag_schema *s, json_t *node) {
         ag_schema_leave(s, mark);
     }
     bool more = !json_is_false(rest) && n < max && (rest || !list || min > n);
-    if (b->code || (!more && min > n) || min > max)
-        return b->code ? NULL : ag_expr_nothing(b);
+    if (!b->code && min > max)
+        return ag_schema_nothing(s, "minItems", "it is above maxItems");
+    if (b->code || (!more && min > n))
+        return b->code ? NULL : ag_schema_nothing(s, "minItems", "there cannot be so many");
     const ag_expr *tail = ag_expr_empty(b);
     if (more) {
         const ag_expr *item = rest ? ag_schema_at(s, "items", rest) : ag_gjson_value(b);

@@ -205,13 +205,19 @@ static bool name_is_allowed(object *o, const char *name, size_t len) {
 static void add_member(object *o, const char *name, size_t len, json_t *schema, bool required) {
     ag_schema *s = o->s;
     schema = schema_of(o, name, len, schema);
-    if (!schema) /* required, but only in general allowed */
+    bool general = !schema; /* required, but not named */
+    if (general)
         schema = additional(o->node);
-    size_t mark = ag_schema_enter(s, "properties");
-    ag_schema_enter(s, name);
-    const ag_expr *value = schema ? ag_schema_node(s, schema) : ag_gjson_value(s->b);
+    size_t mark = ag_schema_enter(s, general ? "required" : "properties");
+    if (!general)
+        ag_schema_enter(s, name);
+    const ag_expr *value = NULL;
+    if (general && json_is_false(schema))
+        value = ag_schema_nothing(s, NULL, "it names what additionalProperties forbids");
+    else
+        value = schema ? ag_schema_node(s, schema) : ag_gjson_value(s->b);
     if (value && !name_is_allowed(o, name, len))
-        value = ag_expr_nothing(s->b);
+        value = ag_schema_nothing(s, NULL, "propertyNames forbids the name");
     if (value && !required && value->kind == AG_EXPR_NOTHING) { /* it must be left out */
         o->members[o->n++] = (member){name, len, value, false};
     } else if (value) {
@@ -309,6 +315,8 @@ static const ag_expr *from_member(object *o, size_t i, uint32_t n, const ag_expr
     if (o->members[i].required && n_counts == 2)
         return *at = from_required(o, i, n, known, n_counts);
     const member *m = &o->members[i];
+    if (!m->required && m->pair->kind == AG_EXPR_NOTHING)
+        return *at = from_member(o, i + 1, n, known, n_counts);
     const ag_expr *with = ag_expr_nothing(b);
     if (o->max == AG_EXPR_MANY || n < o->max)
         with = AG_SEQ(b, n ? ag_gjson_next(b, m->pair) : m->pair,
@@ -343,6 +351,9 @@ const ag_expr *ag_schema_object_type(ag_schema *s, json_t *node) {
     ag_schema_count(s, node, "maxProperties", &o.max);
     if (patterns && !json_is_object(patterns))
         return ag_schema_fail(s, "patternProperties", "expected an object");
+    if (o.min > o.max)
+        return s->b->code ? NULL
+                          : ag_schema_nothing(s, "minProperties", "it is above maxProperties");
     const ag_expr *e = NULL;
     o.counted = o.min > 0 || o.max != AG_EXPR_MANY;
     if (!s->b->code && json_object_get(node, "propertyNames"))

@@ -26,6 +26,8 @@ typedef struct ag_schema {
 const ag_expr *ag_schema_fail(ag_schema *s, const char *key, const char *fmt, ...) AG_PRINTF(3, 4);
 /* The same for a failure met elsewhere. */
 const ag_expr *ag_schema_fail_as(ag_schema *s, const char *key, const ag_err *err);
+/* No value is possible at `path` (plus /key): not a failure, as long as it may be left out. */
+const ag_expr *ag_schema_nothing(ag_schema *s, const char *key, const char *why);
 /* Go down a step; give the result to leave. */
 size_t ag_schema_enter(ag_schema *s, const char *key);
 size_t ag_schema_enter_index(ag_schema *s, const char *key, size_t index);

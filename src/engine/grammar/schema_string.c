@@ -156,7 +156,7 @@ const ag_expr *ag_schema_string_type(ag_schema *s, json_t *node) {
     if (!bounded && !w.pattern && !w.format)
         return ag_gjson_string(b);
     if (w.min > w.max)
-        return ag_expr_nothing(b);
+        return ag_schema_nothing(s, "minLength", "it is above maxLength");
     if (bounded + (w.pattern != NULL) + (w.format != NULL) > 1) {
         const ag_atom *atom = ag_schema_string_atom(s, node);
         inside = atom ? ag_build_atom_expr(b, atom) : NULL;

@@ -243,13 +243,56 @@ static void schemas_in_grammars(void **state) {
     assert_non_null(strstr(why, "line 2, %json: #/properties/a/type: expected object"));
 }
 
+/* Impossible where it may not be left out. What may be is no reason to refuse, and not to blame. */
+static void what_nothing_fulfils_is_told_by_its_place(void **state) {
+    (void)state;
+    static const char *const bad[][2] = {
+        {"\"a\":{\"minItems\":3,\"maxItems\":2}", "#/properties/a/minItems: it is above maxItems"},
+        {"\"a\":{\"items\":false,\"minItems\":1}", "#/properties/a/minItems: there cannot be"},
+        {"\"a\":{\"minProperties\":3,\"maxProperties\":2}",
+         "#/properties/a/minProperties: it is above maxProperties"},
+        {"\"a\":{\"properties\":{\"b\":{\"allOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]}},"
+         "\"required\":[\"b\"]}",
+         "#/properties/a/properties/b: no value fulfils it"},
+        {"\"a\":{\"pattern\":\"^abc$\",\"maxLength\":2}", "#/properties/a: no value fulfils it"},
+        {"\"a\":{\"anyOf\":[false,{\"type\":\"integer\",\"minimum\":5,\"maximum\":3}]}",
+         "#/properties/a/anyOf: no value fulfils any of it"},
+        {"\"a\":{\"minItems\":1,\"items\":{\"multipleOf\":10,\"minimum\":11,\"maximum\":19}}",
+         "#/properties/a/items: no value fulfils it"},
+        {"\"a\":{\"$ref\":\"#/$defs/none\"}", "#/$defs/none/minLength: it is above maxLength"},
+        {"\"a\":{\"$ref\":\"#/$defs/p\"}",
+         "#/$defs/p: its values would hold each other without end"},
+        {"\"a\":{\"properties\":{\"b\":{}},\"required\":[\"c\"],\"additionalProperties\":false}",
+         "#/properties/a/required: it names what additionalProperties forbids"},
+        {"\"a\":{\"properties\":{\"b\":{}},\"required\":[\"b\"],\"propertyNames\":{\"pattern\":"
+         "\"^x\"}}",
+         "#/properties/a/properties/b: propertyNames forbids the name"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[1024];
+        snprintf(
+            text, sizeof text,
+            "{\"type\":\"object\",\"properties\":{\"left\":false,\"out\":{\"$ref\":\"#/$defs/p\"},"
+            "%s},\"required\":[\"a\"],\"$defs\":{\"none\":{\"minLength\":5,\"maxLength\":3},"
+            "\"p\":{\"prefixItems\":[{\"$ref\":\"#/$defs/q\"}],\"minItems\":1},"
+            "\"q\":{\"prefixItems\":[{\"$ref\":\"#/$defs/p\"}],\"minItems\":1}}}",
+            bad[i][0]);
+        const char *msg = why_not(AG_STRUCTURE_JSON_SCHEMA, text);
+        if (!strstr(msg, bad[i][1]))
+            fail_msg("%s: \"%s\", expected \"%s\"", text, msg, bad[i][1]);
+    }
+    const char *one =
+        why_not(AG_STRUCTURE_GRAMMAR, "root ::= \"a\" | %json {\"items\":false,\"minItems\":1}");
+    assert_non_null(strstr(one, "line 1, %json: #/minItems: there cannot be so many"));
+}
+
 static void refusals_say_where(void **state) {
     (void)state;
     static const char *const bad[][2] = {
         {"{", "#: it is not valid JSON: line 1"},
         {"{\"a\":1,\"a\":2}", "#: it is not valid JSON"},
         {"3", "#: a schema is an object"},
-        {"false", "no text at all"},
+        {"false", "#: false allows no value"},
         {"{\"type\":\"strin\"}", "#/type: expected object"},
         {"{\"properties\":{\"a\":{\"pattern\":\"a(\"}}}",
          "#/properties/a/pattern: position 1: the group"},
@@ -259,17 +302,18 @@ static void refusals_say_where(void **state) {
         {"{\"anyOf\":[{\"type\":\"null\"},{\"uniqueItems\":true}]}", "#/anyOf/1/uniqueItems"},
         {"{\"$ref\":\"http://x/y\"}", "#/$ref: only references into this schema"},
         {"{\"$ref\":\"#/nope\"}", "#/$ref: \"#/nope\" does not exist"},
-        {"{\"$ref\":\"#\"}", "no text at all"},
+        {"{\"$ref\":\"#\"}", "#: its values would hold"},
         {"{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}",
-         "no text at all"},
+         "#/properties/a: its values would hold each other without end"},
         {"{\"enum\":[]}", "#/enum: expected an array"},
         {"{\"enum\":[1],\"type\":\"string\"}", "#/enum: no value fulfils"},
         {"{\"minItems\":-1}", "#/minItems: expected a whole number"},
-        {"{\"minLength\":5,\"maxLength\":3}", "no text at all"},
-        {"{\"minimum\":5,\"maximum\":3}", "no text at all"},
+        {"{\"minLength\":5,\"maxLength\":3}", "#/minLength: it is above maxLength"},
+        {"{\"minimum\":5,\"maximum\":3}", "#: no value fulfils it"},
         {"{\"minimum\":\"5\"}", "#/minimum: expected a number"},
         {"{\"type\":\"number\",\"multipleOf\":0.3}", "#/multipleOf: supported are"},
-        {"{\"type\":\"string\",\"maxLength\":9999999}", "too large"},
+        {"{\"items\":{\"type\":\"string\",\"maxLength\":9999999}}",
+         "#/items: a repetition of 9999999"},
         {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}",
          "#/allOf/1/pattern: schemas that differ"},
         {"{\"$defs\":{\"x\":{\"type\":\"stirng\"}},\"$ref\":\"#/$defs/x\"}", "#/$defs/x/type"},
@@ -357,6 +401,7 @@ int main(void) {
         cmocka_unit_test(masks_are_what_accepting_says),
         cmocka_unit_test(any_object),
         cmocka_unit_test(schemas_in_grammars),
+        cmocka_unit_test(what_nothing_fulfils_is_told_by_its_place),
         cmocka_unit_test(refusals_say_where),
         cmocka_unit_test(large_schemas),
         cmocka_unit_test(many_objects_of_optional_properties),
