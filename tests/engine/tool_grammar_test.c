@@ -155,9 +155,48 @@ static void what_is_written_under_them_is_read_as_calls(void **state) {
     json_decref(tools);
 }
 
+/* Whatever form calls have, a schema that is refused is found in the user's own words. */
+static void a_schema_at_fault_is_told_by_its_tool(void **state) {
+    (void)state;
+    json_t *tools = json_loads(
+        "[{\"type\": \"function\", \"function\": {\"name\": \"fine\"}}, {\"type\": \"function\","
+        "\"function\": {\"name\": \"odd\", \"parameters\": {\"type\": \"object\", \"properties\": {"
+        "\"x\": {\"type\": \"integer\"}, \"a/b\": {\"type\": \"array\", \"items\": {\"not\": {}}}},"
+        "\"required\": [\"a/b\"]}}}]",
+        0, NULL);
+    ag_gvocab_source source = {.n_tokens = N_TOKENS, .bytes = token_bytes, .find = find_marker};
+    ag_gvocab *vocab = NULL;
+    assert_int_equal(ag_gvocab_new(&source, &vocab, NULL), AG_OK);
+    for (size_t i = 0; i < N_TEMPLATES; i++) {
+        ag_answer_format f =
+            ag_answer_format_detect(ag_str(templates[i]), i & 1 ? every_marker : NULL, NULL);
+        ag_tool_force force = {.tools = tools, .choice = AG_TOOL_REQUIRED};
+        ag_buf text;
+        ag_grammar *g = NULL;
+        ag_err err = {0}, before;
+        ag_buf_init(&text, AG_ROOM_TEST, 1 << 20);
+        assert_int_equal(ag_answer_tool_grammar(&f, &force, &text, &err), AG_OK);
+        ag_structure s = {AG_STRUCTURE_GRAMMAR, text.p, text.n};
+        assert_int_equal(ag_grammar_compile(vocab, &s, &g, &err), AG_E_GRAMMAR);
+        before = err;
+        assert_true(ag_answer_tool_blame(tools, ag_buf_span(&text), &err));
+        if (strcmp(err.msg,
+                   "tools[1].function.parameters: #/properties/a~1b/items/not: this keyword "
+                   "is not supported") != 0)
+            fail_msg("%s: %s, before it %s", ag_answer_format_name(&f), err.msg, before.msg);
+        ag_fail(&err, AG_E_GRAMMAR, "grammar: it is too large");
+        assert_false(ag_answer_tool_blame(tools, ag_buf_span(&text), &err));
+        assert_string_equal(err.msg, "grammar: it is too large");
+        ag_buf_deinit(&text);
+    }
+    ag_gvocab_free(&vocab);
+    json_decref(tools);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_under_them_is_read_as_calls),
+        cmocka_unit_test(a_schema_at_fault_is_told_by_its_tool),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int32_t i = 0; i < n_markers; i++)

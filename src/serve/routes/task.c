@@ -337,7 +337,8 @@ static const char *param_of(const ag_task *t, ag_code code) {
 
 /* Why the engine does not take a request, and when it might. */
 static bool refusal_of(const ag_task *t, const ag_err *err, ag_problem *p) {
-    ag_problem_of(p, err, param_of(t, err->code));
+    bool said = strncmp(err->msg, "tools[", 6) == 0;
+    ag_problem_of(p, err, said ? NULL : param_of(t, err->code));
     if (err->code == AG_E_AGAIN || err->code == AG_E_SHARE) {
         ag_engine_stats stats;
         ag_engine_get_stats(t->engine, &stats);
@@ -378,6 +379,8 @@ static void run(void *ctx) {
                  t->prompts.n_cut);
     for (; fine && done < t->n_choices; done++)
         if (submit(&t->choices[done], &o, &err)) {
+            if (grammar.n)
+                ag_answer_tool_blame(t->gen.tools, ag_buf_span(&grammar), &err);
             fine = refusal_of(t, &err, &p);
             break;
         }

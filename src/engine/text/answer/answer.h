@@ -145,6 +145,10 @@ typedef struct ag_tool_force {
  * AG_E_NOMEM. */
 ag_code ag_answer_tool_grammar(const ag_answer_format *f, const ag_tool_force *force, ag_buf *out,
                                ag_err *err) AG_MUST_USE;
+/* Such a grammar was refused (*err): where a tool's schema is why, say of which tool and where in
+ * its parameters, "tools[1].function.parameters: #/properties/a/type: ...", in place of a line that
+ * nobody wrote. False: it is something else, and *err is as it was. */
+bool ag_answer_tool_blame(const json_t *tools, ag_span text, ag_err *err);
 /* The format of answers under such a grammar: f itself, or with Hermes' calls when it has none. */
 ag_answer_format ag_answer_format_forced(const ag_answer_format *f);
 

@@ -2,6 +2,8 @@
  *
  * A text without some marker is written as the marker's automaton, a rule a state: what follows is
  * then decided by the character alone, and no rule is ever tried in vain. */
+#include <stdio.h>
+
 #include "base/utf8.h"
 #include "text/answer/answer_parts.h"
 
@@ -400,4 +402,51 @@ ag_code ag_answer_tool_grammar(const ag_answer_format *f, const ag_tool_force *f
         out->n = start;
     ag_buf_deinit(&g.rules);
     return g.code;
+}
+
+/* ---- what is wrong with a schema ------------------------------------------------------------- */
+
+static ag_span line_of(ag_span text, size_t line) {
+    for (; line > 1 && text.n; line--)
+        text = ag_span_sub(text, ag_span_find(text, ag_str("\n"), 0) + 1, text.n);
+    return ag_span_sub(text, 0, ag_span_find(text, ag_str("\n"), 0));
+}
+
+/* A step of a JSON pointer. */
+static void add_step(ag_buf *out, const char *key) {
+    ag_buf_addc(out, '/');
+    for (; *key; key++)
+        if (*key == '~' || *key == '/')
+            ag_buf_adds(out, *key == '~' ? "~0" : "~1");
+        else
+            ag_buf_addc(out, *key);
+}
+
+bool ag_answer_tool_blame(const json_t *tools, ag_span text, ag_err *err) {
+    char name[32] = "";
+    int used = 0;
+    size_t line = 0, tool = 0, pair = 0;
+    if (sscanf(err->msg, "grammar: line %zu, %%json: #%n", &line, &used) != 1 || !used)
+        return false;
+    snprintf(name, sizeof name, "%.*s", AG_SPAN(line_of(text, line)));
+    int n = sscanf(name, "pair-%zu-%zu", &tool, &pair); /* of one property; see add_pairs() */
+    if (n != 2 && sscanf(name, "args-%zu", &tool) != 1)
+        return false;
+    ag_buf msg;
+    ag_buf_init(&msg, AG_ROOM_TEXT, AG_MAX_TEXT_BYTES);
+    ag_buf_addf(&msg, "tools[%zu].function.parameters: #", tool);
+    if (n == 2) {
+        const json_t *function = ag_tool_function(tools, tool);
+        json_t *properties = json_object_get(json_object_get(function, "parameters"), "properties");
+        void *at = json_object_iter(properties);
+        while (at && pair-- > 0)
+            at = json_object_iter_next(properties, at);
+        ag_buf_adds(&msg, "/properties");
+        add_step(&msg, at ? json_object_iter_key(at) : "");
+    }
+    ag_buf_adds(&msg, err->msg + used);
+    if (ag_buf_cstr(&msg))
+        ag_fail(err, err->code, "%s", msg.p);
+    ag_buf_deinit(&msg);
+    return true;
 }
