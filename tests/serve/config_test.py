@@ -45,15 +45,20 @@ class Config(Configured):
         self.assertEqual(answer.status, 200, answer.body)
         self.assertEqual(server.stop(), 0)
 
-    def test_a_model_whose_file_is_missing_is_not_one_that_does_not_exist(self):
-        server = self.serve("server: {listen: '127.0.0.1:0'}\n"
-                            f"models: [{{name: chat, path: {self.path('none.gguf')}, load: lazy}}]\n")
+    def test_a_model_that_cannot_be_loaded_is_not_one_that_does_not_exist(self):
+        paths = {"none": self.path("none.gguf"), "text": self.write("text.gguf", "text"), "wrong": self.path("")}
+        server = self.serve("server: {listen: '127.0.0.1:0'}\nmodels:\n" + "".join(
+            f"  - {{name: {name}, path: '{path}', load: lazy}}\n" for name, path in paths.items()))
         end = time.monotonic() + 60
-        answer = server.post("/v1/chat/completions", ASK)
-        while "could not be loaded" not in answer.json()["error"]["message"]:
-            self.assertLess(time.monotonic(), end)
-            answer = server.post("/v1/chat/completions", ASK)
-        self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "model_not_ready"))
+        for name in paths:
+            answer = server.post("/v1/chat/completions", dict(ASK, model=name))
+            while "could not be loaded" not in answer.json()["error"]["message"]:
+                self.assertEqual(answer.json()["error"]["code"], "model_not_ready")
+                self.assertLess(time.monotonic(), end)
+                answer = server.post("/v1/chat/completions", dict(ASK, model=name))
+            error = answer.json()["error"]
+            self.assertEqual((answer.status, error["code"], error["param"]), (503, "model_failed", "model"), error)
+            self.assertEqual(answer.headers["x-should-retry"], "false")
         self.assertEqual(server.post("/v1/chat/completions", dict(ASK, model="other")).status, 404)
         self.assertEqual(server.stop(), 0)
 

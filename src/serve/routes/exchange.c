@@ -226,9 +226,11 @@ bool ag_exchange_model(ag_exchange *x, const char *name, ag_served **out) {
         ag_problem_set(&p, 404, "invalid_request_error", "model_not_found", "model", "%s", err.msg);
     else if (code == AG_E_AGAIN)
         ag_problem_set(&p, 503, "server_error", "model_not_ready", "model", "%s", err.msg);
-    else
+    else if (code == AG_E_CLOSED)
+        ag_problem_set(&p, 503, "server_error", ag_code_name(code), NULL, "%s", err.msg);
+    else /* it could not be loaded: nothing that the client can mend, whatever it was */
         ag_problem_set(&p, 503, "server_error",
-                       code == AG_E_NOT_FOUND ? "model_not_ready" : ag_code_name(code), NULL, "%s",
+                       code == AG_E_BUDGET ? ag_code_name(code) : "model_failed", "model", "%s",
                        err.msg);
     p.retry_s = code == AG_E_AGAIN ? ready_in_s(rt, i) : code == AG_E_CLOSED ? 1 : 0;
     ag_exchange_problem(x, &p);
