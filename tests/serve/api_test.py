@@ -210,6 +210,27 @@ class Api(Case):
         stopped = self.fine(self.complete(logit_bias={str(ids[0]): 100}, stop_token_ids=ids))["choices"][0]
         self.assertEqual((stopped["text"], stopped["finish_reason"]), ("", "stop"))
 
+    def test_numbers_are_taken_as_clients_write_them(self):
+        hot = dict(temperature=1.5, seed=3)
+        whole = self.fine(self.chat(**hot, n=2, max_tokens=5, top_k=20))
+        self.assertEqual(self.fine(self.chat(temperature=1.5, seed=3.0, n=2.0, max_tokens=5.0, top_k=20.0))["choices"],
+                         whole["choices"])
+        ids = self.fine(self.server.post("/tokenize", {"prompt": "Once upon a time"}))["tokens"]
+        text = self.fine(self.complete())["choices"][0]["text"]
+        for prompt in ([float(i) for i in ids], [[float(i) for i in ids]]):
+            self.assertEqual(self.fine(self.complete(prompt=prompt))["choices"][0]["text"], text)
+        self.refused(self.complete(prompt=[1.5]), 400, "prompt", says="prompt[0] must be a token id")
+        # Where nothing else is possible, as llama.cpp and LM Studio have them.
+        best = self.fine(self.chat())["choices"]
+        self.assertEqual(self.fine(self.chat(temperature=1.5, top_p=0))["choices"], best)
+        self.refused(self.chat(top_p=-0.1), 400, "top_p", says="from 0 to 1")
+        for field in ("max_tokens", "max_completion_tokens"):
+            ends = self.fine(self.chat(**{"ignore_eos": True, "max_tokens": -1, field: -1}))
+            self.assertEqual(ends["usage"]["total_tokens"], 2048)
+            self.refused(self.chat(**{field: -2}), 400, field, says="from 1")
+        self.refused(self.server.post("/v1/completions", b'{"prompt": "a", "seed": 18446744073709551616}'), 400, None,
+                     "invalid_json", "line 1, column 44: the number has more than 64 bits")
+
     def test_bad_words_do_not_come(self):
         plain = self.fine(self.complete())["choices"][0]["text"]
         words = [w for w in plain.split(" ") if len(w) > 3][:2]
@@ -299,8 +320,15 @@ class Api(Case):
             self.assertRegex(text(structured_outputs={"regex": "[a-c]{3}-[0-9]{2}"}), r"^[a-c]{3}-[0-9]{2}$")
             self.assertIn(text(structured_outputs={"choice": ["yes", "no"]}), ("yes", "no"))
             self.assertEqual(text(guided_grammar='root ::= "ab" "c"'), "abc")
-        bad = {"type": "json_schema", "json_schema": {"name": "v", "schema": {"type": "nothing"}}}
-        self.refused(self.chat(response_format=bad), 400, "response_format.json_schema.schema", "invalid_grammar")
+        for part, says in (({"type": "nothing"}, "#/properties/a/type: expected"), ({"not": {}}, "#/properties/a/not: "),
+                           ({"minLength": 2, "maxLength": 1}, "#/properties/a/minLength: it is above maxLength"),
+                           ({"allOf": [{"type": "string"}, {"type": "null"}]}, "#/properties/a: no value fulfils it")):
+            part = {"type": "object", "properties": {"a": part}, "required": ["a"]}
+            self.refused(self.chat(response_format={"type": "json_schema", "json_schema": {"name": "v", "schema": part}}), 400,
+                         "response_format.json_schema.schema", "invalid_grammar", says)
+            tool = {"type": "function", "function": {"name": "f", "parameters": part}}
+            self.refused(self.chat(tools=[ADD, tool], tool_choice="required"), 400, "tools[1].function.parameters",
+                         "invalid_grammar", says)
         self.refused(self.chat(guided_regex="("), 400, "guided_regex", "invalid_grammar")
 
     def test_calls_can_be_forced(self):

@@ -59,7 +59,7 @@ static bool read_input(embed_request *e, const json_t *one, const char *param, s
 
 static bool read_inputs(embed_request *e, ag_problem *p) {
     const json_t *input = e->input;
-    bool many = json_is_array(input) && !json_is_integer(json_array_get(input, 0));
+    bool many = json_is_array(input) && !json_is_number(json_array_get(input, 0));
     if (!input)
         return ag_problem_bad(p, "input",
                               "input is missing: a string, token ids, or a list of them");

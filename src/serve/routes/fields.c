@@ -38,6 +38,19 @@ static shape shape_of(ag_span s) {
     return of;
 }
 
+/* Two things are JSON, but not accepted. */
+static bool json_problem(ag_problem *p, const json_error_t *where) {
+    const char *limit = NULL;
+    if (json_error_code(where) == json_error_null_character)
+        limit = "NUL (\\u0000) is not accepted in strings";
+    if (json_error_code(where) == json_error_numeric_overflow)
+        limit = "the number has more than 64 bits";
+    return ag_problem_set(p, 400, "invalid_request_error", "invalid_json", NULL,
+                          limit ? "the body, line %d, column %d: %s"
+                                : "the body is not valid JSON: line %d, column %d: %s",
+                          where->line, where->column, limit ? limit : where->text);
+}
+
 bool ag_body_parse(ag_span body, json_t **root, ag_problem *p) {
     *root = NULL;
     if (body.n == 0)
@@ -54,12 +67,7 @@ bool ag_body_parse(ag_span body, json_t **root, ag_problem *p) {
     json_error_t where;
     json_t *v = json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES, &where);
     if (!v)
-        return ag_problem_set(p, 400, "invalid_request_error", "invalid_json", NULL,
-                              "the body is not valid JSON: line %d, column %d: %s", where.line,
-                              where.column,
-                              json_error_code(&where) == json_error_null_character
-                                  ? "NUL (\\u0000) is not accepted in strings"
-                                  : where.text);
+        return json_problem(p, &where);
     if (!json_is_object(v)) {
         json_decref(v);
         return ag_problem_bad(p, NULL, "the body must be a JSON object");
@@ -130,16 +138,19 @@ static bool check_range(const reader *r, double v) {
 }
 
 /* Whole numbers may be written as 5.0, as some clients do. */
-static bool read_whole(const reader *r, const json_t *v, int64_t *out) {
+static bool as_whole(const json_t *v, int64_t *out) {
     double x = json_number_value(v);
-    if (json_is_integer(v))
-        *out = json_integer_value(v);
-    else if (json_is_real(v) && x == floor(x) && fabs(x) < 9e15)
-        *out = (int64_t)x;
-    else
-        return json_is_real(v) ? ag_problem_bad(r->p, r->name,
-                                                "%s must be a whole number, it is %g", r->name, x)
-                               : wrong_type(r, "a whole number", v);
+    bool whole = json_is_integer(v) || (json_is_real(v) && x == floor(x) && fabs(x) < 9e15);
+    *out = json_is_integer(v) ? json_integer_value(v) : whole ? (int64_t)x : 0;
+    return whole;
+}
+
+static bool read_whole(const reader *r, const json_t *v, int64_t *out) {
+    if (!as_whole(v, out))
+        return json_is_real(v)
+                   ? ag_problem_bad(r->p, r->name, "%s must be a whole number, it is %g", r->name,
+                                    json_number_value(v))
+                   : wrong_type(r, "a whole number", v);
     return check_range(r, (double)*out);
 }
 
@@ -218,8 +229,8 @@ bool ag_field_ids(const json_t *value, const char *param, size_t max, ag_arena *
     out->n = n;
     for (size_t i = 0; i < n; i++) {
         const json_t *one = json_array_get(value, i);
-        json_int_t id = json_integer_value(one);
-        if (!json_is_integer(one) || id < 0 || id > INT32_MAX)
+        int64_t id;
+        if (!as_whole(one, &id) || id < 0 || id > INT32_MAX)
             return ag_problem_bad(p, param, "%s[%zu] must be a token id", param, i);
         out->v[i] = (int32_t)id;
     }
@@ -262,16 +273,20 @@ static const ag_field *find_field(const ag_field *fields, const char *name) {
     return NULL;
 }
 
+static bool is_minus_one(const json_t *v) {
+    return json_is_number(v) && json_number_value(v) == -1;
+}
+
 bool ag_fields_read(const ag_field *fields, const json_t *root, const char *prefix, void *target,
                     ag_arena *arena, ag_buf *ignored, ag_problem *p) {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)root, key, value) {
-        if (json_is_null(value))
+        const ag_field *f = find_field(fields, key);
+        if (json_is_null(value) || (f && f->or_none && is_minus_one(value)))
             continue;
         char name[AG_PARAM_TEXT];
         snprintf(name, sizeof name, "%s%s", prefix ? prefix : "", key);
-        const ag_field *f = find_field(fields, key);
         if (!f && !ignored)
             return ag_problem_bad(p, name, "%s is not known here", name);
         if (!f) {

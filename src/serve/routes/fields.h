@@ -38,6 +38,7 @@ typedef struct ag_field {
     double min, max;
     const char *words; /* "auto none required" */
     size_t has;        /* offset of a bool that becomes true when the field is given; 0: none */
+    bool or_none;      /* -1 means absent too */
 } ag_field;
 
 typedef struct ag_texts {

@@ -1,6 +1,7 @@
 #include "routes/gen.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,13 +114,15 @@ static const ag_field chat_fields[] = {
      .at = AT(max_tokens),
      .min = 1,
      .max = MAX_TOKENS,
-     .has = AT(has_max_tokens)},
+     .has = AT(has_max_tokens),
+     .or_none = true},
     {.name = "max_completion_tokens",
      .kind = AG_FIELD_U32,
      .at = AT(max_completion_tokens),
      .min = 1,
      .max = MAX_TOKENS,
-     .has = AT(has_max_completion_tokens)},
+     .has = AT(has_max_completion_tokens),
+     .or_none = true},
     {.name = "logprobs", .kind = AG_FIELD_BOOL, .at = AT(logprobs)},
     {.name = "top_logprobs",
      .kind = AG_FIELD_U32,
@@ -153,7 +156,8 @@ static const ag_field completion_fields[] = {
      .kind = AG_FIELD_U32,
      .at = AT(max_tokens),
      .max = MAX_TOKENS,
-     .has = AT(has_max_tokens)},
+     .has = AT(has_max_tokens),
+     .or_none = true},
     {.name = "logprobs",
      .kind = AG_FIELD_U32,
      .at = AT(top_logprobs),
@@ -186,9 +190,6 @@ static bool check(ag_gen *g, ag_buf *ignored, ag_problem *p) {
         return ag_problem_bad(p, "top_logprobs", "top_logprobs needs logprobs to be true");
     if (g->has_prompt_logprobs && g->stream)
         return ag_problem_bad(p, "prompt_logprobs", "prompt_logprobs are not streamed");
-    if (!(g->sampling.top_p > 0))
-        return ag_problem_bad(p, "top_p", "top_p must be above 0 and at most 1, it is %g",
-                              (double)g->sampling.top_p);
     if (g->sampling.mirostat == 1)
         return ag_problem_bad(p, "mirostat", "mirostat must be 0 or 2; version 1 is not supported");
     if (g->best_of && g->best_of < g->n)
@@ -218,6 +219,8 @@ bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_b
         g->logprobs = g->has_top;
     if (g->sampling.top_k < 0)
         g->sampling.top_k = 0;
+    if (g->sampling.top_p == 0) /* as clients send it for the likeliest token alone */
+        g->sampling.top_p = FLT_MIN;
     g->sampling.seed = (uint64_t)g->seed;
     g->echo_only = g->has_max_tokens && !g->max_tokens;
     return check(g, ignored, p) && ag_gen_form(g, arena, p);

@@ -220,7 +220,7 @@ static bool make_echo(ag_engine *engine, ag_arena *arena, ag_prompt *one, ag_pro
 static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_prompts *out,
                          ag_problem *p) {
     const json_t *prompt = g->prompt, *first = json_array_get(prompt, 0);
-    bool many = json_is_array(prompt) && !json_is_integer(first);
+    bool many = json_is_array(prompt) && !json_is_number(first);
     size_t n = many ? json_array_size(prompt) : 1;
     if (!json_is_string(prompt) && !json_is_array(prompt))
         return ag_problem_bad(p, "prompt",

@@ -211,7 +211,7 @@ static void fields_that_contradict_each_other_are_refused(void **state) {
         {"{\"messages\": [], \"top_logprobs\": 21, \"logprobs\": true}", "top_logprobs"},
         {"{\"messages\": [], \"max_tokens\": 0}", "max_tokens"},
         {"{\"messages\": [], \"n\": 129}", "n"},
-        {"{\"messages\": [], \"top_p\": 0}", "top_p"},
+        {"{\"messages\": [], \"top_p\": 1.5}", "top_p"},
         {"{\"messages\": [], \"temperature\": -1}", "temperature"},
         {"{\"messages\": [], \"stream_options\": {\"include_usage\": 1}}",
          "stream_options.include_usage"},
