@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -100,7 +101,10 @@ class Tests(unittest.TestCase):
         stale = socket.socket(socket.AF_UNIX)
         stale.bind(f"{self.dir}/s")
         stale.close()
+        before = os.umask(0o077)
         with Supervisor("127.0.0.1:0", "localhost:0", path) as s:
+            os.umask(before)
+            self.assertEqual(stat.S_IMODE(os.stat(f"{self.dir}/s").st_mode), 0o660)
             for name in s.names:
                 self.assertTrue(s.ask("pid", name).startswith("pid "), name)
             self.assertNotIn(":0", [name[-2:] for name in s.names])

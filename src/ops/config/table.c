@@ -10,7 +10,8 @@
 
 const ag_config_row ag_config_rows[] = {
     {"server.listen", AG_CONFIG_LIST, AT(listen), "127.0.0.1:8000",
-     .help = "Addresses: HOST:PORT, [IPV6]:PORT or unix:PATH. Beyond loopback keys are required."},
+     .help = "Addresses: HOST:PORT, [IPV6]:PORT or unix:PATH (mode 0660: of its user and group). "
+             "Beyond loopback keys are required."},
     {"server.api_key_file", AG_CONFIG_PATH, AT(api_key_file), NULL, HOT,
      .help = "File of API keys, a line each: KEY, NAME KEY or NAME KEY WEIGHT. NAME is the tenant, "
              "WEIGHT its share under load (1). A reload reads it again."},

@@ -68,7 +68,11 @@ static ag_code open_unix(ag_listener *l, const char *address, ag_err *err) {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return failed(address, errno, err);
+    /* Whose group may connect, a proxy for one, is said by the group, not by a umask meant for
+     * other files. */
+    mode_t before = umask(0117);
     ag_code code = serve(fd, (const struct sockaddr *)&sa, sizeof sa, address, err);
+    umask(before);
     if (code == AG_OK) {
         l->fd = fd;
         snprintf(l->name, sizeof l->name, "%s", address);
