@@ -177,8 +177,14 @@ const char *ag_cli_size(uint64_t bytes, char text[AG_CLI_SIZE_TEXT]) {
 
 /* ---- standard error -------------------------------------------------------------------------- */
 
+static void (*taker)(ag_log_level level, const char *line);
+
+void ag_cli_notes_to(void (*to)(ag_log_level level, const char *line)) { taker = to; }
+
+bool ag_cli_notes_are_taken(void) { return taker != NULL; }
+
 /* One write a line, so that lines of several threads do not mix. */
-static void tell(const char *prefix, const char *fmt, va_list ap) {
+static void tell(ag_log_level level, const char *prefix, const char *fmt, va_list ap) {
     ag_buf raw, line;
     ag_buf_init(&raw, AG_ROOM_CLI, 8192);
     ag_buf_init(&line, AG_ROOM_CLI, 65536);
@@ -186,7 +192,10 @@ static void tell(const char *prefix, const char *fmt, va_list ap) {
     ag_buf_adds(&line, prefix);
     ag_cli_escape(ag_buf_span(&raw), false, &line);
     ag_buf_adds(&line, "\n");
-    (void)write_all(STDERR_FILENO, line.p, line.n);
+    if (taker)
+        taker(level, ag_buf_cstr(&raw) ? raw.p : "out of memory");
+    else
+        (void)write_all(STDERR_FILENO, line.p, line.n);
     ag_buf_deinit(&raw);
     ag_buf_deinit(&line);
 }
@@ -194,21 +203,21 @@ static void tell(const char *prefix, const char *fmt, va_list ap) {
 void ag_cli_note(const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    tell("autoglm: ", fmt, ap);
+    tell(AG_LOG_INFO, "autoglm: ", fmt, ap);
     va_end(ap);
 }
 
 void ag_cli_hint(const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    tell("hint: ", fmt, ap);
+    tell(AG_LOG_INFO, "hint: ", fmt, ap);
     va_end(ap);
 }
 
 int ag_cli_usage(const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    tell("autoglm: ", fmt, ap);
+    tell(AG_LOG_ERROR, "autoglm: ", fmt, ap);
     va_end(ap);
     return AG_CLI_USAGE;
 }
@@ -238,7 +247,7 @@ static const char *hint_of(ag_code code) {
 
 int ag_cli_fail(const ag_err *err) {
     const char *hint = hint_of(err->code);
-    ag_cli_note("%s", err->msg[0] ? err->msg : ag_code_name(err->code));
+    (void)ag_cli_usage("%s", err->msg[0] ? err->msg : ag_code_name(err->code));
     if (hint)
         ag_cli_hint("%s", hint);
     return AG_CLI_FAILED;

@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "base/log.h"
 #include "base/span.h"
 
 /* What the process ends with. */
@@ -44,6 +45,11 @@ bool ag_cli_out_lost(void);
 int ag_cli_out_finish(int status);
 
 /* ---- standard error -------------------------------------------------------------------------- */
+
+/* Notes, hints and errors go there from now on, whole and unescaped, instead of to standard error:
+ * something else has its lines there. Before other threads note anything. */
+void ag_cli_notes_to(void (*to)(ag_log_level level, const char *line));
+bool ag_cli_notes_are_taken(void);
 
 /* "autoglm: <message>" as one line, escaped. */
 void ag_cli_note(const char *fmt, ...) AG_PRINTF(1, 2);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/out.h"
 #include "cli/serve.h"
+#include "logs/logs.h"
 #include "process/supervisor.h"
 
 #define MAX_ARGS 1024
@@ -32,9 +33,21 @@ static int open_door(const ag_config *c, door *d) {
     return AG_CLI_DONE;
 }
 
+static void note(ag_log_level level, const char *line) {
+    ag_log_note(AG_LOG_JSON, level, "server", line);
+}
+
+/* Where the log's JSON lines are on standard error, everything there is one. */
+static void take_notes(const ag_config *c) {
+    if (!c->log_file && strcmp(c->log_format, "json") == 0)
+        ag_cli_notes_to(note);
+}
+
 static void on_log(void *ctx, ag_log_level level, const char *component, const char *line) {
     (void)ctx;
-    if (level <= AG_LOG_WARN)
+    if (level <= AG_LOG_WARN && ag_cli_notes_are_taken())
+        ag_log_note(AG_LOG_JSON, level, component, line);
+    else if (level <= AG_LOG_WARN)
         ag_cli_note("%s: %s", component, line);
 }
 
@@ -107,6 +120,7 @@ int ag_cli_serve(const ag_cli_args *a) {
     int status = ag_cli_serve_config(a, &c, &(ag_err){0});
     if (status)
         return status;
+    take_notes(c);
     status = open_door(c, &d);
     if (status) {
         ag_config_free(&c);
@@ -141,5 +155,8 @@ int ag_cli_serve_child(const ag_cli_args *a) {
     if (n == 0)
         return ag_cli_usage("serve-child: only the supervisor of 'autoglm serve' starts this");
     int status = ag_cli_serve_config(a, &c, &(ag_err){0});
-    return status ? status : ag_cli_serve_run(a, c, fds, names, n, true);
+    if (status)
+        return status;
+    take_notes(c);
+    return ag_cli_serve_run(a, c, fds, names, n, true);
 }

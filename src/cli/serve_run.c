@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -125,23 +126,36 @@ static int open_all(serving *s) {
     return s->beat && ag_beat_is_handover(s->beat) ? AG_CLI_DONE : start_listening(s);
 }
 
+/* For people; where the log is JSON and standard output no terminal, both are often collected into
+ * one, and these lines go with the log's. */
 static void tell_try(const serving *s, const ag_served_status *status) {
-    const char *key = config(s)->api_key_file ? " -H \"Authorization: Bearer $KEY\"" : "";
-    const char *scheme = config(s)->tls_cert ? "https" : "http";
-    ag_cli_out("ready after %.1f s: %s://%s/v1 serves ",
-               (double)(ag_clock_us() - s->began_at) / 1e6, scheme, s->addresses[0]);
-    ag_cli_out_name(ag_str(config(s)->models[0].name));
-    if (config(s)->n_models > 1)
-        ag_cli_out(" and %zu more", config(s)->n_models - 1);
-    if (status->info.generates)
-        ag_cli_out("\ntry: curl -N %s://%s/v1/chat/completions%s -H 'Content-Type: "
+    const ag_config *c = config(s);
+    const char *key = c->api_key_file ? " -H \"Authorization: Bearer $KEY\"" : "";
+    const char *address = s->addresses[0];
+    bool local = strncmp(address, "unix:", 5) == 0;
+    char url[300], ready[600], more[40] = "", call[1024];
+    snprintf(url, sizeof url, "%s%s http%s://%s", local ? "--unix-socket " : "",
+             local ? address + 5 : "", c->tls_cert ? "s" : "", local ? "localhost" : address);
+    if (c->n_models > 1)
+        snprintf(more, sizeof more, " and %zu more", c->n_models - 1);
+    snprintf(ready, sizeof ready, "ready after %.1f s: %s%s serves %.200s%s",
+             (double)(ag_clock_us() - s->began_at) / 1e6, local ? address : url + 1,
+             local ? "" : "/v1", c->models[0].name, more);
+    snprintf(call, sizeof call,
+             status->info.generates
+                 ? "try: curl -N%s%s/v1/chat/completions%s -H 'Content-Type: "
                    "application/json' -d '{\"stream\": true, \"messages\": [{\"role\": \"user\", "
-                   "\"content\": \"Hello\"}]}'\n",
-                   scheme, s->addresses[0], key);
-    else
-        ag_cli_out("\ntry: curl %s://%s/v1/embeddings%s -H 'Content-Type: application/json' -d "
-                   "'{\"input\": \"Hello\"}'\n",
-                   scheme, s->addresses[0], key);
+                   "\"content\": \"Hello\"}]}'"
+                 : "try: curl%s%s/v1/embeddings%s -H 'Content-Type: application/json' -d "
+                   "'{\"input\": \"Hello\"}'",
+             local ? " " : "", url, key);
+    if (ag_cli_notes_are_taken() && !ag_cli_is_terminal(STDOUT_FILENO)) {
+        ag_cli_note("%s", ready);
+        ag_cli_note("%s", call);
+        return;
+    }
+    ag_cli_out_name(ag_str(ready));
+    ag_cli_out("\n%s\n", call);
     ag_cli_out_flush();
 }
 

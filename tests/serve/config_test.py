@@ -162,6 +162,33 @@ class Config(Configured):
         self.assertEqual(status("sk-2"), 200)
         self.assertEqual(server.stop(), 0)
 
+    def test_where_the_log_is_json_every_line_is(self):
+        text = ("server: {listen: '127.0.0.1:0', drain_timeout: 1s}\n"
+                f"models: [{{name: chat, path: {model_path(CHAT)}, context: 2048}}]\n")
+        server = self.serve(text)
+        self.write("config.yml", "server: {lisen: x}\n")
+        server.process.send_signal(signal.SIGHUP)
+        server.until("not reloaded")
+        self.write("config.yml", text)
+        os.kill(children(server.process.pid)[0], signal.SIGKILL)
+        server.until("started again")
+        end = time.monotonic() + 60
+        while server.said.count("try: ") < 2:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+        connection = server.connect()
+        connection.request("POST", "/v1/chat/completions", json.dumps(dict(ASK, stream=True, max_tokens=1900, ignore_eos=True)))
+        response = connection.getresponse()
+        self.assertEqual(server.stop(), 0)
+        response.read()
+        connection.close()
+        server.until("[closed]\n\n[closed]")
+        lines = [json.loads(line) for line in server.said.splitlines() if line and line != "[closed]"]
+        said = [" ".join((x["event.dataset"], x["log.level"], x["message"])) for x in lines]
+        for what in ("server info listening on http://127.0.0.1:", "server info ready after ", "server info try: curl ",
+                     "server info ending: 1 requests", "supervisor warn ", f"server info {self.path('config.yml')}:1:10: "):
+            self.assertTrue([line for line in said if line.startswith(what)], (what, said))
+
     def test_a_socket_file_serves_too(self):
         path = self.path("s.sock")
         server = self.serve(f"server: {{listen: ['127.0.0.1:0', 'unix:{path}']}}\n"

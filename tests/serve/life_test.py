@@ -42,7 +42,10 @@ class Life(Case):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             s.listen()
-            self.fails(1, "is in use", "serve", "-m", model_path(CHAT), "--port", str(s.getsockname()[1]))
+            refused = run("serve", "-m", model_path(CHAT), "--port", str(s.getsockname()[1]))
+            line, = [json.loads(line) for line in refused.err.splitlines()]
+            self.assertEqual((refused.status, line["log.level"]), (1, "error"))
+            self.assertIn("is in use", line["message"])
 
     def test_a_model_that_cannot_be_loaded_ends_it(self):
         r = run("serve", "-m", self.path("none.gguf"), "--port", "0")

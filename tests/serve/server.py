@@ -67,7 +67,7 @@ class Server:
         for stream in (self.process.stdout, self.process.stderr):
             threading.Thread(target=self._read, args=(stream,), daemon=True).start()
         self.until("listening on http")
-        self.port = int(re.search(r"listening on https?://\S+:(\d+)", self.said)[1])
+        self.port = int(re.search(r'listening on https?://[^\s"]+:(\d+)', self.said)[1])
         if wait:
             self.until("try: ")
 

@@ -13,6 +13,7 @@
 #include "logs/levels.h"
 #include "logs/line.h"
 
+#define SERVICE       "autoglm"
 #define POLL_MS       100
 #define CLOSE_WAIT_US 2000000u
 
@@ -59,8 +60,17 @@ static bool is_over(ag_logs *l) {
     return over;
 }
 
+/* As much as a pipe takes at once, after POLLOUT; whole lines of it, since another process may have
+ * lines for it too. */
+static size_t some_lines(ag_span s) {
+    size_t n = s.n < PIPE_BUF ? s.n : PIPE_BUF;
+    while (n > 0 && s.p[n - 1] != '\n')
+        n--;
+    return n ? n : s.n < PIPE_BUF ? s.n : PIPE_BUF;
+}
+
 /* A sink that fails loses lines, as a closed pipe must not end the server. One that nobody reads is
- * waited for, but not for ever at the end: after POLLOUT a pipe takes PIPE_BUF bytes at once. */
+ * waited for, but not for ever at the end. */
 static void write_all(ag_logs *l, int fd, ag_span s) {
     for (size_t at = 0; at < s.n;) {
         struct pollfd ready = {.fd = fd, .events = POLLOUT};
@@ -69,7 +79,7 @@ static void write_all(ag_logs *l, int fd, ag_span s) {
                 return;
             continue;
         }
-        ssize_t n = write(fd, s.p + at, s.n - at < PIPE_BUF ? s.n - at : PIPE_BUF);
+        ssize_t n = write(fd, s.p + at, some_lines(ag_span_sub(s, at, s.n)));
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return;
         if (n > 0)
@@ -143,6 +153,19 @@ static void append(ag_logs *l, const ag_buf *line, uint64_t n_dropped) {
         atomic_fetch_add_explicit(&l->n_dropped_ever, 1, memory_order_relaxed);
     }
     pthread_mutex_unlock(&l->lock);
+}
+
+void ag_log_note(ag_log_format format, ag_log_level level, const char *component,
+                 const char *message) {
+    ag_log_record r = {
+        .level = level, .component = component, .message = message, .service = SERVICE};
+    clock_gettime(CLOCK_REALTIME, &r.at);
+    ag_buf line;
+    ag_buf_init(&line, AG_ROOM_OPS, 2 * AG_LOG_LINE_BYTES);
+    ag_log_line(&line, &r, format);
+    if (!line.failed)
+        (void)!write(STDERR_FILENO, line.p, line.n);
+    ag_buf_deinit(&line);
 }
 
 void ag_logs_put(ag_logs *l, ag_log_level level, const char *component, const char *message,
@@ -231,7 +254,7 @@ ag_code ag_logs_open(const ag_logs_opts *o, ag_logs **out, ag_err *err) {
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->filled, NULL);
     pthread_cond_init(&l->emptied, NULL);
-    ag_span service = ag_str(o->service ? o->service : "autoglm");
+    ag_span service = ag_str(o->service ? o->service : SERVICE);
     l->service = ag_strndup(AG_ROOM_OPS, service.p, service.n);
     l->path = o->path ? ag_strndup(AG_ROOM_OPS, o->path, strlen(o->path)) : NULL;
     l->fd = l->next_fd = -1;

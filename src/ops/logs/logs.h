@@ -89,4 +89,9 @@ uint64_t ag_logs_dropped(const ag_logs *l);
 /* The same as an ag_logger, for code that stands below (base/log.h). Valid as long as l. */
 ag_logger ag_logs_logger(ag_logs *l, ag_log_level level);
 
+/* A line on standard error at once, in the form of a log whose lines are there too: for who has no
+ * log open. Lines of different processes do not mix. */
+void ag_log_note(ag_log_format format, ag_log_level level, const char *component,
+                 const char *message);
+
 #endif
