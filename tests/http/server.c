@@ -78,8 +78,7 @@ static void start_job(ag_http_req *r, int kind) {
     j->bytes = number(r, "bytes", 6);
     j->every_ms = number(r, "ms", 0);
     j->due_us = ag_clock_us();
-    ag_buf_init(&j->body, AG_ROOM_TEST, 64 << 20);
-    ag_buf_add(&j->body, ag_http_body(r).p, ag_http_body(r).n);
+    j->body = ag_http_take_body(r);
     ag_http_req_ref(r);
     ag_http_set_user(r, j);
     if (kind != LATER) {

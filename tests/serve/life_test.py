@@ -183,6 +183,20 @@ class Life(Case):
                 self.assertLess(time.monotonic(), end, f"{held() - before} MiB more")
                 time.sleep(0.05)
 
+    def test_a_long_body_is_held_no_longer_than_it_is_read(self):
+        with Server() as server:
+            body = dict(LONG, truncate_prompt="left",
+                        messages=[{"role": "user", "content": "Once upon a time. " * 233000}])
+            connection, response = self.stream(server, body)
+            held = 1 << 20
+            while held >= 1 << 20:
+                metrics = server.get("/metrics").body.decode()
+                self.assertIn('autoglm_sequences_running{model="tiny-llama3-q4_k"} 1\n', metrics, "it has ended")
+                held = sum(float(x) for x in re.findall(r'autoglm_memory_bytes\{part="(?:http|routes)"\} (\S+)', metrics))
+            response.close()
+            connection.close()
+            self.assertEqual(server.stop(), 0)
+
     def test_who_is_cut_at_the_end_may_ask_again(self):
         with Server(CHAT, "--drain-seconds", "0") as server:
             answers = []

@@ -133,6 +133,9 @@ const char *ag_http_query(const ag_http_req *r, const char *name);
 /* Value of a header, NULL when it is absent; names in any case. One sent twice: the first. */
 const char *ag_http_get(const ag_http_req *r, const char *name);
 ag_span ag_http_body(const ag_http_req *r);
+/* The same, once, as the caller's own: it may be read by other threads, and is gone before the
+ * answer. It counts as this request's (bodies_bytes) until on_end. */
+ag_buf ag_http_take_body(ag_http_req *r);
 bool ag_http_is_late(const ag_http_req *r);     /* it connected after ag_http_wind_down() */
 const char *ag_http_peer(const ag_http_req *r); /* "192.0.2.1", "2001:db8::1", "unix" */
 /* One pointer of the handler's, NULL at first. */

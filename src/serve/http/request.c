@@ -182,9 +182,20 @@ static enum MHD_Result head_complete(ag_http_req *r, const char *method, const c
 /* ---- body --------------------------------------------------------------------------------------
  */
 
+static void count_body(ag_http_req *r, size_t n) {
+    r->h->bodies_bytes -= r->body_bytes;
+    r->h->bodies_bytes += n;
+    r->body_bytes = n;
+}
+
+static void drop_body(ag_http_req *r) {
+    count_body(r, 0);
+    ag_buf_deinit(&r->body);
+}
+
 /* libmicrohttpd cannot answer in the middle of a body, so one that may not be kept is swallowed to
  * its end, up to once more what was allowed. */
-static enum MHD_Result take_body(ag_http_req *r, const char *data, size_t n) {
+static enum MHD_Result receive(ag_http_req *r, const char *data, size_t n) {
     ag_http *h = r->h;
     ag_http_conn_phase(r->conn, AG_PHASE_BODY);
     if (!r->body_fault) {
@@ -193,12 +204,11 @@ static enum MHD_Result take_body(ag_http_req *r, const char *data, size_t n) {
         else if (n > h->o.bodies_bytes - h->bodies_bytes || !ag_buf_add(&r->body, data, n))
             r->body_fault = 503;
         else
-            h->bodies_bytes += n;
+            count_body(r, r->body.n);
     }
     if (!r->body_fault)
         return MHD_YES;
-    h->bodies_bytes -= r->body.n;
-    ag_buf_deinit(&r->body);
+    drop_body(r);
     r->swallowed += n;
     return r->swallowed > r->body_limit + (1u << 20) ? MHD_NO : MHD_YES;
 }
@@ -229,7 +239,7 @@ enum MHD_Result ag_http_req_access(void *ctx, struct MHD_Connection *mhd, const 
     if (*data_bytes > 0) {
         size_t n = *data_bytes;
         *data_bytes = 0;
-        return take_body(r, data, n);
+        return receive(r, data, n);
     }
     return r->handed ? answer(r, false) : body_complete(r);
 }
@@ -280,8 +290,7 @@ void ag_http_req_completed(void *ctx, struct MHD_Connection *mhd, void **req,
             h->o.handler.on_end(h->o.handler.ctx, r, &outcome);
         atomic_fetch_sub(&h->n_active, 1);
     }
-    h->bodies_bytes -= r->body.n;
-    ag_buf_deinit(&r->body);
+    drop_body(r);
     r->conn->req = NULL;
     ag_http_conn_phase(r->conn, AG_PHASE_IDLE);
     r->conn = NULL;
@@ -296,6 +305,13 @@ const char *ag_http_path(const ag_http_req *r) { return r->target.path; }
 bool ag_http_is_late(const ag_http_req *r) { return r->conn->late; }
 const char *ag_http_peer(const ag_http_req *r) { return r->conn->peer; }
 ag_span ag_http_body(const ag_http_req *r) { return ag_buf_span(&r->body); }
+
+ag_buf ag_http_take_body(ag_http_req *r) {
+    ag_buf taken = r->body;
+    ag_buf_init(&r->body, taken.tag, taken.cap);
+    return taken;
+}
+
 void ag_http_set_user(ag_http_req *r, void *user) { r->user = user; }
 void *ag_http_user(const ag_http_req *r) { return r->user; }
 

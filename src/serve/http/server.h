@@ -94,6 +94,7 @@ struct ag_http_req {
     const char *method;
     ag_buf body;
     size_t body_limit;
+    size_t body_bytes; /* counted in bodies_bytes */
     uint64_t began_us;
     uint64_t sent_bytes;
     int sent_status; /* of the answer on its way; 0: none yet */

@@ -48,7 +48,7 @@ void ag_exchange_unref(ag_exchange *x) {
     ag_http_req_unref(x->http);
     json_decref(x->body);
     ag_buf_deinit(&x->ignored);
-    ag_buf_deinit(&x->copy);
+    ag_buf_deinit(&x->taken);
     ag_arena_deinit(&x->arena);
     ag_free(x);
 }
@@ -175,8 +175,8 @@ void ag_exchange_defer(ag_exchange *x, void (*fn)(ag_exchange *x)) {
     }
     size_t n = x->text.n, waiting = atomic_fetch_add(&x->routes->deferred_bytes, n);
     deferred *d = ag_arena_get(&x->arena, sizeof *d);
-    if (d && waiting + n <= MAX_DEFERRED && ag_buf_add(&x->copy, x->text.p, n)) {
-        x->text = ag_buf_span(&x->copy); /* which outlives the request's end */
+    if (d && waiting + n <= MAX_DEFERRED) {
+        x->taken = ag_http_take_body(x->http); /* it may have to outlive the request */
         *d = (deferred){x, fn};
         ag_exchange_ref(x);
         if (ag_work_push(x->routes->quick, run_deferred, d))
@@ -189,7 +189,7 @@ void ag_exchange_defer(ag_exchange *x, void (*fn)(ag_exchange *x)) {
 
 bool ag_exchange_parse(ag_exchange *x, ag_problem *p) {
     bool fine = ag_body_parse(x->text, &x->body, p);
-    ag_buf_deinit(&x->copy);
+    ag_buf_deinit(&x->taken);
     x->text = (ag_span){0};
     return fine;
 }

@@ -50,8 +50,8 @@ struct ag_exchange {
     float weight;        /* that tenant's */
     _Atomic int refs;
     ag_arena arena;
-    ag_span text;   /* the body's bytes: the HTTP room's, or those of `copy` */
-    ag_buf copy;    /* of a long body, which a pool's thread reads */
+    ag_span text;   /* the body's bytes: the HTTP room's, or those of `taken` */
+    ag_buf taken;   /* a long body, which a pool's thread reads */
     json_t *body;   /* owned; NULL: none read, or of no use any more */
     ag_buf ignored; /* X-Ignored-Params */
     bool gone,

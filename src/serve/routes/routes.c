@@ -124,7 +124,6 @@ static ag_exchange *new_exchange(ag_routes *r, ag_http_req *req) {
     atomic_store(&x->refs, 1);
     ag_arena_init(&x->arena, AG_ROOM_ROUTES, ARENA_BYTES);
     ag_buf_init(&x->ignored, AG_ROOM_ROUTES, 1024);
-    ag_buf_init(&x->copy, AG_ROOM_ROUTES, SIZE_MAX);
     take_id(x);
     take_traceparent(x);
     take_timeout(x);

@@ -36,6 +36,12 @@ const char *ag_http_get(const ag_http_req *r, const char *name) {
     return NULL;
 }
 ag_span ag_http_body(const ag_http_req *r) { return ag_str(r->body); }
+ag_buf ag_http_take_body(ag_http_req *r) {
+    ag_buf taken;
+    ag_buf_init(&taken, AG_ROOM_TEST, SIZE_MAX);
+    ag_buf_adds(&taken, r->body);
+    return taken;
+}
 const char *ag_http_peer(const ag_http_req *r) {
     (void)r;
     return "192.0.2.1";
