@@ -177,6 +177,7 @@ void ag_exchange_defer(ag_exchange *x, void (*fn)(ag_exchange *x)) {
     deferred *d = ag_arena_get(&x->arena, sizeof *d);
     if (d && waiting + n <= MAX_DEFERRED) {
         x->taken = ag_http_take_body(x->http); /* it may have to outlive the request */
+        x->deferred = true;
         *d = (deferred){x, fn};
         ag_exchange_ref(x);
         if (ag_work_push(x->routes->quick, run_deferred, d))

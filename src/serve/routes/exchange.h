@@ -51,7 +51,8 @@ struct ag_exchange {
     _Atomic int refs;
     ag_arena arena;
     ag_span text;   /* the body's bytes: the HTTP room's, or those of `taken` */
-    ag_buf taken;   /* a long body, which a pool's thread reads */
+    bool deferred;  /* it is read by a pool's thread */
+    ag_buf taken;   /* a long body, for that */
     json_t *body;   /* owned; NULL: none read, or of no use any more */
     ag_buf ignored; /* X-Ignored-Params */
     bool gone,
@@ -66,7 +67,8 @@ struct ag_exchange {
 struct ag_routes {
     ag_routes_opts opts;
     _Atomic(const ag_keys *) keys; /* those in force */
-    ag_work *quick;                /* reading of long bodies, grammars */
+    ag_work *quick;                /* reading of long bodies */
+    ag_work *forms;                /* short requests that ask for a form */
     ag_work *score;                /* log-probabilities of prompts, one at a time */
     ag_work *slow;                 /* embeddings: each waits for the engine */
     _Atomic size_t n_working;      /* exchanges that are more than a probe or a refusal */

@@ -293,8 +293,12 @@ ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) 
     r->opts = *opts;
     atomic_store(&r->keys, opts->keys);
     r->id_seed = ag_random_seed();
+    json_object_seed(
+        (size_t)ag_random_seed()); /* its own comes from a file, which a sandbox hides */
     pthread_mutex_init(&r->lock, NULL);
     ag_code code = ag_work_new("ag-quick", QUICK_THREADS, MAX_WAITING, &r->quick, err);
+    if (!code)
+        code = ag_work_new("ag-forms", 1, MAX_WAITING, &r->forms, err);
     if (!code)
         code = ag_work_new("ag-score", 1, MAX_WAITING, &r->score, err);
     if (!code)
@@ -340,6 +344,7 @@ void ag_routes_cancel_all(ag_routes *r) {
 void ag_routes_stop(ag_routes *r) {
     atomic_store(&r->stopping, true);
     ag_work_free(&r->quick);
+    ag_work_free(&r->forms);
     ag_work_free(&r->score);
     ag_work_free(&r->slow);
 }

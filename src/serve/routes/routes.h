@@ -2,7 +2,7 @@
  * the runtime. One table (table.c) says which routes there are and who may use them.
  *
  * Threads: handlers run on the io thread; what takes long (long bodies, forms, embeddings, scores)
- * on three small pools; tokens are formatted on the engine's thread, straight into the connection's
+ * on four small pools; tokens are formatted on the engine's thread, straight into the connection's
  * queue. */
 #ifndef AG_ROUTES_ROUTES_H
 #define AG_ROUTES_ROUTES_H

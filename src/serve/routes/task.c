@@ -469,12 +469,13 @@ static void publish(ag_task *t) {
 }
 
 /* What takes too long for the thread that serves connections: scoring waits for the engine, and a
- * small schema can ask for a large grammar. NULL: prepare() is quick. */
-static ag_work *pool_of(const ag_routes *r, const ag_gen *gen) {
+ * small schema can ask for a large grammar. NULL: prepare() is quick, or this is a pool's thread.
+ */
+static ag_work *pool_of(const ag_exchange *x, const ag_gen *gen) {
     if (ag_score_is_wanted(gen))
-        return r->score;
+        return x->routes->score;
     bool has_form = gen->structure.kind != AG_STRUCTURE_NONE || gen->tools_wish != AG_TOOLS_NONE;
-    return has_form ? r->quick : NULL;
+    return has_form && !x->deferred ? x->routes->forms : NULL;
 }
 
 void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
@@ -503,7 +504,7 @@ void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     x->record.max_tokens =
         gen->has_max_completion_tokens ? gen->max_completion_tokens : gen->max_tokens;
     publish(t);
-    ag_work *pool = pool_of(x->routes, gen);
+    ag_work *pool = pool_of(x, gen);
     if (!pool) {
         prepare(t);
     } else if (!ag_work_push(pool, prepare, t)) {
