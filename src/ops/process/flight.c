@@ -40,6 +40,7 @@ static int flight_fd = -1;
 /* backtrace() is safe here once it has been called before: it then loads nothing. Whoever sends
  * SIGQUIT often begins anew, so that the memory stays bounded. */
 static void write_stack(int signal) {
+    int was = errno; /* of what it interrupts */
     if (lseek(flight_fd, 0, SEEK_END) > STACKS_BYTES)
         (void)!ftruncate(flight_fd, 0);
     void *frames[FRAMES];
@@ -48,6 +49,7 @@ static void write_stack(int signal) {
     (void)!write(flight_fd, line, (size_t)n);
     backtrace_symbols_fd(frames, backtrace(frames, FRAMES), flight_fd);
     (void)!write(flight_fd, "\n", 1); /* an empty line: it is whole */
+    errno = was;
 }
 
 /* A crash goes on to its default action: SA_RESETHAND has put it back. */
