@@ -32,6 +32,7 @@ typedef struct serving {
     sigset_t signals;
     uint64_t began_at;
     bool listening, told_ready, stalled;
+    size_t n_told; /* requests, as the supervisor has heard */
 } serving;
 
 /* What the server was started with; what a reload changes, the server room knows. */
@@ -182,6 +183,17 @@ static int on_news(serving *s) {
  * -------------------------------------------------------------------------------------
  */
 
+/* For `systemctl status`, and for the record of a server that dies. */
+static void tell_status(serving *s) {
+    size_t n = ag_server_n_working(s->server);
+    char line[48];
+    if (!s->beat || !s->told_ready || n == s->n_told)
+        return;
+    s->n_told = n;
+    snprintf(line, sizeof line, "ready; requests: %zu", n);
+    ag_beat_status(s->beat, line);
+}
+
 /* A server that hangs says so, and beats no more; the supervisor then restarts it. */
 static void beat(serving *s) {
     const char *stuck = ag_server_stuck(s->server, config(s)->stall_timeout);
@@ -229,6 +241,7 @@ static int attend(serving *s) {
     int status = on_news(s); /* with lazy models only, there is none to wait for */
     while (!status) {
         beat(s);
+        tell_status(s);
         switch (wait_signal(s, TICK_MS)) {
         case SIGINT:
         case SIGTERM:

@@ -103,6 +103,25 @@ class Config(Configured):
         return (f"server: {{listen: '127.0.0.1:0', stall_timeout: 1s{more}}}\n"
                 f"models: [{{name: chat, path: {model_path(CHAT)}, context: 2048}}]\n")
 
+    def test_systemd_hears_how_much_it_does(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(self.path("notify"))
+            s.settimeout(60)
+            server = self.serve(self.one_model(""), env={"NOTIFY_SOCKET": self.path("notify")})
+
+            def hear(text):
+                while s.recv(4096).decode() != text:
+                    pass
+            hear("READY=1\nSTATUS=ready")
+            connection = server.connect()
+            connection.request("POST", "/v1/chat/completions", json.dumps(
+                dict(ASK, max_tokens=1900, n=8, ignore_eos=True, stream=True)))
+            hear("STATUS=ready; requests: 1")
+            connection.close()
+            hear("STATUS=ready; requests: 0")
+            self.assertEqual(server.stop(), 0)
+            hear("STOPPING=1\nSTATUS=draining")
+
     def test_a_server_whose_connections_hang_is_started_again(self):
         server = self.serve(self.one_model(""))
         child, = children(server.process.pid)
