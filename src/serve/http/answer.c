@@ -17,21 +17,20 @@ enum {
 /* ---- the mail ----------------------------------------------------------------------------------
  */
 
-ag_http_mail *ag_http_mail_new(ag_err *err) {
+ag_code ag_http_mail_new(ag_http_mail **out, ag_err *err) {
     ag_http_mail *m = ag_calloc(AG_ROOM_HTTP, 1, sizeof *m);
-    if (!m) {
-        ag_fail(err, AG_E_NOMEM, "starting the HTTP server: out of memory");
-        return NULL;
-    }
+    if (!m)
+        return ag_fail(err, AG_E_NOMEM, "starting the HTTP server: out of memory");
     atomic_init(&m->refs, 1);
     pthread_mutex_init(&m->mu, NULL);
     m->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (m->wake < 0) {
-        ag_fail(err, AG_E_IO, "starting the HTTP server: eventfd: %s", strerror(errno));
+        int error = errno;
         ag_http_mail_unref(m);
-        return NULL;
+        return ag_fail(err, AG_E_IO, "starting the HTTP server: eventfd: %s", strerror(error));
     }
-    return m;
+    *out = m;
+    return AG_OK;
 }
 
 void ag_http_mail_unref(ag_http_mail *m) {

@@ -149,7 +149,6 @@ static ag_http_fault content_length(ag_http_fields *f, ag_span value) {
             return fault(400, "Content-Length is not a number.");
         f->length = f->length * 10 + (uint64_t)(value.p[i] - '0');
     }
-    f->has_body = f->has_body || f->length > 0;
     return FINE;
 }
 
@@ -160,7 +159,6 @@ static ag_http_fault transfer_encoding(ag_http_fields *f, ag_span value) {
         return fault(400, "Transfer-Encoding does not exist in HTTP/1.0.");
     if (!same(value, "chunked"))
         return fault(501, "The only transfer coding is chunked.");
-    f->has_body = true;
     return FINE;
 }
 

@@ -35,7 +35,6 @@ typedef struct ag_http_fields {
     uint32_t n, max;
     uint32_t n_host, n_length, n_coding;
     uint64_t length; /* of Content-Length */
-    bool has_body;
 } ag_http_fields;
 
 /* One field. 400, 417 (an expectation that is not known), 431, 501 (a coding other than chunked).

@@ -229,10 +229,8 @@ static ag_code open_parts(ag_http *h, const ag_http_opts *opts, ag_err *err) {
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (h->epoll < 0)
         return ag_fail(err, AG_E_IO, "HTTP server: epoll: %s", strerror(errno));
-    h->mail = ag_http_mail_new(err);
-    if (!h->mail)
-        return AG_E_NOMEM;
-    if (h->o.tls)
+    code = ag_http_mail_new(&h->mail, err);
+    if (code == AG_OK && h->o.tls)
         code = ag_http_tls_open(h->o.tls->cert_file, h->o.tls->key_file, h->o.handler.on_warn,
                                 h->o.handler.ctx, &h->tls, err);
     if (code == AG_OK)

@@ -186,7 +186,8 @@ void ag_http_req_refuse(ag_http_req *r, int status, const char *reason);
 
 /* ---- answer.c ----------------------------------------------------------------------------------
  */
-ag_http_mail *ag_http_mail_new(ag_err *err);
+/* *out is unchanged on failure. AG_E_NOMEM, AG_E_IO. */
+ag_code ag_http_mail_new(ag_http_mail **out, ag_err *err) AG_MUST_USE;
 void ag_http_mail_unref(ag_http_mail *m);
 bool ag_http_mail_any(ag_http_mail *m);
 /* Io thread: resume or cut those that have news. */

@@ -58,10 +58,6 @@ void ag_exchange_unref(ag_exchange *x) {
 void ag_exchange_text(ag_exchange *x, int status, const char *type, ag_buf *text) {
     headers h = {0};
     add_common(&h, x, type);
-    if (x->allow[0])
-        add(&h, "allow", x->allow);
-    if (status == 401)
-        add(&h, "www-authenticate", "Bearer");
     ag_http_reply(x->http, status, h.v, h.n, text);
 }
 
