@@ -135,6 +135,10 @@ static int fill(list *l, const ag_cli_args *a) {
                             "models");
     if (!a->config && !model)
         return AG_CLI_USAGE; /* told by ag_cli_model() */
+    if (a->config && !strcmp(a->config, "-"))
+        return ag_cli_usage(
+            "serve: --config must be a file: it is read again by each server that is "
+            "started, and at SIGHUP");
     if (model)
         set_model(l, a, model);
     int status = set_engine(l, a);

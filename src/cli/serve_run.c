@@ -216,8 +216,10 @@ static void reload(serving *s) {
         AG_LOG(s->logs, ERROR, "server", "the log file stays as it was",
                AG_STR("error.message", err.msg));
     ag_config **grown = ag_realloc(AG_ROOM_CLI, s->configs, s->n_configs + 1, sizeof *grown);
-    if (!grown)
+    if (!grown) {
+        AG_LOG(s->logs, ERROR, "config", "not reloaded", AG_STR("error.message", "out of memory"));
         return;
+    }
     s->configs = grown;
     bool mistaken = ag_cli_serve_config(s->a, &now, &err);
     if (mistaken)

@@ -151,8 +151,7 @@ static void add_sockets(list *l, const ag_config *c) {
 
 static void fill(list *l, const ag_cli_args *a, const ag_config *c, bool supervised) {
     char folder[PATH_MAX];
-    if (a->config && strcmp(a->config, "-") != 0)
-        add_file(l, a->config);
+    add_file(l, a->config);
     add_file(l, c->api_key_file);
     add_file(l, c->tls_cert);
     add_file(l, c->tls_key);

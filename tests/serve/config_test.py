@@ -353,6 +353,7 @@ class Config(Configured):
     def test_mistakes(self):
         self.fails(2, "names no model", "serve", "--config", self.write("empty.yml", "log: {level: info}\n"))
         self.fails(2, "exclude each other", "serve", "--config", "x", "-m", "y")
+        self.fails(2, "must be a file", "serve", "--config", "-")
         r = run("serve", "--config", self.write("bad.yml", "server: {listen: 1.2.3.4:80}\nmodels: [{name: a}]\n"))
         self.assertEqual(r.status, 1)
         self.assertIn("can be reached from outside", r.err)
