@@ -275,7 +275,7 @@ class Api(Case):
     def test_long_prompts_are_refused_or_cut_as_asked(self):
         long = [{"role": "user", "content": "word " * 4000}]
         answer = self.chat(messages=long)
-        self.refused(answer, 400, "messages", "context_length_exceeded", "2048")
+        self.refused(answer, 400, "messages", "context_length_exceeded", "this model's maximum context length is 2048 tokens")
         for how in ("left", "right", "middle"):
             cut = self.chat(messages=long, truncate_prompt=how, max_tokens=4)
             self.assertEqual(self.fine(cut)["usage"]["prompt_tokens"], 2044)

@@ -29,6 +29,8 @@ class Life(Case):
             for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer sk-3"}):
                 answer = server.get("/v1/models", **headers)
                 self.assertEqual((answer.status, answer.json()["error"]["type"]), (401, "authentication_error"))
+                for path in ("/v1/chat/completions", "/v1/nothing"):    # which of them exists is not told
+                    self.assertNotIn("allow", server.get(path, **headers).headers)
             self.assertEqual(server.get("/v1/models", Authorization="Bearer sk-2").status, 200)
             # Before the body is read: a large one is not waited for.
             with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:

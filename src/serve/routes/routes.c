@@ -90,8 +90,10 @@ static bool check(ag_exchange *x, const char *verb, const char *path, ag_problem
     /* What exists is nobody's business without a key, but for the probes. */
     bool open = x->route && x->route->permission == AG_MAY_PROBE;
     x->tenant = "";
-    if (!open && (!check_key(x, p) || !ag_browser_check(x, p)))
+    if (!open && (!check_key(x, p) || !ag_browser_check(x, p))) {
+        x->allow[0] = 0;
         return false;
+    }
     if (x->allow[0])
         return ag_problem_set(p, 405, "invalid_request_error", "method_not_allowed", NULL,
                               "%.100s takes %s, not %.16s", path, x->allow, verb);
