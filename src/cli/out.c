@@ -184,40 +184,47 @@ void ag_cli_notes_to(void (*to)(ag_log_level level, const char *line)) { taker =
 bool ag_cli_notes_are_taken(void) { return taker != NULL; }
 
 /* One write a line, so that lines of several threads do not mix. */
-static void tell(ag_log_level level, const char *prefix, const char *fmt, va_list ap) {
-    ag_buf raw, line;
-    ag_buf_init(&raw, AG_ROOM_CLI, 8192);
+static void tell(ag_log_level level, const char *prefix, ag_span said) {
+    ag_buf line;
     ag_buf_init(&line, AG_ROOM_CLI, 65536);
-    add_formatted(&raw, fmt, ap);
-    ag_buf_adds(&line, prefix);
-    ag_cli_escape(ag_buf_span(&raw), false, &line);
-    ag_buf_adds(&line, "\n");
-    if (taker)
-        taker(level, ag_buf_cstr(&raw) ? raw.p : "out of memory");
-    else
+    if (taker) {
+        ag_buf_add(&line, said.p, said.n);
+        taker(level, ag_buf_cstr(&line) ? line.p : "out of memory");
+    } else {
+        ag_buf_adds(&line, prefix);
+        ag_cli_escape(said, false, &line);
+        ag_buf_adds(&line, "\n");
         (void)write_all(STDERR_FILENO, line.p, line.n);
-    ag_buf_deinit(&raw);
+    }
     ag_buf_deinit(&line);
+}
+
+static void tell_formatted(ag_log_level level, const char *prefix, const char *fmt, va_list ap) {
+    ag_buf said;
+    ag_buf_init(&said, AG_ROOM_CLI, 8192);
+    add_formatted(&said, fmt, ap);
+    tell(level, prefix, ag_buf_span(&said));
+    ag_buf_deinit(&said);
 }
 
 void ag_cli_note(const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    tell(AG_LOG_INFO, "autoglm: ", fmt, ap);
+    tell_formatted(AG_LOG_INFO, "autoglm: ", fmt, ap);
     va_end(ap);
 }
 
 void ag_cli_hint(const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    tell(AG_LOG_INFO, "hint: ", fmt, ap);
+    tell_formatted(AG_LOG_INFO, "hint: ", fmt, ap);
     va_end(ap);
 }
 
 int ag_cli_usage(const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    tell(AG_LOG_ERROR, "autoglm: ", fmt, ap);
+    tell_formatted(AG_LOG_ERROR, "autoglm: ", fmt, ap);
     va_end(ap);
     return AG_CLI_USAGE;
 }
@@ -247,7 +254,7 @@ static const char *hint_of(ag_code code) {
 
 int ag_cli_fail(const ag_err *err) {
     const char *hint = hint_of(err->code);
-    (void)ag_cli_usage("%s", err->msg[0] ? err->msg : ag_code_name(err->code));
+    tell(AG_LOG_ERROR, "autoglm: ", ag_str(err->msg[0] ? err->msg : ag_code_name(err->code)));
     if (hint)
         ag_cli_hint("%s", hint);
     return AG_CLI_FAILED;

@@ -127,37 +127,47 @@ static int open_all(serving *s) {
     return s->beat && ag_beat_is_handover(s->beat) ? AG_CLI_DONE : start_listening(s);
 }
 
-/* For people; where the log is JSON and standard output no terminal, both are often collected into
- * one, and these lines go with the log's. */
+/* A line for people. Where the log is JSON and standard output no terminal, both are often
+ * collected into one, and it goes with the log's. */
+static void tell_people(const char *line) {
+    if (ag_cli_notes_are_taken() && !ag_cli_is_terminal(STDOUT_FILENO)) {
+        ag_cli_note("%s", line);
+        return;
+    }
+    ag_cli_out_name(ag_str(line));
+    ag_cli_out("\n");
+    ag_cli_out_flush();
+}
+
 static void tell_try(const serving *s, const ag_served_status *status) {
     const ag_config *c = config(s);
     const char *key = c->api_key_file ? " -H \"Authorization: Bearer $KEY\"" : "";
-    const char *address = s->addresses[0];
-    bool local = strncmp(address, "unix:", 5) == 0;
-    char url[300], ready[600], more[40] = "", call[1024];
-    snprintf(url, sizeof url, "%s%s http%s://%s", local ? "--unix-socket " : "",
-             local ? address + 5 : "", c->tls_cert ? "s" : "", local ? "localhost" : address);
+    const char *scheme = c->tls_cert ? "https" : "http", *address = s->addresses[0];
+    char where[300], target[300], more[40] = "", line[1024];
+    if (strncmp(address, "unix:", 5) == 0) {
+        snprintf(where, sizeof where, "%s", address);
+        snprintf(target, sizeof target, "--unix-socket %s %s://localhost", address + 5, scheme);
+    } else {
+        snprintf(where, sizeof where, "%s://%s/v1", scheme, address);
+        snprintf(target, sizeof target, "%s://%s", scheme, address);
+    }
     if (c->n_models > 1)
         snprintf(more, sizeof more, " and %zu more", c->n_models - 1);
-    snprintf(ready, sizeof ready, "ready after %.1f s: %s%s serves %.200s%s",
-             (double)(ag_clock_us() - s->began_at) / 1e6, local ? address : url + 1,
-             local ? "" : "/v1", c->models[0].name, more);
-    snprintf(call, sizeof call,
-             status->info.generates
-                 ? "try: curl -N%s%s/v1/chat/completions%s -H 'Content-Type: "
-                   "application/json' -d '{\"stream\": true, \"messages\": [{\"role\": \"user\", "
-                   "\"content\": \"Hello\"}]}'"
-                 : "try: curl%s%s/v1/embeddings%s -H 'Content-Type: application/json' -d "
-                   "'{\"input\": \"Hello\"}'",
-             local ? " " : "", url, key);
-    if (ag_cli_notes_are_taken() && !ag_cli_is_terminal(STDOUT_FILENO)) {
-        ag_cli_note("%s", ready);
-        ag_cli_note("%s", call);
-        return;
-    }
-    ag_cli_out_name(ag_str(ready));
-    ag_cli_out("\n%s\n", call);
-    ag_cli_out_flush();
+    snprintf(line, sizeof line, "ready after %.1f s: %s serves %.200s%s",
+             (double)(ag_clock_us() - s->began_at) / 1e6, where, c->models[0].name, more);
+    tell_people(line);
+    if (status->info.generates)
+        snprintf(
+            line, sizeof line,
+            "try: curl -N %s/v1/chat/completions%s -H 'Content-Type: application/json' -d "
+            "'{\"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'",
+            target, key);
+    else
+        snprintf(line, sizeof line,
+                 "try: curl %s/v1/embeddings%s -H 'Content-Type: application/json' -d "
+                 "'{\"input\": \"Hello\"}'",
+                 target, key);
+    tell_people(line);
 }
 
 /* After news of a model. A server that starts and whose only model cannot be loaded has nothing to
