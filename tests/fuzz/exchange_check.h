@@ -44,6 +44,9 @@ static json_int_t int_of(const json_t *o, const char *key) {
     return json_is_real(v) ? (json_int_t)json_real_value(v) : json_integer_value(v);
 }
 
+/* -1 means no limit. */
+static bool limits(const json_t *o, const char *key) { return has(o, key) && int_of(o, key) != -1; }
+
 /* Must the answer be JSON when it ended by itself? */
 static bool asks_for_json(const json_t *b) {
     const json_t *f = json_object_get(b, "response_format");
@@ -71,7 +74,7 @@ static wishes wishes_of(const ag_http_req *r) {
         return w;
     const json_t *prompt = json_object_get(b, "prompt");
     const json_t *choice = json_object_get(b, "tool_choice");
-    bool many = !w.chat && json_is_array(prompt) && !json_is_integer(json_array_get(prompt, 0));
+    bool many = !w.chat && json_is_array(prompt) && !json_is_number(json_array_get(prompt, 0));
     json_int_t n = has(b, "n") ? int_of(b, "n") : 1;
     w.n_choices = (size_t)n * (many ? json_array_size(prompt) : 1);
     w.stream = is_on(b, "stream");
@@ -80,9 +83,9 @@ static wishes wishes_of(const ag_http_req *r) {
     w.forced = json_is_object(choice) || strcmp(text_of(b, "tool_choice"), "required") == 0;
     w.json_form = asks_for_json(b);
     w.schema = schema_asked_for(b);
-    w.max_tokens = w.chat && has(b, "max_completion_tokens") ? int_of(b, "max_completion_tokens")
-                   : has(b, "max_tokens")                    ? int_of(b, "max_tokens")
-                                                             : 0;
+    w.max_tokens = w.chat && limits(b, "max_completion_tokens") ? int_of(b, "max_completion_tokens")
+                   : limits(b, "max_tokens")                    ? int_of(b, "max_tokens")
+                                                                : 0;
     return w;
 }
 
