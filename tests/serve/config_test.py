@@ -62,6 +62,17 @@ class Config(Configured):
         self.assertEqual(server.post("/v1/chat/completions", dict(ASK, model="other")).status, 404)
         self.assertEqual(server.stop(), 0)
 
+    def test_probes_tell_a_model_that_failed_from_one_that_loads(self):
+        server = self.serve("server: {listen: '127.0.0.1:0'}\nmodels:\n"
+                            f"  - {{name: chat, path: {model_path(CHAT)}, context: 2048}}\n"
+                            f"  - {{name: none, path: '{self.path('none.gguf')}'}}\n", wait=False)
+        server.until("none is failed")
+        for path in ("/health", "/readyz", "/startupz"):
+            answer = server.get(path)
+            self.assertEqual((answer.status, answer.json()["status"]), (503, "failed"), path)
+        self.assertEqual(server.post("/v1/chat/completions", dict(ASK, model="chat")).status, 200)
+        self.assertEqual(server.stop(), 0)
+
     def test_lazy_models_alone_are_ready_at_once(self):
         server = self.serve("server: {listen: '127.0.0.1:0'}\n"
                             f"models: [{{name: chat, path: {model_path(CHAT)}, context: 2048, load: lazy}}]\n")

@@ -42,11 +42,11 @@ class Answer:
 
 
 class Configured(Case):
-    def serve(self, text, *args, env=None):
+    def serve(self, text, *args, env=None, wait=True):
         """A server with this configuration, which `self.write("config.yml", ...)` replaces."""
         path = self.write("config.yml", text)
         server = Server.__new__(Server)
-        server.begin([BINARY, "serve", "--config", path, *args], env=env)
+        server.begin([BINARY, "serve", "--config", path, *args], wait, env)
         self.addCleanup(server.__exit__)
         return server
 

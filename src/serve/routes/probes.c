@@ -14,6 +14,17 @@ static void answer(ag_exchange *x, bool fine, const char *word) {
     ag_exchange_json(x, fine ? 200 : 503, &out);
 }
 
+/* Is there a model that was to be loaded at the start and will not be? */
+static bool has_failed(ag_runtime *rt) {
+    ag_served_status s;
+    for (size_t i = 0; i < ag_runtime_n(rt); i++) {
+        ag_runtime_status(rt, i, &s);
+        if (s.state == AG_SERVED_FAILED && !ag_served_has_started(&s))
+            return true;
+    }
+    return false;
+}
+
 /* Why it is not ready; NULL: it is. */
 static const char *obstacle(const ag_exchange *x, const char *loading) {
     const ag_routes *r = x->routes;
@@ -21,7 +32,9 @@ static const char *obstacle(const ag_exchange *x, const char *loading) {
         return "draining";
     if (atomic_load(&r->stuck))
         return "stuck";
-    return ag_runtime_is_ready(r->opts.runtime) ? NULL : loading;
+    if (ag_runtime_is_ready(r->opts.runtime))
+        return NULL;
+    return has_failed(r->opts.runtime) ? "failed" : loading;
 }
 
 /* The io thread answers, and steps of engines end. */
