@@ -69,7 +69,7 @@ static bool read_inputs(embed_request *e, ag_problem *p) {
                               MAX_INPUTS);
     e->inputs = ag_arena_array(&e->x->arena, e->n, sizeof *e->inputs);
     if (!e->inputs)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+        return ag_problem_memory(p, "the request");
     for (size_t i = 0; i < e->n; i++) {
         char param[AG_PARAM_TEXT] = "input";
         if (many)
@@ -218,7 +218,7 @@ static void read_request(ag_exchange *x) {
     ag_problem p;
     embed_request *e = ag_arena_get(&x->arena, sizeof *e);
     if (!e) {
-        ag_problem_set(&p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+        ag_problem_memory(&p, "the request");
         ag_exchange_problem(x, &p);
         return;
     }

@@ -124,11 +124,6 @@ static bool wrong_type(const reader *r, const char *expected, const json_t *v) {
                           ag_field_kind_name(v));
 }
 
-static bool no_memory(ag_problem *p) {
-    return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                          "out of memory for the request");
-}
-
 static bool check_range(const reader *r, double v) {
     const ag_field *f = r->field;
     if (!(f->min < f->max) || (v >= f->min && v <= f->max))
@@ -202,7 +197,7 @@ static bool read_texts(const reader *r, const json_t *v) {
                               r->name, n, r->field->max);
     out->v = ag_arena_array(r->arena, n + 1, sizeof *out->v);
     if (!out->v)
-        return no_memory(r->p);
+        return ag_problem_memory(r->p, "the request");
     out->n = n;
     for (size_t i = 0; i < n; i++) {
         const json_t *one = json_is_string(v) ? v : json_array_get(v, i);
@@ -225,7 +220,7 @@ bool ag_field_ids(const json_t *value, const char *param, size_t max, ag_arena *
                               max);
     out->v = ag_arena_array(arena, n + 1, sizeof *out->v);
     if (!out->v)
-        return no_memory(p);
+        return ag_problem_memory(p, "the request");
     out->n = n;
     for (size_t i = 0; i < n; i++) {
         const json_t *one = json_array_get(value, i);

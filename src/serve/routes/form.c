@@ -33,8 +33,7 @@ static bool set_json(const form *f, ag_structure_kind kind, const json_t *value,
     size_t n = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
     char *text = n ? ag_arena_get(f->arena, n) : NULL;
     if (!text || json_dumpb(value, text, n, JSON_COMPACT | JSON_ENCODE_ANY) != n)
-        return ag_problem_set(f->p, 503, "server_error", "out_of_memory", NULL,
-                              "out of memory for %s", param);
+        return ag_problem_memory(f->p, param);
     return set(f, kind, text, n, param);
 }
 

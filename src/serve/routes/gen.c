@@ -275,8 +275,7 @@ static bool read_bias(biases *b, const char *key, const json_t *value) {
 static bool add_allowed(biases *b, const ag_id_list *ids, ag_arena *arena) {
     uint8_t *allowed = ag_arena_get(arena, (size_t)b->n_vocab);
     if (!allowed)
-        return ag_problem_set(b->p, 503, "server_error", "out_of_memory", NULL,
-                              "out of memory for allowed_token_ids");
+        return ag_problem_memory(b->p, "allowed_token_ids");
     for (size_t i = 0; i < ids->n; i++) {
         if (ids->v[i] >= b->n_vocab)
             return ag_problem_bad(b->p, "allowed_token_ids",
@@ -299,8 +298,7 @@ static bool make_biases(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_
         return true;
     biases b = {.v = ag_arena_array(arena, room, sizeof *b.v), .n_vocab = info.n_vocab, .p = p};
     if (!b.v)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                              "out of memory for biases");
+        return ag_problem_memory(p, "biases");
     const char *key;
     json_t *value;
     json_object_foreach(g->logit_bias, key, value) if (!read_bias(&b, key, value)) return false;
@@ -322,8 +320,7 @@ static bool add_word(const char *word, bool blank, size_t i, ag_engine *engine, 
     char *text = ag_arena_get(arena, n + 1), param[AG_PARAM_TEXT];
     snprintf(param, sizeof param, "bad_words[%zu]", i);
     if (!text)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                              "out of memory for bad_words");
+        return ag_problem_memory(p, "bad_words");
     text[0] = ' ';
     memcpy(text + blank, word, n);
     if (ag_engine_tokenize(engine, text, n + blank, false, true, &ids, &n_ids, &err))
@@ -337,8 +334,7 @@ static bool add_word(const char *word, bool blank, size_t i, ag_engine *engine, 
         return ag_problem_bad(p, param, "%s is empty", param);
     if ((*n_all += n_ids) > MAX_BAD_IDS)
         return ag_problem_bad(p, "bad_words", "bad_words have more than %d tokens", MAX_BAD_IDS);
-    return kept || ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                                  "out of memory for bad_words");
+    return kept || ag_problem_memory(p, "bad_words");
 }
 
 /* Each word as it is and as it stands after another one, which other tokens spell. */
@@ -348,8 +344,7 @@ static bool make_forbidden(const ag_gen *g, ag_engine *engine, ag_arena *arena, 
         return true;
     ag_token_sequence *v = ag_arena_array(arena, 2 * g->bad_words.n, sizeof *v);
     if (!v)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                              "out of memory for bad_words");
+        return ag_problem_memory(p, "bad_words");
     size_t n_ids = 0;
     for (size_t i = 0; i < g->bad_words.n; i++) {
         const char *word = g->bad_words.v[i], *first = word + strspn(word, " ");
@@ -374,7 +369,7 @@ static bool make_stops(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_r
         return true;
     int32_t *all = ag_arena_array(arena, own + more, sizeof *all);
     if (!all)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+        return ag_problem_memory(p, "the request");
     memcpy(all, ends, more * sizeof *all);
     for (size_t i = 0; i < own; i++)
         all[more + i] = g->stop_token_ids.v[i];

@@ -72,6 +72,12 @@ bool ag_problem_of(ag_problem *p, const ag_err *err, const char *param) {
     return false;
 }
 
+bool ag_problem_memory(ag_problem *p, const char *what) {
+    ag_err err;
+    ag_fail(&err, AG_E_NOMEM, "out of memory for %s", what);
+    return ag_problem_of(p, &err, NULL);
+}
+
 void ag_problem_json(const ag_problem *p, ag_buf *out) {
     ag_buf_adds(out, "{\"error\":{\"message\":");
     ag_json_str(out, p->message);

@@ -22,6 +22,8 @@ bool ag_problem_bad(ag_problem *p, const char *param, const char *fmt, ...) AG_P
  * Returns false. */
 bool ag_problem_set(ag_problem *p, int status, const char *type, const char *code,
                     const char *param, const char *fmt, ...) AG_PRINTF(6, 7);
+/* Fill *p: there is no memory now for `what`. Returns false. */
+bool ag_problem_memory(ag_problem *p, const char *what);
 /* Fill *p from a failure of the engine or the runtime, by AG_ERR_MAP; returns false. `param`: the
  * field that it is about; NULL: what the message itself names, if it does. What a model cannot do
  * is the client's mistake (400), since trying again would not help. */

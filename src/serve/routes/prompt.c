@@ -43,7 +43,7 @@ static bool check_role(json_t *message, size_t i, ag_problem *p) {
                                                        : NULL;
     if (same)
         return json_object_set_new(message, "role", json_string(same)) == 0 ||
-               ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+               ag_problem_memory(p, "the request");
     for (size_t k = 0; k < sizeof known / sizeof *known; k++)
         if (strcmp(role, known[k]) == 0)
             return true;
@@ -196,8 +196,7 @@ static bool make_ids(const ag_gen *g, const json_t *list, const char *param, ag_
         return ag_problem_bad(p, param, "%s must be text where there is a suffix", param);
     one->ids = ag_calloc(AG_ROOM_ROUTES, ids.n, sizeof *one->ids);
     if (!one->ids)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                              "out of memory for the prompt");
+        return ag_problem_memory(p, "the prompt");
     memcpy(one->ids, ids.v, ids.n * sizeof *ids.v);
     one->n = ids.n;
     return true;
@@ -213,8 +212,7 @@ static bool make_echo(ag_engine *engine, ag_arena *arena, ag_prompt *one, ag_pro
     char *kept = ag_arena_strndup(arena, text, len);
     ag_string_free(text);
     one->text = ag_span_of(kept, kept ? len : 0);
-    return kept || ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                                  "out of memory for the prompt");
+    return kept || ag_problem_memory(p, "the prompt");
 }
 
 static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_prompts *out,
@@ -232,8 +230,7 @@ static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag
                               AG_MAX_ALL_CHOICES / g->n);
     out->v = ag_arena_array(arena, n, sizeof *out->v);
     if (!out->v)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                              "out of memory for %zu prompts", n);
+        return ag_problem_memory(p, "the prompts");
     for (size_t i = 0; i < n; i++) {
         const json_t *one = many ? json_array_get(prompt, i) : prompt;
         char param[AG_PARAM_TEXT] = "prompt";
@@ -281,7 +278,7 @@ bool ag_prompts_make(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_pro
     if (g->chat) {
         out->v = ag_arena_array(arena, 1, sizeof *out->v);
         if (!out->v)
-            return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+            return ag_problem_memory(p, "the request");
         out->n = 1;
         if (!make_chat(g, engine, out->v, p))
             return false;

@@ -78,7 +78,7 @@ bool ag_said_plan(ag_task *t, ag_request_opts *o, ag_buf *grammar, ag_problem *p
         return false;
     int32_t *ids = ag_arena_array(&t->x->arena, AG_ANSWER_MAX_TOKENS, sizeof *ids);
     if (!ids)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+        return ag_problem_memory(p, "the request");
     o->n_show_ids = ag_answer_format_shown(&t->format, t->gen.tools_wish != AG_TOOLS_NONE, ids);
     o->show_ids = ids;
     return true;

@@ -101,8 +101,7 @@ static bool score_prompt(ag_task *t, size_t prompt, size_t n_vocab, ag_problem *
                               one->n, most);
     float *x = ag_alloc(AG_ROOM_ROUTES, one->n * n_vocab * sizeof *x);
     if (!x)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                              "out of memory for the logits of a prompt");
+        return ag_problem_memory(p, "the logits of a prompt");
     bool fine = !ag_engine_logits(t->engine, one->ids, one->n, x, &err) ||
                 ag_problem_of(p, &err, err.code == AG_E_CTX_FULL ? "prompt" : NULL);
     if (fine)

@@ -294,7 +294,7 @@ static bool add_terms(ag_task *t, ag_request_opts *o, ag_problem *p) {
     size_t n = strlen(x->tenant), more = g->cache_salt ? strlen(g->cache_salt) + 1 : 0;
     char *salt = ag_arena_get(&x->arena, n + more + 1);
     if (!salt)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+        return ag_problem_memory(p, "the request");
     memcpy(salt, x->tenant, n);
     if (more)
         memcpy(salt + n + 1, g->cache_salt, more - 1);
@@ -396,8 +396,7 @@ static bool make_choices(ag_task *t, ag_problem *p) {
     size_t n = t->prompts.n * t->gen.n;
     t->choices = ag_arena_array(&x->arena, n, sizeof *t->choices);
     if (!t->choices)
-        return ag_problem_set(p, 503, "server_error", "out_of_memory", NULL,
-                              "out of memory for %zu choices", n);
+        return ag_problem_memory(p, "the choices");
     for (size_t i = 0; i < n; i++) {
         ag_choice *c = &t->choices[i];
         c->task = t;
@@ -483,7 +482,7 @@ void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served) {
     ag_task *t = ag_calloc(AG_ROOM_ROUTES, 1, sizeof *t);
     if (!t) {
         ag_runtime_release(&served);
-        ag_problem_set(&p, 503, "server_error", "out_of_memory", NULL, "out of memory");
+        ag_problem_memory(&p, "the request");
         ag_exchange_problem(x, &p);
         return;
     }
