@@ -320,6 +320,8 @@ class Api(Case):
             self.assertRegex(text(structured_outputs={"regex": "[a-c]{3}-[0-9]{2}"}), r"^[a-c]{3}-[0-9]{2}$")
             self.assertIn(text(structured_outputs={"choice": ["yes", "no"]}), ("yes", "no"))
             self.assertEqual(text(guided_grammar='root ::= "ab" "c"'), "abc")
+            self.assertEqual(text(grammar='root ::= "ab" "c"'), "abc")
+            self.assertEqual(json.loads(text(json_schema=schema)).keys(), {"a", "b"})
         for part, says in (({"type": "nothing"}, "#/properties/a/type: expected"), ({"not": {}}, "#/properties/a/not: "),
                            ({"minLength": 2, "maxLength": 1}, "#/properties/a/minLength: it is above maxLength"),
                            ({"allOf": [{"type": "string"}, {"type": "null"}]}, "#/properties/a: no value fulfils it")):
@@ -330,6 +332,7 @@ class Api(Case):
             self.refused(self.chat(tools=[ADD, tool], tool_choice="required"), 400, "tools[1].function.parameters",
                          "invalid_grammar", says)
         self.refused(self.chat(guided_regex="("), 400, "guided_regex", "invalid_grammar")
+        self.refused(self.chat(json_schema={"type": "nothing"}), 400, "json_schema", "invalid_grammar", "#/type")
 
     def test_calls_can_be_forced(self):
         tools = [{"type": "function", "function": {"name": name, "parameters": {

@@ -88,12 +88,16 @@ static bool read_structured(const form *f) {
     static const char *names[] = {"structured_outputs.json", "structured_outputs.regex",
                                   "structured_outputs.choice", "structured_outputs.grammar"};
     static const char *older[] = {"guided_json", "guided_regex", "guided_choice", "guided_grammar"};
+    static const char *bare[] = {"json_schema", "regex", "", "grammar"}; /* llama.cpp's, SGLang's */
     const ag_gen *g = f->g;
     structured s = {.json = g->guided_json,
                     .regex = g->guided_regex,
                     .choice = g->guided_choice,
                     .grammar = g->guided_grammar};
     if (!add_all(f, &s, older))
+        return false;
+    s = (structured){.json = g->json_schema, .regex = g->regex, .grammar = g->grammar};
+    if (!add_all(f, &s, bare))
         return false;
     s = (structured){0};
     if (g->structured && !ag_fields_read(structured_fields, g->structured, "structured_outputs.",

@@ -87,7 +87,9 @@
         {.name = "guided_json", .kind = AG_FIELD_ANY, .at = AT(guided_json)},                      \
         {.name = "guided_choice", .kind = AG_FIELD_ARRAY, .at = AT(guided_choice)},                \
         {.name = "guided_regex", .kind = AG_FIELD_TEXT, .at = AT(guided_regex)},                   \
-        {.name = "regex", .kind = AG_FIELD_TEXT, .at = AT(guided_regex)},                          \
+        {.name = "json_schema", .kind = AG_FIELD_ANY, .at = AT(json_schema)},                      \
+        {.name = "regex", .kind = AG_FIELD_TEXT, .at = AT(regex)},                                 \
+        {.name = "grammar", .kind = AG_FIELD_TEXT, .at = AT(grammar)},                             \
         {.name = "guided_grammar", .kind = AG_FIELD_TEXT, .at = AT(guided_grammar)},               \
         {.name = "priority",                                                                       \
          .kind = AG_FIELD_I32,                                                                     \

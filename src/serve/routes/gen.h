@@ -69,8 +69,8 @@ typedef struct ag_gen {
     const char *cache_salt;
 
     /* the form of the answer */
-    json_t *response_format, *structured, *guided_json, *guided_choice;
-    const char *guided_regex, *guided_grammar;
+    json_t *response_format, *structured, *guided_json, *guided_choice, *json_schema;
+    const char *guided_regex, *guided_grammar, *regex, *grammar;
     json_t *tool_choice;
     bool parallel_tool_calls;
     const char *reasoning_format; /* NULL: the server's own */
