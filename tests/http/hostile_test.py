@@ -1,6 +1,8 @@
 """What nobody well-meaning sends: each is refused with the right status, and the server lives on."""
 import contextlib
+import os
 import random
+import resource
 import socket
 import sys
 import time
@@ -211,6 +213,16 @@ class Hostile(unittest.TestCase):
                 busy.pop().close()
                 self.assertEqual(parse(everything(s))[0], 200)
             for s in busy:
+                s.close()
+        with Server() as server:    # fewer descriptors than connections
+            pid = server.process.pid
+            resource.prlimit(pid, resource.RLIMIT_NOFILE,
+                             (len(os.listdir(f"/proc/{pid}/fd")) + 8, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
+            idle = [server.connect() for _ in range(20)]
+            began = time.monotonic()
+            self.assertEqual(server.ask("/ping")[2], b"pong")
+            self.assertLess(time.monotonic() - began, 5)    # a silent one's time is over after 10 s
+            for s in idle:
                 s.close()
         with Server(address=3) as server:
             held = [server.connect() for _ in range(3)]

@@ -100,11 +100,9 @@ void ag_http_conn_listen(ag_http *h, bool on) {
     }
 }
 
-/* Full: the connection that has been idle longest makes room; without one, new clients wait in the
- * backlog. */
-static bool have_room(ag_http *h) {
-    if (atomic_load(&h->n_connections) < h->o.max_connections)
-        return true;
+/* Full: the connection that has been idle longest makes room, and acceptance goes on when it is
+ * gone. False: there is none. */
+static bool make_room(ag_http *h) {
     ag_http_conn *idle = h->lists[AG_PHASE_IDLE].first;
     if (!idle)
         idle = h->lists[AG_PHASE_NEW].first;
@@ -113,19 +111,27 @@ static bool have_room(ag_http *h) {
     else if (idle)
         h->accept_at_us = idle->since_us + FRESH_US;
     ag_http_conn_listen(h, false);
-    return false;
+    return idle;
+}
+
+/* Out of descriptors or memory before max_connections was reached: who is idle has some. */
+static void lack_resources(ag_http *h) {
+    if (!make_room(h))
+        h->accept_at_us = ag_clock_us() + ACCEPT_PAUSE_US;
 }
 
 void ag_http_conn_accept(ag_http *h, int listen_fd) {
-    for (int i = 0; i < ACCEPT_BATCH && have_room(h); i++) {
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        if (atomic_load(&h->n_connections) >= h->o.max_connections) {
+            (void)make_room(h); /* or new clients wait in the backlog */
+            return;
+        }
         struct sockaddr_storage sa = {0};
         socklen_t n = sizeof sa;
         int fd = accept4(listen_fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                h->accept_at_us = ag_clock_us() + ACCEPT_PAUSE_US;
-                ag_http_conn_listen(h, false);
-            }
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                lack_resources(h);
             return;
         }
         if (address_is_full(h, (struct sockaddr *)&sa)) {
