@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -336,6 +337,15 @@ static void take_signals(serving *s) {
     pthread_sigmask(SIG_BLOCK, &s->signals, NULL);
 }
 
+/* Each connection has one. What a shell gives at first is for programs that use select(). */
+static void take_descriptors(void) {
+    struct rlimit most;
+    if (getrlimit(RLIMIT_NOFILE, &most) != 0)
+        return;
+    most.rlim_cur = most.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &most);
+}
+
 int ag_cli_serve_run(const ag_cli_args *a, ag_config *c, const int *fds,
                      const char *const *addresses, size_t n, bool supervised) {
     serving s = {.a = a,
@@ -347,6 +357,7 @@ int ag_cli_serve_run(const ag_cli_args *a, ag_config *c, const int *fds,
     ag_err err = {0};
     int status = AG_CLI_DONE;
     take_signals(&s);
+    take_descriptors();
     ag_mem_return_large(); /* one book of a prompt must not be felt forever */
     s.configs = ag_calloc(AG_ROOM_CLI, 1, sizeof *s.configs);
     if (!s.configs) {

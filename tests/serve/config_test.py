@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import time
@@ -229,6 +230,17 @@ class Config(Configured):
             self.assertIn(b" 200 ", s.recv(1000))
         self.assertEqual(server.stop(), 0)
         self.assertFalse(os.path.exists(path))
+
+    def test_it_takes_the_descriptors_that_it_may_have(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+        try:
+            server = self.serve(self.one_model(""))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        child, = children(server.process.pid)
+        self.assertEqual(resource.prlimit(child, resource.RLIMIT_NOFILE), (hard, hard))
+        self.assertEqual(server.stop(), 0)
 
     def test_without_a_supervisor_it_serves_in_its_own_process(self):
         server = self.serve("server: {listen: '127.0.0.1:0', supervise: false}\n"

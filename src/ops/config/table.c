@@ -35,7 +35,8 @@ const ag_config_row ag_config_rows[] = {
     {"server.max_headers", AG_CONFIG_COUNT, AT(max_headers), "100", RANGE(8, 1000),
      .help = "Most headers of a request."},
     {"server.max_connections", AG_CONFIG_COUNT, AT(max_connections), "4096", RANGE(1, 100000),
-     .help = "Most open connections."},
+     .help = "Most open connections, as far as the process may have descriptors; then whoever is "
+             "idle for longest makes room."},
     {"server.max_per_address", AG_CONFIG_COUNT, AT(max_per_address), "0", RANGE(0, 100000),
      .help = "Most open connections of one address; 0: no limit of its own."},
     {"server.head_timeout", AG_CONFIG_DURATION, AT(head_timeout), "10s", RANGE(100, MS_DAY),
