@@ -165,8 +165,8 @@ class Life(Case):
             with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
                 pid = int(f.read().split()[0])  # who serves; its parent watches
             with open(f"/proc/{pid}/maps", encoding="ascii") as f:
-                if "libasan" in f.read():
-                    self.skipTest("AddressSanitizer keeps what is freed")
+                if re.search("lib[at]san", f.read()):
+                    self.skipTest("sanitizers keep what is freed, or its shadow")
 
             def held():
                 with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
