@@ -177,7 +177,8 @@ int ag_cli_serve_sandbox(const ag_cli_args *a, const ag_config *c, bool supervis
     *out = (ag_sandbox){0};
     if (!strcmp(c->sandbox, "off"))
         return AG_CLI_DONE;
-    tzset(); /* templates tell the time; the file of the time zone is read now */
+    tzset();             /* templates tell the time; the file of the time zone is read now */
+    json_object_seed(0); /* and /dev/urandom: or names in requests could be made to collide */
     ag_arena_init(&l.arena, AG_ROOM_CLI, (size_t)1 << 22);
     fill(&l, a, c, supervised);
     if (l.full) {

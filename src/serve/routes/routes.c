@@ -295,8 +295,6 @@ ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) 
     r->opts = *opts;
     atomic_store(&r->keys, opts->keys);
     r->id_seed = ag_random_seed();
-    json_object_seed(
-        (size_t)ag_random_seed()); /* its own comes from a file, which a sandbox hides */
     pthread_mutex_init(&r->lock, NULL);
     ag_code code = ag_work_new("ag-quick", QUICK_THREADS, MAX_WAITING, &r->quick, err);
     if (!code)
