@@ -1,6 +1,6 @@
 /* Speed of the matmuls, each tier and type, beside what this machine can do at most.
  *
- *   bench_kernels [--tier NAME] [--type NAME] [--threads N] [--rows N --cols N]
+ *   bench_kernels [--tier NAME] [--type NAME] [--threads N] [--rows N --cols N] [--tokens N,N...]
  *
  * One token is bound by memory: weights are read from copies that together exceed the caches, and
  * the figure is GB/s with its share of the measured read bandwidth. More tokens are bound by
@@ -22,11 +22,19 @@
 #include "kernels/kernels.h"
 
 /* The best of many short rounds: neighbours on the same machine come and go. */
-enum { MAX_THREADS = 64, COLD_BYTES = 128 << 20, MIN_US = 8000, ROUNDS = 30 };
+enum {
+    MAX_THREADS = 64,
+    MAX_COUNTS = 12,
+    MAX_TOKENS = 4096,
+    COLD_BYTES = 128 << 20,
+    MIN_US = 8000,
+    ROUNDS = 30
+};
 
 typedef struct options {
     const char *tier, *type;
     int threads, rows, cols;
+    int tokens[MAX_COUNTS], n_counts; /* beside one token */
 } options;
 
 /* ---- the machine's limits ------------------------------------------------------------------- */
@@ -314,26 +322,46 @@ static double time_matmul(matrix *m, int n_tok, int threads) {
     return best;
 }
 
+static int most_tokens(const options *o) {
+    int most = 1;
+    for (int i = 0; i < o->n_counts; i++)
+        most = o->tokens[i] > most ? o->tokens[i] : most;
+    return most;
+}
+
 static void bench_one(const ag_kernels *k, ag_type type, int rows, int cols, const options *o,
                       const limits *max) {
-    static const int toks[] = {4, 32, 512};
-    matrix m = make_matrix(k, type, rows, cols, 512);
+    const int max_tok = most_tokens(o);
+    matrix m = make_matrix(k, type, rows, cols, max_tok);
     const double gb = (double)m.bytes / time_matmul(&m, 1, o->threads) * 1e-9;
     printf("%-22s %5dx%-5d %6.1f GB/s %3.0f%%", m.ops->name, rows, cols, gb,
            max->gb_s > 0 ? 100 * gb / max->gb_s : 0);
     const double top = m.ops->act == AG_ACT_Q8 ? max->int_gmac_s : max->fma_gmac_s;
-    for (int i = 0; i < 3; i++) {
-        const double macs = (double)rows * cols * toks[i];
-        const double g = macs / time_matmul(&m, toks[i], o->threads) * 1e-9;
+    for (int i = 0; i < o->n_counts; i++) {
+        const double macs = (double)rows * cols * o->tokens[i];
+        const double g = macs / time_matmul(&m, o->tokens[i], o->threads) * 1e-9;
         printf("  %7.1f %3.0f%%", g, top > 0 ? 100 * g / top : 0);
     }
     printf("\n");
     fflush(stdout);
-    free_matrix(&m, 512);
+    free_matrix(&m, max_tok);
+}
+
+static bool parse_tokens(const char *list, options *o) {
+    char *end;
+    for (o->n_counts = 0; o->n_counts < MAX_COUNTS; list = end + 1) {
+        const long n = strtol(list, &end, 10);
+        if (n < 1 || n > MAX_TOKENS || (*end && *end != ','))
+            return false;
+        o->tokens[o->n_counts++] = (int)n;
+        if (!*end)
+            return true;
+    }
+    return false;
 }
 
 static bool parse(int argc, char **argv, options *o) {
-    *o = (options){.threads = 1};
+    *o = (options){.threads = 1, .tokens = {4, 32, 512}, .n_counts = 3};
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *v = argv[i + 1];
         if (!strcmp(argv[i], "--tier"))
@@ -346,7 +374,7 @@ static bool parse(int argc, char **argv, options *o) {
             o->rows = (int)strtol(v, NULL, 10);
         else if (!strcmp(argv[i], "--cols"))
             o->cols = (int)strtol(v, NULL, 10);
-        else
+        else if (strcmp(argv[i], "--tokens") || !parse_tokens(v, o))
             return false;
     }
     return argc % 2 == 1 && o->threads >= 1 && o->threads <= MAX_THREADS && !o->rows == !o->cols;
@@ -356,7 +384,9 @@ int main(int argc, char **argv) {
     static const int shapes[][2] = {{576, 576}, {1536, 576}, {2048, 2048}, {8192, 2048}};
     options o;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: %s [--tier NAME] [--type NAME] [--threads N] [--rows N --cols N]\n",
+        fprintf(stderr,
+                "usage: %s [--tier NAME] [--type NAME] [--threads N] [--rows N --cols N]"
+                " [--tokens N,N...]\n",
                 argv[0]);
         return 2;
     }
@@ -365,8 +395,10 @@ int main(int argc, char **argv) {
     const limits max = measure_limits(o.threads);
     printf("%s, %d thread(s): reads %.1f GB/s, maddubs+add %.1f GMAC/s, fma %.1f GMAC/s\n",
            cpu.brand, o.threads, max.gb_s, max.int_gmac_s, max.fma_gmac_s);
-    printf("%-22s %11s %15s  %12s %12s %12s\n", "kernel", "shape", "1 token", "4: GMAC/s", "32",
-           "512");
+    printf("%-22s %11s %15s  ", "kernel", "shape", "1 token");
+    for (int i = 0; i < o.n_counts; i++)
+        printf("%5d: GMAC/s ", o.tokens[i]);
+    printf("\n");
     const char *const *tiers;
     const int n = ag_kernels_tiers(&tiers);
     for (int t = 0; t < n; t++) {

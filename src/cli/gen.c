@@ -77,7 +77,7 @@ static void man_common_end(ag_buf *b) {
                    ".TP\n\\fBAUTOGLM_MODEL\\fR\nThe model when \\-m is not given.\n"
                    ".TP\n\\fBAUTOGLM_REGISTRY\\fR\nWhere the names of models are kept.\n"
                    ".TP\n\\fBAUTOGLM_ISA\\fR\nUse at most these CPU instructions: auto, ref, avx2, "
-                   "avx512, vnni; neon, dotprod, i8mm.\n"
+                   "avx512, vnni, amx; neon, dotprod, i8mm.\n"
                    ".TP\n\\fBNO_COLOR\\fR\nNo colours and no progress bar.\n"
                    ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage; 130 when Ctrl\\-C was "
                    "pressed twice.\n");
@@ -195,7 +195,7 @@ static void gen_markdown(void) {
         "by a line that begins with `hint:`. When the reader of standard output goes away (`| "
         "head`) the command ends quietly.\n\nEnvironment: `AUTOGLM_MODEL` names the model when "
         "`-m` is not given, `AUTOGLM_REGISTRY` the file with the names of models, `AUTOGLM_ISA` "
-        "caps the CPU instructions used (`auto`, `ref`, `avx2`, `avx512`, `vnni`, `neon`, "
+        "caps the CPU instructions used (`auto`, `ref`, `avx2`, `avx512`, `vnni`, `amx`, `neon`, "
         "`dotprod`, `i8mm`), `NO_COLOR` turns colours and the progress bar off. Options are GNU "
         "style: `-t4`, `-t 4`, `--threads=4` and `--threads 4` mean the same, and `--` ends "
         "them.\n");

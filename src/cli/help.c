@@ -62,7 +62,7 @@ static void overview(void) {
         "  AUTOGLM_MODEL     the model when -m is not given\n"
         "  AUTOGLM_REGISTRY  where the names of models are kept\n"
         "  AUTOGLM_ISA       use at most these CPU instructions: auto ref avx2 avx512 vnni\n"
-        "                    neon dotprod i8mm\n"
+        "                    amx neon dotprod i8mm\n"
         "  NO_COLOR          no colours and no progress bar\n\n"
         "Exit status: 0 done, 1 failed, 2 wrong usage; 130 when Ctrl-C was pressed twice.\n");
 }

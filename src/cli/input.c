@@ -38,7 +38,7 @@ int ag_cli_tier(const ag_cli_args *a, const char **tier) {
             known = t;
     if (known < 0)
         return ag_cli_usage(
-            "AUTOGLM_ISA: expected one of auto ref avx2 avx512 vnni neon dotprod i8mm, "
+            "AUTOGLM_ISA: expected one of auto ref avx2 avx512 vnni amx neon dotprod i8mm, "
             "found \"%s\"",
             cap);
     if (!ag_tier_is_ours((ag_tier)known))

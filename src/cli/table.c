@@ -25,7 +25,7 @@
     {                                                                                              \
         0, "isa", AG_CLI_CHOICE, "TIER", "$AUTOGLM_ISA, else auto",                                \
             "use at most these instructions of the CPU", AT(isa),                                  \
-            .choices = "auto ref avx2 avx512 vnni neon dotprod i8mm"                               \
+            .choices = "auto ref avx2 avx512 vnni amx neon dotprod i8mm"                           \
     }
 #define OPT_JSON                                                                                   \
     { 0, "json", AG_CLI_FLAG, NULL, NULL, "print JSON, one object on a line", AT(json) }

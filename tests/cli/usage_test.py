@@ -112,7 +112,7 @@ class Version(Case):
         r = self.succeeds("version", "--json").json()
         self.assertRegex(r["version"], r"^\d+\.\d+\.\d+$")
         self.assertLessEqual({"compiler", "cpu", "features", "isa"}, set(r))
-        self.assertIn(r["isa"], ("ref", "avx2", "avx512", "vnni", "neon", "dotprod", "i8mm"))
+        self.assertIn(r["isa"], ("ref", "avx2", "avx512", "vnni", "amx", "neon", "dotprod", "i8mm"))
         text = self.succeeds("--version").out
         self.assertIn(f"autoglm {r['version']}\n", text)
         self.assertIn(r["isa"], text)
@@ -122,7 +122,7 @@ class Version(Case):
         self.assertEqual(self.succeeds("version", "--json", "--isa=ref").json()["isa"], "ref")
         best = self.succeeds("version", "--json").json()["isa"]
         x86 = platform.machine() == "x86_64"
-        tiers = ("vnni", "i8mm") if x86 else ("i8mm", "vnni")
+        tiers = ("amx", "i8mm") if x86 else ("i8mm", "amx")
         self.assertEqual(self.succeeds("version", "--json", f"--isa={tiers[0]}").json()["isa"], best)
         self.fails(2, "of another architecture", "version", f"--isa={tiers[1]}")
         self.assertEqual(self.succeeds("version", "--json", "--isa=auto", env={"AUTOGLM_ISA": "ref"}).json()["isa"], best)

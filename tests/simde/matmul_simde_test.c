@@ -1,9 +1,11 @@
-/* The AVX-512 and VNNI matmuls, emulated, against the plain ones. Needs AVX2 for the emulation. */
+/* The AVX-512, VNNI and AMX matmuls, emulated, against the plain ones. Needs AVX2 for the
+ * emulation. */
 #include "kernels/cpu.h"
 #include "unit/kernels/matmul_check.h"
 
 void ag_simde_matmul_fill_avx512(ag_kernels *k);
 void ag_simde_matmul_fill_vnni(ag_kernels *k);
+void ag_simde_matmul_fill_amx(ag_kernels *k);
 
 static void check_tier(void (*fill)(ag_kernels *), const char *name) {
     ag_rng r;
@@ -24,10 +26,16 @@ static void vnni_equals_the_plain_matmul_bit_for_bit(void **state) {
     check_tier(ag_simde_matmul_fill_vnni, "vnni");
 }
 
+static void amx_equals_the_plain_matmul_bit_for_bit(void **state) {
+    (void)state;
+    check_tier(ag_simde_matmul_fill_amx, "amx");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(avx512_equals_the_plain_matmul_bit_for_bit),
         cmocka_unit_test(vnni_equals_the_plain_matmul_bit_for_bit),
+        cmocka_unit_test(amx_equals_the_plain_matmul_bit_for_bit),
     };
     if (!ag_cpu_runs(AG_TIER_AVX2))
         return 77; /* skipped */

@@ -8,8 +8,8 @@
 #include <string.h>
 
 const char *ag_tier_name(ag_tier tier) {
-    static const char *const names[AG_TIERS] = {"ref",  "avx2",    "avx512", "vnni",
-                                                "neon", "dotprod", "i8mm"};
+    static const char *const names[AG_TIERS] = {"ref", "avx2", "avx512",  "vnni",
+                                                "amx", "neon", "dotprod", "i8mm"};
     return names[tier];
 }
 
@@ -99,6 +99,16 @@ static bool runs_avx512(const cpu_bits *b) {
            has(b->l7b, 30) /* BW */ && has(b->l7b, 31) /* VL */;
 }
 
+static bool runs_vnni(const cpu_bits *b) { return runs_avx512(b) && has(b->l7c, 11); }
+
+/* Linux hands out the tile state on request only (arch_prctl ARCH_REQ_XCOMP_PERM, XTILEDATA): to
+ * all threads, those to come too, and to children. */
+static bool may_use_amx(const cpu_bits *b) {
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
+    return keeps_tiles(b) && has(b->l7d, 24) &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
+}
+
 bool ag_cpu_runs(ag_tier tier) {
     const cpu_bits b = read_bits();
     switch (tier) {
@@ -109,17 +119,14 @@ bool ag_cpu_runs(ag_tier tier) {
     case AG_TIER_AVX512:
         return runs_avx512(&b);
     case AG_TIER_VNNI:
-        return runs_avx512(&b) && has(b.l7c, 11);
+        return runs_vnni(&b);
+#ifdef AG_AMX
+    case AG_TIER_AMX:
+        return runs_vnni(&b) && has(b.l7d, 25) && may_use_amx(&b);
+#endif
     default:
         return false;
     }
-}
-
-/* Linux hands out the tile state on request only (arch_prctl ARCH_REQ_XCOMP_PERM, XTILEDATA). */
-static bool may_use_amx(const cpu_bits *b) {
-    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
-    return keeps_tiles(b) && has(b->l7d, 24) &&
-           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
 }
 
 static void describe_features(const cpu_bits *b, char *out, size_t cap) {

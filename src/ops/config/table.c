@@ -77,7 +77,7 @@ const ag_config_row ag_config_rows[] = {
     {"engine.threads", AG_CONFIG_COUNT, AT(threads), "0", RANGE(0, 1024),
      .help = "Threads that compute; 0: one per physical core available."},
     {"engine.isa", AG_CONFIG_CHOICE, AT(isa), "auto",
-     .choices = "auto ref avx2 avx512 vnni neon dotprod i8mm",
+     .choices = "auto ref avx2 avx512 vnni amx neon dotprod i8mm",
      .help = "Most CPU instructions used; `autoglm version` lists them."},
     {"engine.numa", AG_CONFIG_TEXT, AT(numa), "auto",
      .help = "On machines with several memory nodes: auto, off, interleave or a node's number."},

@@ -8,7 +8,7 @@
 static void tiers_are_nested(void **state) {
     (void)state;
     assert_true(ag_cpu_runs(AG_TIER_REF));
-    for (int t = AG_TIER_AVX512; t <= AG_TIER_VNNI; t++)
+    for (int t = AG_TIER_AVX512; t <= AG_TIER_AMX; t++)
         assert_true(!ag_cpu_runs((ag_tier)t) || ag_cpu_runs((ag_tier)(t - 1)));
     for (int t = AG_TIER_DOTPROD; t <= AG_TIER_I8MM; t++)
         assert_true(!ag_cpu_runs((ag_tier)t) || ag_cpu_runs((ag_tier)(t - 1)));
@@ -27,6 +27,8 @@ static void description_names_what_the_tiers_use(void **state) {
     print_message("%s: %s\n", text.brand, text.features);
     assert_int_equal(ag_cpu_runs(AG_TIER_VNNI),
                      strstr(text.features, "avx512_vnni") != NULL && ag_cpu_runs(AG_TIER_AVX512));
+    if (ag_cpu_runs(AG_TIER_AMX))
+        assert_non_null(strstr(text.features, "amx_tile amx_int8"));
     if (ag_cpu_runs(AG_TIER_AVX2))
         assert_non_null(strstr(text.features, "avx2 fma f16c bmi2"));
     assert_int_equal(ag_cpu_runs(AG_TIER_DOTPROD), strstr(text.features, "asimddp") != NULL);

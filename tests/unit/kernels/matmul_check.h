@@ -251,7 +251,7 @@ static inline void mm_check_quantize(const ag_kernels *ref, const ag_kernels *k,
     uint8_t *want = mm_aligned(bytes), *got = mm_aligned(bytes);
     ref->quantize_q8(x, n, want);
     k->quantize_q8(x, n, got);
-    for (size_t i = 0; i < bytes; i++)
+    for (size_t i = 0; i < (size_t)n / 32 * 64; i++)
         if (want[i] != got[i])
             fail_msg("quantize_q8 %s: n %d: byte %zu of block %zu: %02x, wanted %02x", k->isa, n,
                      i % 64, i / 64, got[i], want[i]);

@@ -91,8 +91,8 @@ V_INLINE void pair_dots(const ag_qformat *f, int np, int nt, const wblock *w, in
     }
 }
 
-#define V_SLAB_WEIGHTS pair_weights
-#define V_SLAB_DOTS    pair_dots
+#define V_SLAB_WEIGHTS(f, block) pair_weights(block)
+#define V_SLAB_DOTS              pair_dots
 #include "kernels/simd/matmul_quant.h"
 
 AG_QFORMAT_MAP(AG_QUANT_RUN)

@@ -12,7 +12,9 @@
 #include "kernels/half.h"
 #include "kernels/ref/matmul.h"
 
-size_t ag_act_q8_bytes(int n) { return (size_t)n / 32 * sizeof(ag_q8_block); }
+/* An odd number of lines: the same block of the rows of a tile is read at once, and lies in as many
+ * sets of a cache then. With a power of two it would be one or two sets. */
+size_t ag_act_q8_bytes(int n) { return ((size_t)n / 32 | 1) * sizeof(ag_q8_block); }
 
 static uint32_t largest_magnitude(const float x[32]) {
     uint32_t top = 0; /* as bits: the order of magnitudes, NaN above all */

@@ -5,24 +5,33 @@
  * Tiles differ in shape only: every (row, token) result is one chain of operations over the groups
  * in order.
  *
- * An ISA with a better dot product for several tokens than for one defines two words before:
+ * An ISA with a better dot product for several tokens than for one defines words before:
  * V_SLAB_WEIGHTS changes a wblock, once, into what V_SLAB_DOTS wants, which gives what dots()
- * gives. */
+ * gives. Or V_SLAB_TOKENS does what slab_tokens() does, with blocks of up to V_BLOCK tokens, a
+ * multiple of V_STEP unless no more follow, whose activations take up to V_ACT_BYTES. */
 #ifndef AG_KERNELS_SIMD_MATMUL_QUANT_H
 #define AG_KERNELS_SIMD_MATMUL_QUANT_H
 
 #include "kernels/simd/matmul_dots.h"
 
+#ifndef V_SLAB_WEIGHTS
+#define V_SLAB_WEIGHTS(f, block) (void)(block)
+#endif
 #ifndef V_SLAB_DOTS
-#define V_SLAB_DOTS           dots
-#define V_SLAB_WEIGHTS(block) (void)(block)
+#define V_SLAB_DOTS dots
+#endif
+#ifndef V_SLAB_TOKENS
+#define V_SLAB_TOKENS slab_tokens
+#define V_STEP        V_TILE
+#define V_BLOCK       (32 * V_STEP)
+#define V_ACT_BYTES   (192 << 10)
 #endif
 
 enum {
-    SLAB = V_SLAB,        /* groups of 32 columns in a slab, a multiple of 8 */
-    DIRECT = 4,           /* up to so many tokens go direct */
-    TOKENS = 32 * V_TILE, /* most tokens of a block */
-    ACT_BYTES = 192 << 10 /* activations of a block of tokens, to stay in L2 */
+    SLAB = V_SLAB,          /* groups of 32 columns in a slab, a multiple of 8 */
+    DIRECT = 4,             /* up to so many tokens go direct */
+    TOKENS = V_BLOCK,       /* most tokens of a block */
+    ACT_BYTES = V_ACT_BYTES /* activations of a block of tokens, to stay in L2 */
 };
 
 /* One group for np panels and nt tokens: w[p * w_step] and x[t] to acc[p][t]. */
@@ -190,8 +199,10 @@ V_INLINE void unpack_slab(const ag_qformat *f, const uint8_t *panel, int g0, int
     for (; n > 0; n -= groups, unit += unit_bytes(f)) {
         const unit_head h = read_head(f, unit);
         for (int sub = 0; sub < groups; sub++) {
-            unpack(f, unit, &h, sub, slab);
-            V_SLAB_WEIGHTS(slab++);
+            wblock b; /* in registers until it is done */
+            unpack(f, unit, &h, sub, &b);
+            V_SLAB_WEIGHTS(f, &b);
+            *slab++ = b;
         }
     }
 }
@@ -210,7 +221,7 @@ V_INLINE void slab_panels(const ag_qformat *f, int np, const ag_matmul_args *a, 
         const int n = groups - g0 < SLAB ? groups - g0 : SLAB;
         for (int p = 0; p < np; p++)
             unpack_slab(f, w + p * bytes, g0, n, slab + p * SLAB);
-        slab_tokens(f, np, slab, n, act_row(a, tok) + g0, a->act_stride, n_tok, sums);
+        V_SLAB_TOKENS(f, np, slab, n, act_row(a, tok) + g0, a->act_stride, n_tok, sums);
     }
     for (int t = 0; t < n_tok; t++)
         for (int p = 0; p < np; p++)
@@ -218,8 +229,8 @@ V_INLINE void slab_panels(const ag_qformat *f, int np, const ag_matmul_args *a, 
 }
 
 V_INLINE void run_slab(const ag_qformat *f, const ag_matmul_args *a) {
-    int block = (int)(ACT_BYTES / a->act_stride) / V_TILE * V_TILE;
-    block = block < 4 * V_TILE ? 4 * V_TILE : block > TOKENS ? TOKENS : block;
+    int block = (int)(ACT_BYTES / a->act_stride) / V_STEP * V_STEP;
+    block = block < 4 * V_STEP ? 4 * V_STEP : block > TOKENS ? TOKENS : block;
     for (int tok = 0; tok < a->n_tok; tok += block) {
         const int n = a->n_tok - tok < block ? a->n_tok - tok : block;
         int p = a->panel0;

@@ -73,4 +73,9 @@ static inline void _mm512_mask_storeu_ps(void *p, __mmask16 m, __m512 a) {
 #define AG_IN_REGISTER(v) __asm__("" : "+v"(v))
 #endif
 
+/* Makes the compiler take a pointer as it is, without knowing what it is made of. */
+#define AG_AS_IS(p) __asm__("" : "+r"(p))
+/* What p points to is written: gcc does not tell itself that tiles are loaded from memory. */
+#define AG_IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
+
 #endif
