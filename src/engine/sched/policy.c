@@ -7,6 +7,7 @@
  */
 #define NEIGHBOURLY_US 50000
 #define ALONE_US       2000000
+#define MIXED          16 /* steps with prompts and streams before one with streams alone */
 
 ag_code ag_policy_init(ag_policy *p, const ag_policy_opts *opts, ag_err *err) {
     *p = (ag_policy){
@@ -258,6 +259,13 @@ static ag_task *shortest(const ag_policy *p, const ag_task *oldest, int first) {
     return best;
 }
 
+/* Where every step carries a prompt beside the streams, nothing tells what the streams cost from
+ * what the prompt does: the pace drifts, and steps grow to twice what they may take. Now and then
+ * one carries the streams alone. */
+static bool is_for_measuring(const ag_policy *p) {
+    return p->load.decoding > 0 && p->n_mixed >= MIXED;
+}
+
 /* Chunks of prompts. A quarter of the rows and of the time is kept for the oldest, so that it
  * arrives; the rest goes to those with least left to read, so that a short prompt is not held up by
  * a long one. */
@@ -273,7 +281,7 @@ static void add_prompts(ag_policy *p) {
             oldest = t;
     }
     int rows = p->opts.batch_tokens - p->load.decoding, first = p->n_slices;
-    if (!oldest || rows <= 0)
+    if (!oldest || rows <= 0 || is_for_measuring(p))
         return;
     double us = ag_pace_spare_us(&p->pace, &p->load, n_reading);
     if (us < 0 && !p->alone)
@@ -317,6 +325,7 @@ int ag_policy_plan(ag_policy *p, uint64_t now) {
         add_drafts(p);
         add_prompts(p);
     }
+    p->n_mixed = p->load.prefill > 0 && p->load.decoding > 0 ? p->n_mixed + 1 : 0;
     p->counts.prefill_rows += (uint64_t)p->load.prefill;
     p->counts.decode_rows += (uint64_t)p->load.decoding;
     return p->n_slices;

@@ -51,6 +51,7 @@ typedef struct ag_policy {
     int n_slices;
     ag_load load; /* of the present step */
     ag_pace pace;
+    int n_mixed; /* steps in a row that carried prompts beside streams */
     uint64_t n_arrived;
     bool alone; /* set before a plan: nobody else waits for the end of the step */
     ag_policy_counts counts;

@@ -220,6 +220,29 @@ static void a_huge_prompt_does_not_stop_streams(void **state) {
 
 /* Many that come at once all begin to answer soon: in not much more than the time of reading alone.
  * The costs are those of a 135M model on two cores. */
+/* Or the two could not be told apart, and what a prompt may add would drift. */
+static void beside_a_long_prompt_some_steps_show_what_streams_cost(void **state) {
+    (void)state;
+    sim_open(&s, 1024, &usual, 17);
+    for (int i = 0; i < 3; i++)
+        add(10, 3000, 0, 1);
+    for (int i = 0; i < 20; i++)
+        assert_true(sim_step(&s));
+    const sim_task *huge = add(4000, 2, 0, 2);
+    int mixed = 0, most_mixed = 0, quiet = 0;
+    while (assert_true(sim_step(&s)), huge->where != SIM_GONE) {
+        const ag_load *l = &s.policy.load;
+        bool both = l->prefill > 0 && l->decoding > 0;
+        mixed = both ? mixed + 1 : 0;
+        most_mixed = mixed > most_mixed ? mixed : most_mixed;
+        quiet += l->prefill == 0;
+    }
+    assert_true(huge->completed);
+    assert_int_equal(most_mixed, 16);
+    assert_true(quiet > 3);
+    sim_close(&s);
+}
+
 static void a_burst_is_answered_soon(void **state) {
     (void)state;
     ag_policy_opts o = usual;
@@ -374,6 +397,7 @@ int main(void) {
         cmocka_unit_test(a_long_prompt_arrives_beside_many_short_ones),
         cmocka_unit_test(a_lone_prompt_has_the_whole_step),
         cmocka_unit_test(a_huge_prompt_does_not_stop_streams),
+        cmocka_unit_test(beside_a_long_prompt_some_steps_show_what_streams_cost),
         cmocka_unit_test(a_burst_is_answered_soon),
         cmocka_unit_test(prompts_are_short_of_steps_where_other_models_wait),
         cmocka_unit_test(a_slow_machine_reads_in_steps_of_two_seconds),
