@@ -174,16 +174,14 @@ VNNI static double int8_vnni(area *a) {
 }
 
 #ifdef AG_AMX
+#include "kernels/x86/tiles.h"
+
 #define AMX __attribute__((target("amx-tile,amx-int8")))
 
 /* Tiles of 16 rows of 64 bytes, all zeros: 4 sums of 2 left and 2 right factors. */
 AMX static double int8_amx(area *a) {
     (void)a;
-    struct {
-        uint8_t palette, zero[15];
-        uint16_t row_bytes[16];
-        uint8_t rows[16];
-    } shapes = {.palette = 1};
+    ag_tile_shapes shapes = {.palette = 1};
     for (int i = 0; i < 8; i++) {
         shapes.row_bytes[i] = 64;
         shapes.rows[i] = 16;

@@ -5,14 +5,8 @@
 
 #include "kernels/x86/isa_avx512.h"
 
-typedef vi vdot;
-enum { DOT_CENTRES_5 = 0, V_PANELS = 2 };
+#include "kernels/simd/dot_int32.h"
 
-V_INLINE vdot dot_zero(void) { return v_zero(); }
-V_INLINE vdot dot_centre5(const ag_q8_block *x) {
-    (void)x;
-    return v_zero();
-}
 V_INLINE vdot dot_centre_half(const ag_q8_block *x, int half, int down) {
     return _mm512_srai_epi32(v_all4(&x->s16[half]), (unsigned)down);
 }
@@ -21,7 +15,6 @@ V_INLINE vdot dot_centre12(const ag_q8_block *x) { /* 4 - 16 */
     return v_sub32(v_shl32(sum, 2), v_shl32(sum, 4));
 }
 V_INLINE vdot dot_add(vdot acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
-V_INLINE vi dot_end(vdot acc) { return acc; }
 
 V_INLINE vi scale_of_i8(const void *p) {
     return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
@@ -34,7 +27,6 @@ V_INLINE vi signed_zero(const ag_q8_block *x) {
     return v_sub32(v_zero(), v_shl32(v_all4(&x->sum), 7));
 }
 V_INLINE vi signed_weight(vi w) { return _mm512_xor_si512(w, v_set1(0x80)); }
-V_INLINE vi signed_end(vdot acc) { return acc; }
 V_INLINE vi signed_add(vi acc, vi w, vi x) { return dot_add(acc, w, x); }
 
 #endif

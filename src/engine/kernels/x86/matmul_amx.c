@@ -14,6 +14,7 @@
 #include "kernels/fill.h"
 #include "kernels/ref/matmul.h"
 #include "kernels/simd/matmul_dots.h"
+#include "kernels/x86/tiles.h"
 
 enum {
     TILE = 16, /* tokens of a whole tile */
@@ -21,19 +22,11 @@ enum {
     RING = 4   /* groups whose sums are kept, more than AHEAD */
 };
 
-/* What LDTILECFG reads. */
-typedef struct tile_shapes {
-    uint8_t palette, start_row, zero[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} tile_shapes;
-static_assert(sizeof(tile_shapes) == 64, "as the CPU reads it");
-
 /* Whole tiles take turns, so that one is filled while the other is in use: C is 0 or 1, A 2 or 3,
  * B 4 or 5. The tokens beyond whole tiles, `rest` in number, have C 6, A 7 and B 4. */
 static void configure_tiles(const ag_qformat *f, int rest) {
     const int k = ag_qf_halves(f) ? 16 : 32;
-    tile_shapes s = {.palette = 1};
+    ag_tile_shapes s = {.palette = 1};
     for (int i = 0; i < 8; i++) {
         const bool is_act = i == 2 || i == 3 || i == 7, is_weight = i == 4 || i == 5;
         s.row_bytes[i] = (uint16_t)(is_act ? k : 4 * V_ROWS);
@@ -116,18 +109,15 @@ V_INLINE const ag_q8_block *next_row(const ag_q8_block *x, size_t stride) {
     return x;
 }
 
-/* A slab of one panel and a whole tile, added in registers. sums: the panel's, 2 vectors a token.
+/* A slab of one panel and nt tokens, a whole tile or the rest, added to acc, `step` vectors a
+ * token.
  */
-V_INLINE void whole_tile(const ag_qformat *f, const wblock *w, int n_groups, const ag_q8_block *x,
-                         size_t stride, vf *sums) {
+V_INLINE void add_groups(const ag_qformat *f, bool whole, int nt, const wblock *w, int n_groups,
+                         const ag_q8_block *x, size_t stride, vf *acc, int step) {
     group_sums ring[RING];
-    vf acc[TILE];
-    UNROLL_TILE
-    for (int t = 0; t < TILE; t++)
-        acc[t] = sums[2 * t];
     for (int g = 0; g < n_groups + AHEAD; g++) {
         if (g < n_groups)
-            multiply_group(f, true, g, w + g, x + g, stride, &ring[g % RING]);
+            multiply_group(f, whole, g, w + g, x + g, stride, &ring[g % RING]);
         const int last = g - AHEAD;
         if (last < 0)
             continue;
@@ -135,30 +125,22 @@ V_INLINE void whole_tile(const ag_qformat *f, const wblock *w, int n_groups, con
         const group_sums *done = &ring[last % RING];
         const ag_q8_block *row = x + last;
         UNROLL_TILE
-        for (int t = 0; t < TILE; t++, row = next_row(row, stride))
-            acc[t] = add_token(f, &scales, row, done, t, acc[t]);
+        for (int t = 0; t < nt; t++, row = next_row(row, stride))
+            acc[step * t] = add_token(f, &scales, row, done, t, acc[step * t]);
     }
+}
+
+/* A whole tile's sums stay in registers. sums: the panel's, 2 vectors a token. */
+V_INLINE void whole_tile(const ag_qformat *f, const wblock *w, int n_groups, const ag_q8_block *x,
+                         size_t stride, vf *sums) {
+    vf acc[TILE];
+    UNROLL_TILE
+    for (int t = 0; t < TILE; t++)
+        acc[t] = sums[2 * t];
+    add_groups(f, true, TILE, w, n_groups, x, stride, acc, 1);
     UNROLL_TILE
     for (int t = 0; t < TILE; t++)
         sums[2 * t] = acc[t];
-}
-
-/* The same for nt < TILE tokens, added in memory. */
-V_INLINE void rest_tile(const ag_qformat *f, int nt, const wblock *w, int n_groups,
-                        const ag_q8_block *x, size_t stride, vf *sums) {
-    group_sums ring[RING];
-    for (int g = 0; g < n_groups + AHEAD; g++) {
-        if (g < n_groups)
-            multiply_group(f, false, g, w + g, x + g, stride, &ring[g % RING]);
-        const int last = g - AHEAD;
-        if (last < 0)
-            continue;
-        const group_scales scales = scales_of(f, w + last);
-        const group_sums *done = &ring[last % RING];
-        const ag_q8_block *row = x + last;
-        for (int t = 0; t < nt; t++, row = next_row(row, stride))
-            sums[2 * t] = add_token(f, &scales, row, done, t, sums[2 * t]);
-    }
 }
 
 V_INLINE void tile_tokens(const ag_qformat *f, int np, const wblock *slab, int n_groups,
@@ -170,8 +152,8 @@ V_INLINE void tile_tokens(const ag_qformat *f, int np, const wblock *slab, int n
             whole_tile(f, slab + p * V_SLAB, n_groups, row_after(x, t * stride), stride,
                        &sums[t][p]);
     for (int p = 0; p < np && t < n_tok; p++)
-        rest_tile(f, n_tok - t, slab + p * V_SLAB, n_groups, row_after(x, t * stride), stride,
-                  &sums[t][p]);
+        add_groups(f, false, n_tok - t, slab + p * V_SLAB, n_groups, row_after(x, t * stride),
+                   stride, &sums[t][p], 2);
 }
 
 /* From the unsigned weights that VNNI wants back to signed ones. */
