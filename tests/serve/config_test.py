@@ -226,7 +226,7 @@ class Config(Configured):
                             f"models: [{{name: chat, path: {model_path(CHAT)}, context: 2048}}]\n")
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(path)
-            s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            s.sendall(b"GET /health HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n\r\n")
             self.assertIn(b" 200 ", s.recv(1000))
         self.assertEqual(server.stop(), 0)
         self.assertFalse(os.path.exists(path))

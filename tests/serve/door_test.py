@@ -56,9 +56,9 @@ class Refusals(Case):
                 self.assertEqual(headers["access-control-allow-origin"], "https://example.org")
                 self.assertEqual(sorted(json.loads(body)["error"]), ["code", "message", "param", "type"])
                 return int(head.split()[1]), headers["x-request-id"]
-            post = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+            post = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
             ids = {}
-            for data, status in ((b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40000 + b"\r\n\r\n", 431),
+            for data, status in ((b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 40000 + b"\r\n\r\n", 431),
                                  (b"GET /livez HTTP/1.1\r\n\r\n", 400), (b"GET /liv", 408),
                                  (post + b"Content-Length: 99999999\r\nX-Request-Id: mine\r\n\r\n", 413),
                                  (post + b"Content-Length: 9\r\n\r\n{", 408)):
@@ -100,7 +100,7 @@ class Refusals(Case):
             self.assertEqual(held[2].recv(1), b"")
             port = int(re.search(r"//\[::1\]:(\d+)", server.said)[1])
             with socket.create_connection(("::1", port), timeout=20) as s:
-                s.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                s.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 self.assertIn(b" 200 ", s.recv(100))
             for s in held:
                 s.close()
@@ -127,6 +127,34 @@ class Pages(Case):
             self.assertEqual(server.get("/livez", Origin="https://example.org").status, 200)
             self.assertEqual(server.stop(), 0)
 
+    def test_a_page_cannot_call_a_server_without_keys_by_a_name_of_its_own(self):
+        own = socket.gethostname()
+        with Server(CHAT, "--set", "server.hosts=ai.example.org,ai2.example.org") as server:
+            def get(host, path="/v1/models"):
+                return server.get(path, Host=host)
+            for path in ("/v1/models", "/metrics", "/health", "/nowhere"):
+                answer = get(f"evil.example:{server.port}", path)
+                self.assertEqual(answer.status, 403, path)
+                error = answer.json()["error"]
+                self.assertEqual(sorted(error), ["code", "message", "param", "type"])
+                self.assertEqual(error["code"], "host_not_allowed")
+                self.assertIn("evil.example", error["message"])
+                self.assertIn("server.hosts", error["message"])
+            self.assertEqual(server.post("/v1/chat/completions", self.ASK, Host="evil.example").status, 403)
+            for host in ("localhost", f"127.0.0.1:{server.port}", "[::1]:80", "App.localhost", own, "192.0.2.1",
+                         "AI.example.org.:443", "ai2.example.org"):
+                self.assertEqual(get(host).status, 200, host)
+                self.assertEqual(get(host, "/health").status, 200, host)
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+                s.sendall(b"GET /version HTTP/1.0\r\n\r\n")
+                self.assertIn(b" 200 ", s.recv(100))
+            self.assertIn('autoglm_http_requests_total{route="/v1/models",code="403"} 1\n',
+                          server.get("/metrics").body.decode())
+            self.assertEqual(server.stop(), 0)
+        with Server(CHAT, "--cors-origin", "*") as server:      # every page may call it anyway
+            self.assertEqual(server.get("/v1/models", Host="example.org").status, 200)
+            self.assertEqual(server.stop(), 0)
+
     def test_pages_that_are_allowed_get_all_that_their_programs_need(self):
         page = "https://example.org"
         with Server(CHAT, "--cors-origin", page) as server:
@@ -150,7 +178,7 @@ class Pages(Case):
     def test_keys_are_enough(self):
         keys = self.write("keys", "sk-1\n")
         with Server(CHAT, "--api-key-file", keys) as server:
-            headers = {"Authorization": "Bearer sk-1", "Origin": "https://example.org"}
+            headers = {"Authorization": "Bearer sk-1", "Origin": "https://example.org", "Host": "example.org"}
             self.assertEqual(server.post("/v1/chat/completions", self.ASK, **headers).status, 200)
             self.assertEqual(server.stop(), 0)
 

@@ -34,7 +34,7 @@ class Life(Case):
             self.assertEqual(server.get("/v1/models", Authorization="Bearer sk-2").status, 200)
             # Before the body is read: a large one is not waited for.
             with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
-                s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+                s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
                 self.assertIn(b" 401 ", s.recv(100))
 
     def test_without_keys_it_stays_on_loopback(self):
@@ -339,7 +339,7 @@ class Life(Case):
             server.post("/v1/chat/completions", {"messages": []})
             server.post("/v1/chat/completions", dict(LONG, model="none"))
             with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
-                s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000\r\n\r\n")
+                s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000000\r\n\r\n")
                 self.assertIn(b" 413 ", s.recv(100))
             connection, response = self.stream(server)
             response.close()

@@ -54,7 +54,7 @@ class Connection:
 
     def send(self, method, path, body=None, headers=None, keep=False):
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n"
         head += "" if keep else "Connection: close\r\n"
         head += "".join(f"{k}: {v}\r\n" for k, v in (headers or {}).items())
         self.n, self.began, self.at = self.n + 1, False, time.monotonic()

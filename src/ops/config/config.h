@@ -40,6 +40,7 @@ typedef struct ag_config {
     ag_config_list listen; /* "127.0.0.1:8000", "[::1]:8000", "unix:/run/autoglm.sock" */
     const char *api_key_file, *tls_cert, *tls_key;
     const char *cors_origin;
+    ag_config_list hosts;        /* "ai.example.org", as in the header Host */
     const char *reasoning;       /* "inline", "split", "hidden" */
     const char *truncate_prompt; /* "none", "left", "right", "middle" */
     uint64_t head_bytes, body_bytes, max_headers, max_connections, max_per_address;

@@ -315,6 +315,24 @@ bool ag_config_is_local(const char *address) {
     return ag_span_is(host, "localhost") || is_loopback(host);
 }
 
+static bool is_host_name(ag_span s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || strchr(":/*[]@", s.p[i]))
+            return false;
+    return s.n > 0;
+}
+
+static void check_hosts(loader *l) {
+    for (size_t i = 0; i < l->c->hosts.n; i++) {
+        char what[200];
+        const char *name = l->c->hosts.v[i];
+        snprintf(what, sizeof what,
+                 "\"%.80s\" is no host's name: it has no scheme, port, path or \"*\"", name);
+        if (!is_host_name(ag_str(name)))
+            add_mistake_of(l, "server.hosts", what);
+    }
+}
+
 static void check_server(loader *l) {
     const ag_config *c = l->c;
     if (!c->listen.n)
@@ -332,6 +350,7 @@ static void check_server(loader *l) {
                      c->listen.v[i]);
             add_mistake_of(l, "server.listen", what);
         }
+    check_hosts(l);
 }
 
 static bool has_name(const ag_config_model *m, const char *name) {

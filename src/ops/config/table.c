@@ -20,6 +20,9 @@ const ag_config_row ag_config_rows[] = {
     {"server.tls_key", AG_CONFIG_PATH, AT(tls_key), NULL, .help = "Its private key, PEM."},
     {"server.cors_origin", AG_CONFIG_TEXT, AT(cors_origin), NULL,
      .help = "Origin whose pages may call the server from a browser; \"*\": any."},
+    {"server.hosts", AG_CONFIG_LIST, AT(hosts), NULL,
+     .help = "Names that requests may call a server without keys by, beside localhost and the "
+             "machine's own; addresses always may."},
     {"server.reasoning", AG_CONFIG_CHOICE, AT(reasoning), "inline",
      .choices = "inline split hidden",
      .help = "What a model thinks, where a request does not say: in content as it wrote it, in "

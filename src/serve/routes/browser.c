@@ -1,8 +1,11 @@
-/* Web pages as clients: which may call the server (CORS), and that others do not without asking. */
+/* Web pages as clients: which may call the server (CORS), and that others do not without asking,
+ * nor by a name of their own. */
 #include "routes/browser.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "config/config.h"
 
@@ -38,6 +41,69 @@ bool ag_browser_check(ag_exchange *x, ag_problem *p) {
                           "server.cors_origin (--cors-origin), or give it keys",
                           origin);
 }
+
+/* ---- by which name ----------------------------------------------------------------------------
+ */
+
+static ag_span without_dot(ag_span name) {
+    return ag_span_ends(name, ag_str(".")) ? ag_span_sub(name, 0, name.n - 1) : name;
+}
+
+static bool is_name(ag_span host, const char *name) {
+    ag_span s = without_dot(ag_str(name));
+    return s.n > 0 && s.n == host.n && strncasecmp(s.p, host.p, s.n) == 0;
+}
+
+static bool is_below_localhost(ag_span host) {
+    static const char zone[] = ".localhost";
+    size_t n = sizeof zone - 1;
+    return host.n > n && strncasecmp(host.p + host.n - n, zone, n) == 0;
+}
+
+static bool is_address(int family, ag_span host) {
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr any; /* room for both */
+    if (host.n >= sizeof text)
+        return false;
+    snprintf(text, sizeof text, "%.*s", AG_SPAN(host));
+    return inet_pton(family, text, &any) == 1;
+}
+
+/* "[::1]:8000": without port; anything but a number after the address is none. */
+static bool is_address_in_brackets(ag_span value) {
+    const char *end = memchr(value.p, ']', value.n);
+    size_t n = end ? (size_t)(end - value.p) : 0;
+    return end && is_address(AF_INET6, ag_span_sub(value, 1, n)) &&
+           (n + 1 == value.n || end[1] == ':');
+}
+
+bool ag_browser_knows_host(const char *value, const char *own, const char *const *names, size_t n) {
+    if (!value || !*value)
+        return true;
+    if (*value == '[')
+        return is_address_in_brackets(ag_str(value));
+    ag_span host = without_dot(ag_span_of(value, strcspn(value, ":")));
+    bool known = is_address(AF_INET, host) || is_name(host, "localhost") ||
+                 is_below_localhost(host) || is_name(host, own);
+    for (size_t i = 0; i < n && !known; i++)
+        known = is_name(host, names[i]);
+    return known;
+}
+
+bool ag_browser_check_host(ag_exchange *x, ag_problem *p) {
+    const ag_routes *r = x->routes;
+    const char *host = ag_http_get(x->http, "host");
+    bool any_page = r->opts.cors_origin && strcmp(r->opts.cors_origin, "*") == 0;
+    if (r->opts.keys || any_page || strcmp(x->record.peer, "unix") == 0 ||
+        ag_browser_knows_host(host, r->host_name, r->opts.hosts, r->opts.n_hosts))
+        return true;
+    return ag_problem_set(p, 403, "permission_error", "host_not_allowed", NULL,
+                          "this server does not go by the name %.100s: call it by its address, "
+                          "name it in server.hosts (--set server.hosts=NAME), or give it keys",
+                          host);
+}
+
+/* ---- what they ask beforehand and are told --------------------------------------------------- */
 
 /* What the page's program wants to send, as far as it can stand in a header. */
 static const char *wanted_headers(const ag_exchange *x) {

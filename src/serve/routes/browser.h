@@ -6,11 +6,18 @@
 
 #define AG_BROWSER_HEADERS 2
 
-/* Any page in a browser on this machine can send requests to a loopback address, and read the
- * answers where it has its own name point there. Keys keep it out. Without keys a request that
- * names an origin, as browsers do, must name the one that is allowed, or this machine. False: *p.
- */
+/* Any page in a browser on this machine can send requests to a loopback address. Keys keep it out.
+ * Without keys a request that names an origin, as browsers do, must name the one that is allowed,
+ * or this machine. False: *p. */
 bool ag_browser_check(ag_exchange *x, ag_problem *p);
+/* A page that has its own name point to a loopback address (DNS rebinding) may read the answers,
+ * and what it gets names no origin: but it calls the server by that name. Without keys a request
+ * that came over TCP must call it by one that ag_browser_knows_host(). False: *p. */
+bool ag_browser_check_host(ag_exchange *x, ag_problem *p);
+/* Is this value of Host one that no page can have made up: an address, localhost and what is below
+ * it, `own`, or one of names [n]? Port, case and a dot at the end do not matter. No name at all is
+ * one, since browsers always send it. Pure. */
+bool ag_browser_knows_host(const char *value, const char *own, const char *const *names, size_t n);
 /* A browser asks whether a page may ask. True: answered. */
 bool ag_browser_preflight(ag_exchange *x);
 /* What answers say to browsers; returns how many headers. */

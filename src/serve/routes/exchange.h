@@ -76,6 +76,7 @@ struct ag_routes {
     _Atomic bool stuck;    /* its owner says that something does not move */
     _Atomic bool stopping; /* pools drop what they have not begun */
     _Atomic size_t deferred_bytes;
+    char host_name[256]; /* of this machine; "": not known */
     uint64_t id_seed;
     _Atomic uint64_t n_ids;
     char refusal_id[AG_REQUEST_ID_TEXT]; /* of the last refusal without an exchange; io thread */

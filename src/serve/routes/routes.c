@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json_out.h"
@@ -90,7 +91,7 @@ static bool check(ag_exchange *x, const char *verb, const char *path, ag_problem
     /* What exists is nobody's business without a key, but for the probes. */
     bool open = x->route && x->route->permission == AG_MAY_PROBE;
     x->tenant = "";
-    if (!open && (!check_key(x, p) || !ag_browser_check(x, p))) {
+    if (!ag_browser_check_host(x, p) || (!open && (!check_key(x, p) || !ag_browser_check(x, p)))) {
         x->allow[0] = 0;
         return false;
     }
@@ -295,6 +296,8 @@ ag_code ag_routes_new(const ag_routes_opts *opts, ag_routes **out, ag_err *err) 
     r->opts = *opts;
     atomic_store(&r->keys, opts->keys);
     r->id_seed = ag_random_seed();
+    if (gethostname(r->host_name, sizeof r->host_name - 1))
+        r->host_name[0] = 0;
     pthread_mutex_init(&r->lock, NULL);
     ag_code code = ag_work_new("ag-quick", QUICK_THREADS, MAX_WAITING, &r->quick, err);
     if (!code)

@@ -20,10 +20,12 @@ typedef struct ag_routes_opts {
     const ag_keys *keys;         /* who may ask; NULL: everybody. See ag_routes_set_keys() */
     ag_reasoning_mode reasoning; /* where a request does not say: inline, unless set */
     const char *truncate; /* likewise: "left", "right", "middle"; NULL: long prompts are refused */
-    const char *cors_origin; /* "*" or one origin that browsers may call from; NULL: none */
-    uint32_t timeout_ms;     /* of a request that does not say; 0: none */
-    uint32_t max_queue_ms;   /* likewise */
-    ag_logs *logs;           /* a line for each request; NULL: none */
+    const char *cors_origin;  /* "*" or one origin that browsers may call from; NULL: none */
+    const char *const *hosts; /* [n_hosts] names that it answers to without keys, beside its own */
+    size_t n_hosts;
+    uint32_t timeout_ms;   /* of a request that does not say; 0: none */
+    uint32_t max_queue_ms; /* likewise */
+    ag_logs *logs;         /* a line for each request; NULL: none */
     ag_metrics *metrics; /* counted into, and told at GET /metrics; NULL: there is no such route */
     bool vllm_names;     /* there under vLLM's names as well */
 } ag_routes_opts;

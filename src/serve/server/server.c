@@ -52,6 +52,8 @@ static ag_code open_routes(ag_server *s, ag_err *err) {
                         .reasoning = reasoning_of(c->reasoning),
                         .truncate = c->truncate_prompt,
                         .cors_origin = c->cors_origin,
+                        .hosts = c->hosts.v,
+                        .n_hosts = c->hosts.n,
                         .timeout_ms = ag_server_u32(c->request_timeout),
                         .max_queue_ms = ag_server_u32(c->max_queue_time),
                         .logs = s->opts.logs,

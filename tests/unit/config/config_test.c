@@ -162,6 +162,14 @@ static void what_no_single_value_shows_is_checked(void **state) {
                     "server.api_key_file, or listen on 127.0.0.1\n"
                     "FILE:4:3: models[1]: models[0] is called \"b\" already\n"
                     "FILE:4:3: models[1]: an alias is empty\n");
+    expect_mistakes(
+        "server: {hosts: [ai.example.org, 'ai.example.org:80', '*', '']}\n",
+        "FILE:1:10: server.hosts: \"ai.example.org:80\" is no host's name: it has no "
+        "scheme, port, path or \"*\"\n"
+        "FILE:1:10: server.hosts: \"*\" is no host's name: it has no scheme, port, path "
+        "or \"*\"\n"
+        "FILE:1:10: server.hosts: \"\" is no host's name: it has no scheme, port, path "
+        "or \"*\"\n");
     ag_config *c = load("server: {listen: '0.0.0.0:80', api_key_file: keys}", NULL, 0);
     ag_config_free(&c);
 }
