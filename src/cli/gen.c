@@ -9,6 +9,7 @@
 #include "cli/complete.h"
 #include "cli/gen_pages.h"
 #include "cli/out.h"
+#include "kernels/cpu.h"
 
 #define STR_(x) #x
 #define STR(x)  STR_(x)
@@ -73,14 +74,14 @@ static void man_option(ag_buf *b, const ag_cli_opt *o) {
 }
 
 static void man_common_end(ag_buf *b) {
-    ag_buf_adds(b, ".SH ENVIRONMENT\n"
-                   ".TP\n\\fBAUTOGLM_MODEL\\fR\nThe model when \\-m is not given.\n"
-                   ".TP\n\\fBAUTOGLM_REGISTRY\\fR\nWhere the names of models are kept.\n"
-                   ".TP\n\\fBAUTOGLM_ISA\\fR\nUse at most these CPU instructions: auto, ref, avx2, "
-                   "avx512, vnni, amx; neon, dotprod, i8mm.\n"
-                   ".TP\n\\fBNO_COLOR\\fR\nNo colours and no progress bar.\n"
-                   ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage; 130 when Ctrl\\-C was "
-                   "pressed twice.\n");
+    ag_buf_adds(b,
+                ".SH ENVIRONMENT\n"
+                ".TP\n\\fBAUTOGLM_MODEL\\fR\nThe model when \\-m is not given.\n"
+                ".TP\n\\fBAUTOGLM_REGISTRY\\fR\nWhere the names of models are kept.\n"
+                ".TP\n\\fBAUTOGLM_ISA\\fR\nUse at most these CPU instructions: " AG_TIER_WORDS ".\n"
+                ".TP\n\\fBNO_COLOR\\fR\nNo colours and no progress bar.\n"
+                ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage; 130 when Ctrl\\-C was "
+                "pressed twice.\n");
 }
 
 static void man_command(ag_buf *b, const ag_cli_command *c) {
@@ -195,8 +196,8 @@ static void gen_markdown(void) {
         "by a line that begins with `hint:`. When the reader of standard output goes away (`| "
         "head`) the command ends quietly.\n\nEnvironment: `AUTOGLM_MODEL` names the model when "
         "`-m` is not given, `AUTOGLM_REGISTRY` the file with the names of models, `AUTOGLM_ISA` "
-        "caps the CPU instructions used (`auto`, `ref`, `avx2`, `avx512`, `vnni`, `amx`, `neon`, "
-        "`dotprod`, `i8mm`), `NO_COLOR` turns colours and the progress bar off. Options are GNU "
+        "caps the CPU instructions used (" AG_TIER_WORDS
+        "), `NO_COLOR` turns colours and the progress bar off. Options are GNU "
         "style: `-t4`, `-t 4`, `--threads=4` and `--threads 4` mean the same, and `--` ends "
         "them.\n");
     for (const ag_cli_command *c = ag_cli_commands; c->name; c++) {

@@ -4,6 +4,7 @@
 
 #include "cli/args.h"
 #include "cli/out.h"
+#include "kernels/cpu.h"
 
 #define WIDTH    80
 #define HELP_COL 30
@@ -56,13 +57,13 @@ static void overview(void) {
     for (const ag_cli_command *c = ag_cli_commands; c->name; c++)
         if (!c->hidden)
             ag_cli_out("  %-10s %s\n", c->name, c->summary);
+    ag_cli_out("\n'autoglm COMMAND --help' shows a command's options and examples.\n\n"
+               "Environment:\n"
+               "  AUTOGLM_MODEL     the model when -m is not given\n"
+               "  AUTOGLM_REGISTRY  where the names of models are kept\n"
+               "  AUTOGLM_ISA       ");
+    wrap("use at most these CPU instructions: " AG_TIER_WORDS, 20, 20);
     ag_cli_out(
-        "\n'autoglm COMMAND --help' shows a command's options and examples.\n\n"
-        "Environment:\n"
-        "  AUTOGLM_MODEL     the model when -m is not given\n"
-        "  AUTOGLM_REGISTRY  where the names of models are kept\n"
-        "  AUTOGLM_ISA       use at most these CPU instructions: auto ref avx2 avx512 vnni\n"
-        "                    amx neon dotprod i8mm\n"
         "  NO_COLOR          no colours and no progress bar\n\n"
         "Exit status: 0 done, 1 failed, 2 wrong usage; 130 when Ctrl-C was pressed twice.\n");
 }

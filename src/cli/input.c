@@ -37,10 +37,7 @@ int ag_cli_tier(const ag_cli_args *a, const char **tier) {
         if (strcmp(cap, ag_tier_name((ag_tier)t)) == 0)
             known = t;
     if (known < 0)
-        return ag_cli_usage(
-            "AUTOGLM_ISA: expected one of auto ref avx2 avx512 vnni amx neon dotprod i8mm, "
-            "found \"%s\"",
-            cap);
+        return ag_cli_usage("AUTOGLM_ISA: expected one of " AG_TIER_WORDS ", found \"%s\"", cap);
     if (!ag_tier_is_ours((ag_tier)known))
         return ag_cli_usage("isa: this CPU is of another architecture than \"%s\"", cap);
     while (known > 0 && !ag_cpu_runs((ag_tier)known))

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "kernels/cpu.h"
+
 #define AT(field) .at = offsetof(ag_cli_args, field)
 
 /* ---- options that several commands share ----------------------------------------------------- */
@@ -24,8 +26,7 @@
 #define OPT_ISA                                                                                    \
     {                                                                                              \
         0, "isa", AG_CLI_CHOICE, "TIER", "$AUTOGLM_ISA, else auto",                                \
-            "use at most these instructions of the CPU", AT(isa),                                  \
-            .choices = "auto ref avx2 avx512 vnni amx neon dotprod i8mm"                           \
+            "use at most these instructions of the CPU", AT(isa), .choices = AG_TIER_WORDS         \
     }
 #define OPT_JSON                                                                                   \
     { 0, "json", AG_CLI_FLAG, NULL, NULL, "print JSON, one object on a line", AT(json) }

@@ -8,8 +8,9 @@
 #include <string.h>
 
 const char *ag_tier_name(ag_tier tier) {
-    static const char *const names[AG_TIERS] = {"ref", "avx2", "avx512",  "vnni",
-                                                "amx", "neon", "dotprod", "i8mm"};
+#define NAME(id, name) name,
+    static const char *const names[AG_TIERS] = {AG_TIER_MAP(NAME)};
+#undef NAME
     return names[tier];
 }
 

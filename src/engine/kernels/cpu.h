@@ -4,20 +4,29 @@
 
 #include <stdbool.h>
 
-/* The tiers of an architecture are nested: each includes all of it before, and the plain one. */
+/* X(id, name). The tiers of an architecture are nested: each includes all of it before, and the
+ * plain one. The enum, the names and the words that users choose from are expansions of this. */
+#define AG_TIER_MAP(X)                                                                             \
+    X(REF, "ref")         /* plain C */                                                            \
+    X(AVX2, "avx2")       /* x86-64: AVX2, FMA, F16C, BMI2 */                                      \
+    X(AVX512, "avx512")   /* F, BW, VL, DQ */                                                      \
+    X(VNNI, "vnni")       /* AVX512_VNNI */                                                        \
+    X(AMX, "amx")         /* AMX_TILE, AMX_INT8; where the compiler knows them */                  \
+    X(NEON, "neon")       /* AArch64: what every one has */                                        \
+    X(DOTPROD, "dotprod") /* dot products of four bytes */                                         \
+    X(I8MM, "i8mm")       /* products of 2 x 8 and 8 x 2 bytes */
+
 typedef enum ag_tier {
-    AG_TIER_REF,     /* plain C */
-    AG_TIER_AVX2,    /* x86-64: AVX2, FMA, F16C, BMI2 */
-    AG_TIER_AVX512,  /* F, BW, VL, DQ */
-    AG_TIER_VNNI,    /* AVX512_VNNI */
-    AG_TIER_AMX,     /* AMX_TILE, AMX_INT8; where the compiler knows them */
-    AG_TIER_NEON,    /* AArch64: what every one has */
-    AG_TIER_DOTPROD, /* dot products of four bytes */
-    AG_TIER_I8MM,    /* products of 2 x 8 and 8 x 2 bytes */
-    AG_TIERS
+#define AG_TIER_ENUM(id, name) AG_TIER_##id,
+    AG_TIER_MAP(AG_TIER_ENUM)
+#undef AG_TIER_ENUM
+        AG_TIERS
 } ag_tier;
 
-/* "ref", "avx2", "avx512", "vnni", "amx", "neon", "dotprod", "i8mm". */
+/* What may be asked for: "auto", or the name of a tier; a blank between. */
+#define AG_TIER_WORD(id, name) " " name
+#define AG_TIER_WORDS          "auto" AG_TIER_MAP(AG_TIER_WORD)
+
 const char *ag_tier_name(ag_tier tier);
 /* Is the tier of the architecture that this is built for? The plain one always is. */
 bool ag_tier_is_ours(ag_tier tier);

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "config/config.h"
+#include "kernels/cpu.h"
 #include "unit/test.h"
 
 static char path[64];
@@ -319,6 +320,17 @@ static void the_schema_is_json_and_knows_every_key(void **state) {
     ag_buf_deinit(&text);
 }
 
+/* The table may not ask the engine for them. */
+static void the_choices_of_isa_are_the_tiers(void **state) {
+    (void)state;
+    for (const ag_config_row *row = ag_config_rows; row->key; row++)
+        if (!strcmp(row->key, "engine.isa")) {
+            assert_string_equal(row->choices, AG_TIER_WORDS);
+            return;
+        }
+    fail_msg("no key engine.isa");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_anything_the_defaults_hold),
@@ -331,6 +343,7 @@ int main(void) {
         cmocka_unit_test(what_is_printed_reads_back_the_same),
         cmocka_unit_test(differences_say_what_a_reload_can_do),
         cmocka_unit_test(the_schema_is_json_and_knows_every_key),
+        cmocka_unit_test(the_choices_of_isa_are_the_tiers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
