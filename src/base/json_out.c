@@ -123,3 +123,18 @@ void ag_json_f64(ag_buf *b, double v) { shortest(b, v, 15, 17, false); }
 void ag_json_f32(ag_buf *b, float v) { shortest(b, (double)v, 6, 9, true); }
 void ag_json_bool(ag_buf *b, bool v) { ag_json_raw(b, ag_str(v ? "true" : "false")); }
 void ag_json_null(ag_buf *b) { ag_json_raw(b, ag_str("null")); }
+
+size_t ag_json_step(char *to, size_t n, size_t cap, const char *key) {
+    if (n + 1 < cap)
+        to[n++] = '/';
+    for (; *key; key++) {
+        bool escaped = *key == '~' || *key == '/';
+        if (n + 1 + escaped >= cap)
+            break;
+        to[n++] = escaped ? '~' : (unsigned char)*key < 0x20 ? '?' : *key;
+        if (escaped)
+            to[n++] = *key == '~' ? '0' : '1';
+    }
+    to[n] = 0;
+    return n;
+}

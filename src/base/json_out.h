@@ -36,4 +36,9 @@ void ag_json_raw(ag_buf *b, ag_span json);
 /* What goes between the quotes of a string, for callers that write in parts. */
 void ag_json_escape(ag_buf *b, ag_span text);
 
+/* Append "/key", a step of a JSON pointer (RFC 6901), to the n characters in `to`; returns how many
+ * there are then. It is for messages: control characters become "?", and what does not fit in `cap`
+ * bytes, the final zero among them, is left out, an escape as a whole. Any thread. */
+size_t ag_json_step(char *to, size_t n, size_t cap, const char *key);
+
 #endif

@@ -31,19 +31,7 @@ const ag_expr *ag_schema_fail_as(ag_schema *s, const char *key, const ag_err *er
 
 size_t ag_schema_enter(ag_schema *s, const char *key) {
     size_t mark = s->path_len;
-    for (const char *p = *key ? key : ""; s->path_len + 4 < sizeof s->path; p++) {
-        if (p == key)
-            s->path[s->path_len++] = '/';
-        if (!*p)
-            break;
-        if (*p == '~' || *p == '/') {
-            s->path[s->path_len++] = '~';
-            s->path[s->path_len++] = *p == '~' ? '0' : '1';
-        } else {
-            s->path[s->path_len++] = (unsigned char)*p < 0x20 ? '?' : *p;
-        }
-    }
-    s->path[s->path_len] = 0;
+    s->path_len = ag_json_step(s->path, s->path_len, sizeof s->path, key);
     return mark;
 }
 

@@ -85,12 +85,29 @@ static void a_full_buffer_fails_once_and_stays_failed(void **state) {
     ag_buf_deinit(&b);
 }
 
+static void a_step_of_a_pointer_is_escaped_and_cut(void **state) {
+    (void)state;
+    char path[16] = "#";
+    assert_int_equal(ag_json_step(path, 1, sizeof path, "a/b"), 6);
+    assert_string_equal(path, "#/a~1b");
+    assert_int_equal(ag_json_step(path, 6, sizeof path, ""), 7);
+    assert_string_equal(path, "#/a~1b/");
+    assert_int_equal(ag_json_step(path, 7, sizeof path, "~\n1"), 12);
+    assert_string_equal(path, "#/a~1b//~0?1");
+    assert_int_equal(ag_json_step(path, 12, sizeof path, "c~"), 14); /* half an escape would fit */
+    assert_string_equal(path, "#/a~1b//~0?1/c");
+    assert_int_equal(ag_json_step(path, 14, sizeof path, "de"), 15);
+    assert_int_equal(ag_json_step(path, 15, sizeof path, "f"), 15);
+    assert_string_equal(path, "#/a~1b//~0?1/c/");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commas_come_by_themselves),
         cmocka_unit_test(text_of_any_bytes_is_a_valid_string),
         cmocka_unit_test(numbers_read_back_as_they_were),
         cmocka_unit_test(a_full_buffer_fails_once_and_stays_failed),
+        cmocka_unit_test(a_step_of_a_pointer_is_escaped_and_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

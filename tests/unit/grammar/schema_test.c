@@ -298,6 +298,7 @@ static void refusals_say_where(void **state) {
          "#/properties/a/pattern: position 1: the group"},
         {"{\"properties\":{\"a/b~c\":{\"pattern\":\"(?=a)\"}}}",
          "#/properties/a~1b~0c/pattern: position 0"},
+        {"{\"properties\":{\"\":{\"type\":\"strin\"}}}", "#/properties//type: expected object"},
         {"{\"items\":{\"not\":{}}}", "#/items/not: this keyword is not supported"},
         {"{\"anyOf\":[{\"type\":\"null\"},{\"uniqueItems\":true}]}", "#/anyOf/1/uniqueItems"},
         {"{\"$ref\":\"http://x/y\"}", "#/$ref: only references into this schema"},

@@ -4,6 +4,7 @@
  * then decided by the character alone, and no rule is ever tried in vain. */
 #include <stdio.h>
 
+#include "base/json_out.h"
 #include "base/utf8.h"
 #include "text/answer/answer_parts.h"
 
@@ -412,16 +413,6 @@ static ag_span line_of(ag_span text, size_t line) {
     return ag_span_sub(text, 0, ag_span_find(text, ag_str("\n"), 0));
 }
 
-/* A step of a JSON pointer. */
-static void add_step(ag_buf *out, const char *key) {
-    ag_buf_addc(out, '/');
-    for (; *key; key++)
-        if (*key == '~' || *key == '/')
-            ag_buf_adds(out, *key == '~' ? "~0" : "~1");
-        else
-            ag_buf_addc(out, *key);
-}
-
 bool ag_answer_tool_blame(const json_t *tools, ag_span text, ag_err *err) {
     char name[32] = "";
     int used = 0;
@@ -441,8 +432,9 @@ bool ag_answer_tool_blame(const json_t *tools, ag_span text, ag_err *err) {
         void *at = json_object_iter(properties);
         while (at && pair-- > 0)
             at = json_object_iter_next(properties, at);
-        ag_buf_adds(&msg, "/properties");
-        add_step(&msg, at ? json_object_iter_key(at) : "");
+        char step[sizeof err->msg];
+        ag_json_step(step, 0, sizeof step, at ? json_object_iter_key(at) : "");
+        ag_buf_addf(&msg, "/properties%s", step);
     }
     ag_buf_adds(&msg, err->msg + used);
     if (ag_buf_cstr(&msg))
