@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,10 +29,19 @@ static ag_code failed(const char *address, int error, ag_err *err) {
     return ag_fail(err, AG_E_IO, "%s: cannot listen: %s", address, strerror(error));
 }
 
+/* Whose group may connect to a socket file, a proxy for one, is said by the group, not by a umask
+ * meant for other files. What bind() made of the umask lets nobody in: the socket does not listen
+ * yet. */
+static bool open_to_group(const struct sockaddr *sa) {
+    return sa->sa_family != AF_UNIX ||
+           fchmodat(AT_FDCWD, ((const struct sockaddr_un *)(const void *)sa)->sun_path, 0660,
+                    AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* Bind and listen; closes fd on failure. */
 static ag_code serve(int fd, const struct sockaddr *sa, socklen_t n, const char *address,
                      ag_err *err) {
-    if (bind(fd, sa, n) == 0 && listen(fd, BACKLOG) == 0)
+    if (bind(fd, sa, n) == 0 && open_to_group(sa) && listen(fd, BACKLOG) == 0)
         return AG_OK;
     int error = errno;
     close(fd);
@@ -68,11 +78,7 @@ static ag_code open_unix(ag_listener *l, const char *address, ag_err *err) {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return failed(address, errno, err);
-    /* Whose group may connect, a proxy for one, is said by the group, not by a umask meant for
-     * other files. */
-    mode_t before = umask(0117);
     ag_code code = serve(fd, (const struct sockaddr *)&sa, sizeof sa, address, err);
-    umask(before);
     if (code == AG_OK) {
         l->fd = fd;
         snprintf(l->name, sizeof l->name, "%s", address);
