@@ -134,7 +134,8 @@ struct ag_cli_args {
     uint32_t retries;
 
     /* serve; api_key_file loadtest too */
-    const char *config, *listening;
+    const char *config;
+    ag_cli_list listening;
     const char *host, *api_key_file, *cors_origin, *reasoning;
     uint32_t port, max_sequences, drain_seconds;
     ag_cli_list model_names;

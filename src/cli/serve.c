@@ -52,17 +52,16 @@ static void on_log(void *ctx, ag_log_level level, const char *component, const c
 }
 
 /* What the child is called with: this command's own options, and the sockets' names. */
-static bool child_args(const ag_cli_args *a, const door *d, char *program, ag_buf *names,
-                       char *argv[MAX_ARGS]) {
+static bool child_args(const ag_cli_args *a, const door *d, char *program, char *argv[MAX_ARGS]) {
     int n = 0;
-    for (size_t i = 0; i < d->n; i++)
-        ag_buf_addf(names, "%s%s", i ? "," : "", d->v[i].name);
-    if (a->argc + 5 > MAX_ARGS || !ag_buf_cstr(names))
+    if (a->argc + 3 + 2 * (int)d->n > MAX_ARGS)
         return false;
     argv[n++] = program;
     argv[n++] = (char *)"serve-child";
-    argv[n++] = (char *)"--listening";
-    argv[n++] = names->p;
+    for (size_t i = 0; i < d->n; i++) {
+        argv[n++] = (char *)"--listening";
+        argv[n++] = (char *)(uintptr_t)d->v[i].name;
+    }
     for (int i = 0; i < a->argc; i++)
         argv[n++] = a->argv[i];
     argv[n] = NULL;
@@ -77,15 +76,11 @@ static uint64_t number_of(const char *text) {
 static int supervise(const ag_cli_args *a, const ag_config *c, const door *d) {
     char program[4096];
     char *argv[MAX_ARGS];
-    ag_buf names;
     ag_err err = {0};
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    ag_buf_init(&names, AG_ROOM_CLI, 8192);
     program[n > 0 ? n : 0] = '\0';
-    if (n <= 0 || !child_args(a, d, program, &names, argv)) {
-        ag_buf_deinit(&names);
+    if (n <= 0 || !child_args(a, d, program, argv))
         return ag_cli_usage("serve: too many arguments to start a server with");
-    }
     ag_supervise_opts o = {
         .argv = argv,
         .listeners = d->v,
@@ -100,7 +95,6 @@ static int supervise(const ag_cli_args *a, const ag_config *c, const door *d) {
     int status = ag_supervise(&o, &err);
     if (status && err.code)
         ag_cli_note("%s", err.msg);
-    ag_buf_deinit(&names);
     return status;
 }
 
@@ -139,24 +133,15 @@ int ag_cli_serve(const ag_cli_args *a) {
 /* Started by the supervisor: the sockets are there already, under fixed numbers. */
 int ag_cli_serve_child(const ag_cli_args *a) {
     int fds[AG_MAX_LISTENERS];
-    const char *names[AG_MAX_LISTENERS];
-    char text[8192];
-    size_t n = 0;
+    size_t n = a->listening.n;
     ag_config *c;
-    snprintf(text, sizeof text, "%s", a->listening ? a->listening : "");
-    for (char *at = text; *at && n < AG_MAX_LISTENERS; n++) {
-        size_t len = strcspn(at, ",");
-        bool last = !at[len];
-        at[len] = '\0';
-        names[n] = at;
-        fds[n] = AG_PROCESS_FIRST_FD + (int)n;
-        at += len + !last;
-    }
-    if (n == 0)
+    if (n == 0 || n > AG_MAX_LISTENERS)
         return ag_cli_usage("serve-child: only the supervisor of 'autoglm serve' starts this");
     int status = ag_cli_serve_config(a, &c, &(ag_err){0});
     if (status)
         return status;
     take_notes(c);
-    return ag_cli_serve_run(a, c, fds, names, n, true);
+    for (size_t i = 0; i < n; i++)
+        fds[i] = AG_PROCESS_FIRST_FD + (int)i;
+    return ag_cli_serve_run(a, c, fds, a->listening.v, n, true);
 }

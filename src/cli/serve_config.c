@@ -16,6 +16,8 @@ typedef struct list {
     ag_config_setting v[MAX_SETTINGS];
     size_t n;
     bool full; /* no memory */
+    char address[300];
+    const char *listen[1]; /* that address */
 } list;
 
 /* key = value, which came from an option. NULL: nothing. */
@@ -24,6 +26,12 @@ static void set(list *l, const char *key, const char *from, const char *value) {
     l->full |= value && !kept;
     if (kept && l->n < MAX_SETTINGS)
         l->v[l->n++] = (ag_config_setting){.key = key, .value = kept, .from = from};
+}
+
+/* key = these elements, which live as long as the list. */
+static void set_list(list *l, const char *key, const char *from, const char *const *v, size_t n) {
+    if (n && l->n < MAX_SETTINGS)
+        l->v[l->n++] = (ag_config_setting){.key = key, .list = {v, n}, .from = from};
 }
 
 static void set_number(list *l, const char *key, const char *from, double value, const char *unit) {
@@ -49,15 +57,11 @@ static void name_of_path(const char *path, char *name, size_t room) {
 
 static void set_names(list *l, const ag_cli_args *a, const char *model) {
     char name[256];
-    ag_buf aliases;
     name_of_path(model, name, sizeof name);
     set(l, "models[0].name", "--model-name", a->model_names.n ? a->model_names.v[0] : name);
-    ag_buf_init(&aliases, AG_ROOM_CLI, 65536);
-    for (size_t i = 1; i < a->model_names.n; i++)
-        ag_buf_addf(&aliases, "%s%s", i > 1 ? "," : "", a->model_names.v[i]);
-    if (aliases.n)
-        set(l, "models[0].aliases", "--model-name", ag_buf_cstr(&aliases));
-    ag_buf_deinit(&aliases);
+    if (a->model_names.n > 1)
+        set_list(l, "models[0].aliases", "--model-name", a->model_names.v + 1,
+                 a->model_names.n - 1);
 }
 
 /* The one model of -m. Where people read along, log lines are plain. */
@@ -106,10 +110,10 @@ static void address_of(const ag_cli_args *a, char address[300]) {
 }
 
 static void set_server(list *l, const ag_cli_args *a) {
-    char address[300];
-    address_of(a, address);
+    address_of(a, l->address);
+    l->listen[0] = l->address;
     if (a->host || ag_cli_given(a, "port"))
-        set(l, "server.listen", a->host ? "--host" : "--port", address);
+        set_list(l, "server.listen", a->host ? "--host" : "--port", l->listen, 1);
     set(l, "server.api_key_file", "--api-key-file", a->api_key_file);
     set(l, "server.cors_origin", "--cors-origin", a->cors_origin);
     set(l, "server.reasoning", "--reasoning", a->reasoning);

@@ -305,7 +305,7 @@ static const ag_cli_opt embed_opts[] = {
 };
 
 static const ag_cli_opt serve_child_opts[] = {
-    {0, "listening", AG_CLI_TEXT, "NAMES", NULL, "addresses of the sockets, in order",
+    {0, "listening", AG_CLI_LIST, "NAME", NULL, "a socket's address; all of them, in order",
      AT(listening)},
     {0},
 };
@@ -474,7 +474,7 @@ const ag_cli_command ag_cli_commands[] = {
     {
         .name = "serve-child",
         .summary = "serve on sockets that a supervisor opened",
-        .usage = "--listening NAMES [OPTION]...",
+        .usage = "--listening NAME... [OPTION]...",
         .about = "What 'autoglm serve' starts and watches.",
         .examples = "autoglm serve -m model.gguf\n",
         .hidden = true,

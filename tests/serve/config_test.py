@@ -221,7 +221,7 @@ class Config(Configured):
             self.assertTrue([line for line in said if line.startswith(what)], (what, said))
 
     def test_a_socket_file_serves_too(self):
-        path = self.path("s.sock")
+        path = self.path("s,t.sock")
         server = self.serve(f"server: {{listen: ['127.0.0.1:0', 'unix:{path}']}}\n"
                             f"models: [{{name: chat, path: {model_path(CHAT)}, context: 2048}}]\n")
         with socket.socket(socket.AF_UNIX) as s:

@@ -40,6 +40,11 @@ class Life(Case):
     def test_without_keys_it_stays_on_loopback(self):
         self.fails(2, "without --api-key-file", "serve", "-m", model_path(CHAT), "--host", "0.0.0.0", "--port", "0")
 
+    def test_an_address_with_a_comma_is_one_address(self):
+        r = run("serve", "-m", model_path(CHAT), "--host", "unix:a,b")
+        self.assertEqual(r.status, 1)
+        self.assertIn("unix:a,b: the path of a unix socket", r.err)
+
     def test_a_port_in_use_is_an_error(self):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))

@@ -77,7 +77,7 @@ typedef enum ag_config_kind {
     AG_CONFIG_PATH,     /* const char *; relative to the working directory */
     AG_CONFIG_CHOICE,   /* const char *, one of `choices` */
     AG_CONFIG_LEVELS,   /* const char *: "info", "warn,sched=debug" */
-    AG_CONFIG_LIST,     /* ag_config_list: a YAML list, or text with commas */
+    AG_CONFIG_LIST,     /* ag_config_list: a YAML list, or text split at commas */
 } ag_config_kind;
 
 typedef struct ag_config_row {
@@ -97,7 +97,8 @@ extern const ag_config_row ag_config_model_rows[];
 /* A setting from the command line. `key` is "server.listen", or "models[0].context". */
 typedef struct ag_config_setting {
     const char *key, *value;
-    const char *from; /* how a mistake in it is named: "--port" */
+    const char *from;    /* how a mistake in it is named: "--port" */
+    ag_config_list list; /* not empty: a list's elements as they are, in place of value */
 } ag_config_setting;
 
 typedef struct ag_config_sources {

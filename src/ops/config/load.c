@@ -119,8 +119,6 @@ static ag_code set_from_list(const ag_config_row *row, const ag_yaml_node *n, vo
                              ag_arena *arena, ag_err *err) {
     const char *items[MAX_ITEMS];
     size_t n_items = 0;
-    if (row->kind != AG_CONFIG_LIST)
-        return ag_fail(err, AG_E_ARG, "expected one value, found a list");
     for (const ag_yaml_node *i = n->first; i; i = i->next) {
         if (i->kind != AG_YAML_SCALAR)
             return ag_fail(err, AG_E_ARG, "expected a list of texts");
@@ -248,6 +246,12 @@ static void read_environment(loader *l, const char *(*env)(const char *name)) {
     }
 }
 
+static ag_code set_value(loader *l, const ag_config_row *row, const ag_config_setting *s,
+                         void *base, ag_err *err) {
+    return s->list.n ? ag_config_value_set_list(row, s->list.v, s->list.n, base, &l->c->arena, err)
+                     : ag_config_value_set(row, s->value, base, &l->c->arena, err);
+}
+
 /* "models[0].context": an index one past the last adds a model. */
 static ag_code set_in_model(loader *l, const ag_config_setting *s, ag_err *err) {
     unsigned index;
@@ -263,7 +267,7 @@ static ag_code set_in_model(loader *l, const ag_config_setting *s, ag_err *err) 
     if (index > l->c->n_models)
         return ag_fail(err, AG_E_ARG, "there are %zu models only", l->c->n_models);
     ag_config_model *m = index < l->c->n_models ? &l->models[index] : add_model(l, err);
-    return m ? ag_config_value_set(row, s->value, m, &l->c->arena, err) : err->code;
+    return m ? set_value(l, row, s, m, err) : err->code;
 }
 
 static void apply_setting(loader *l, const ag_config_setting *s) {
@@ -273,7 +277,7 @@ static void apply_setting(loader *l, const ag_config_setting *s) {
     ag_code code;
     if (row) {
         *spot_of_row(l, row) = (spot){0};
-        code = ag_config_value_set(row, s->value, l->c, &l->c->arena, &err);
+        code = set_value(l, row, s, l->c, &err);
     } else if (!strncmp(s->key, "models[", 7)) {
         code = set_in_model(l, s, &err);
     } else {

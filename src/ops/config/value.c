@@ -98,16 +98,20 @@ static ag_code split_list(const ag_config_row *row, const char *text, void *base
             return ag_fail(err, AG_E_NOMEM, "out of memory");
         at += len;
     }
-    return ag_config_value_set_list(row, items, n, base, arena, err);
+    *(ag_config_list *)((char *)base + row->at) = (ag_config_list){.v = items, .n = n};
+    return AG_OK;
 }
 
 ag_code ag_config_value_set_list(const ag_config_row *row, const char *const *items, size_t n,
                                  void *base, ag_arena *arena, ag_err *err) {
+    if (row->kind != AG_CONFIG_LIST)
+        return ag_fail(err, AG_E_ARG, "expected one value, found a list");
     const char **kept = ag_arena_array(arena, n + 1, sizeof *kept);
     if (!kept)
         return ag_fail(err, AG_E_NOMEM, "out of memory");
     for (size_t i = 0; i < n; i++)
-        kept[i] = items[i];
+        if (keep_text(items[i], &kept[i], arena, err))
+            return err ? err->code : AG_E_NOMEM;
     *(ag_config_list *)((char *)base + row->at) = (ag_config_list){.v = kept, .n = n};
     return AG_OK;
 }

@@ -8,7 +8,7 @@
  * what was expected and found. AG_E_ARG, AG_E_NOMEM. */
 ag_code ag_config_value_set(const ag_config_row *row, const char *text, void *base, ag_arena *arena,
                             ag_err *err) AG_MUST_USE;
-/* A list's elements as they are. AG_E_NOMEM. */
+/* A list's elements as they are, commas and all; copied. AG_E_ARG (not a list), AG_E_NOMEM. */
 ag_code ag_config_value_set_list(const ag_config_row *row, const char *const *items, size_t n,
                                  void *base, ag_arena *arena, ag_err *err) AG_MUST_USE;
 /* The default, or nothing where there is none. */

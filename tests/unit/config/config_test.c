@@ -81,10 +81,12 @@ static const char *test_env(const char *name) {
 static void later_sources_win(void **state) {
     (void)state;
     const ag_config_setting settings[] = {
-        {"engine.threads", "4", "--threads"},
-        {"models[0].context", "1024", "--set"},
-        {"models[1].name", "two", "--set"},
-        {"models[1].path", "b.gguf", "--set"},
+        {"engine.threads", "4", .from = "--threads"},
+        {"models[0].context", "1024", .from = "--set"},
+        {"models[1].name", "two", .from = "--set"},
+        {"models[1].path", "b.gguf", .from = "--set"},
+        {"models[1].aliases", .from = "--model-name",
+         .list = {(const char *const[]){"u,v", "w"}, 2}},
     };
     ag_config_sources s = {.file = write_file("server:\n"
                                               "  listen: 127.0.0.1:9\n"
@@ -97,7 +99,7 @@ static void later_sources_win(void **state) {
                                               "context: 4096}\n"),
                            .env = test_env,
                            .settings = settings,
-                           .n_settings = 4};
+                           .n_settings = sizeof settings / sizeof *settings};
     ag_config *c;
     ag_err err = {0};
     assert_int_equal(ag_config_load(&s, &c, NULL, &err), AG_OK);
@@ -113,6 +115,8 @@ static void later_sources_win(void **state) {
     assert_string_equal(c->models[0].aliases.v[1], "y");
     assert_string_equal(c->models[0].kv_type, "f16");
     assert_string_equal(c->models[1].path, "b.gguf");
+    assert_int_equal(c->models[1].aliases.n, 2);
+    assert_string_equal(c->models[1].aliases.v[0], "u,v");
     ag_config_free(&c);
 }
 
@@ -225,18 +229,18 @@ static void a_wrong_setting_names_its_option(void **state) {
         ag_config_setting s;
         const char *expected;
     } cases[] = {
-        {{"engine.threads", "-1", "--threads"},
+        {{"engine.threads", "-1", .from = "--threads"},
          "--threads: engine.threads: expected a whole number, found \"-1\""},
-        {{"engine.threads", "99999", "--threads"},
+        {{"engine.threads", "99999", .from = "--threads"},
          "--threads: engine.threads: 99999 is not within 0 to 1024"},
-        {{"engine.memory_fraction", "nan", "-"},
+        {{"engine.memory_fraction", "nan", .from = "-"},
          "-: engine.memory_fraction: expected a number, found \"nan\""},
-        {{"server.idle_timeout", "99999999999999999h", "-"},
+        {{"server.idle_timeout", "99999999999999999h", .from = "-"},
          "-: server.idle_timeout: expected a duration as 250ms, 10s, 5m or 1h, found "
          "\"99999999999999999h\""},
-        {{"models[3].name", "x", "-"}, "-: models[3].name: there are 0 models only"},
-        {{"models[x].name", "x", "-"}, "-: models[x].name: expected models[N].KEY"},
-        {{"engine.thread", "1", "--set"},
+        {{"models[3].name", "x", .from = "-"}, "-: models[3].name: there are 0 models only"},
+        {{"models[x].name", "x", .from = "-"}, "-: models[x].name: expected models[N].KEY"},
+        {{"engine.thread", "1", .from = "--set"},
          "--set: engine.thread: unknown key; did you mean engine.threads?"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
