@@ -304,6 +304,7 @@ class Life(Case):
             # Tokenised, it would be known not to fit.
             answer = server.post("/v1/completions", {"prompt": "word " * 100000})
             self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "try_again"))
+            self.assertIn("1 requests are waiting already", answer.json()["error"]["message"])
             self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
             self.assertEqual(server.get("/readyz").json()["status"], "full")
             response.read()

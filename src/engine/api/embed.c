@@ -73,7 +73,7 @@ static ag_code submit(embedding *b, size_t i, ag_err *err) {
             ag_job_new_embed(ag_sched_env(b->e->sched), ids.v, ids.n, b->opts.pooling, &job, err);
     }
     if (!code)
-        code = ag_job_set_terms(job, &b->terms, ag_sched_env(b->e->sched), err);
+        code = ag_job_set_terms(&job->task, &b->terms, ag_sched_env(b->e->sched), err);
     if (!code) {
         job->on_done = note_end;
         job->ctx = &b->ends[i % WINDOW];

@@ -53,6 +53,10 @@ ag_code ag_engine_submit(ag_engine *e, const ag_request_opts *o, ag_request **ou
     return code ? code : submit_job(e, job, out, err);
 }
 
+ag_code ag_engine_admit(ag_engine *e, const ag_request_opts *o, ag_err *err) {
+    return ag_sched_admit(e->sched, o, err);
+}
+
 void ag_request_cancel(ag_request *r) { ag_job_set(&ag_job_of(r)->cancelled, true, ag_job_of(r)); }
 void ag_request_pause(ag_request *r) { ag_job_set(&ag_job_of(r)->paused, true, ag_job_of(r)); }
 void ag_request_resume(ag_request *r) { ag_job_set(&ag_job_of(r)->paused, false, ag_job_of(r)); }

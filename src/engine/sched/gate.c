@@ -1,6 +1,7 @@
 #include "sched/gate.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 
@@ -102,22 +103,28 @@ static ag_code refuse_share(ag_gate *g, uint64_t tenant, ag_err *err) {
                    ceil(s > LEAST_RETRY_S ? s : LEAST_RETRY_S));
 }
 
-ag_code ag_gate_enter(ag_gate *g, uint64_t tenant, int tokens, uint64_t patience_us, ag_err *err) {
+static ag_code refuse_tokens(ag_gate *g, int tokens, ag_err *err) {
+    char own[40] = "";
+    double s = ag_gate_retry_s(g);
+    g->refused_tokens++;
+    if (tokens > 0)
+        snprintf(own, sizeof own, ", and this one has %d", tokens);
+    return ag_fail(err, AG_E_AGAIN,
+                   "prompts of %llu tokens are waiting already%s; try again in about %.0f s",
+                   (unsigned long long)g->tokens, own, ceil(s > 0 ? s : LEAST_RETRY_S));
+}
+
+ag_code ag_gate_ask(ag_gate *g, uint64_t tenant, int tokens, uint64_t patience_us, ag_err *err) {
+    uint64_t least = tokens > 0 ? (uint64_t)tokens : 1;
     if (g->requests >= g->max_requests) {
         g->refused_requests++;
         return ag_fail(err, AG_E_AGAIN,
                        "%llu requests are waiting already; try again in about %.0f s",
                        (unsigned long long)g->requests, ceil(ag_gate_retry_s(g)));
     }
-    if (g->requests > 0 && g->tokens + (uint64_t)tokens > g->max_tokens) {
-        g->refused_tokens++;
-        double s = ag_gate_retry_s(g);
-        return ag_fail(err, AG_E_AGAIN,
-                       "prompts of %llu tokens are waiting already, and this one has %d; try again "
-                       "in about %.0f s",
-                       (unsigned long long)g->tokens, tokens, ceil(s > 0 ? s : LEAST_RETRY_S));
-    }
-    if (g->tokens <= g->max_tokens && holds_its_part(g, tenant, (uint64_t)tokens))
+    if (g->requests > 0 && g->tokens + least > g->max_tokens)
+        return refuse_tokens(g, tokens, err);
+    if (g->tokens <= g->max_tokens && holds_its_part(g, tenant, least))
         return refuse_share(g, tenant, err);
     if (is_too_late(g, patience_us)) {
         g->refused_late++;
@@ -126,6 +133,13 @@ ag_code ag_gate_enter(ag_gate *g, uint64_t tenant, int tokens, uint64_t patience
                        "later or allow more",
                        ag_gate_wait_s(g), (double)patience_us / 1e6);
     }
+    return AG_OK;
+}
+
+ag_code ag_gate_enter(ag_gate *g, uint64_t tenant, int tokens, uint64_t patience_us, ag_err *err) {
+    ag_code code = ag_gate_ask(g, tenant, tokens, patience_us, err);
+    if (code)
+        return code;
     g->requests++;
     g->tokens += (uint64_t)tokens;
     g->entered++;

@@ -169,9 +169,8 @@ ag_code ag_job_accept(ag_job *j, int32_t id, ag_err *err) {
     return ag_match_accept(j->match, id, err);
 }
 
-ag_code ag_job_set_terms(ag_job *j, const ag_request_opts *o, const ag_job_env *env, ag_err *err) {
+ag_code ag_job_set_terms(ag_task *t, const ag_request_opts *o, const ag_job_env *env, ag_err *err) {
     const ag_kv *kv = &env->core->kv;
-    ag_task *t = &j->task;
     if (o->priority < AG_PRIORITY_LOW || o->priority > AG_PRIORITY_HIGH)
         return ag_fail(err, AG_E_ARG, "priority is %d, expected %d to %d", (int)o->priority,
                        AG_PRIORITY_LOW, AG_PRIORITY_HIGH);
@@ -223,7 +222,7 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
     j->on_token = o->on_token;
     j->on_done = o->on_done;
     j->ctx = o->ctx;
-    if ((code = ag_job_set_terms(j, o, env, err)) || (code = open_draft(j, o, env, err)) ||
+    if ((code = ag_job_set_terms(&j->task, o, env, err)) || (code = open_draft(j, o, env, err)) ||
         (code = collect_stops(j, o, env, err)) || (code = open_sampler(j, o, env, err)) ||
         (code = open_match(j, o, env, err)) ||
         (code = ag_stream_init(&j->stream, env->tokenizer, false, o->stop, o->n_stop, err)) ||

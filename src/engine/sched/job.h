@@ -79,8 +79,8 @@ ag_code ag_job_check_generates(const ag_core *core, ag_err *err) AG_MUST_USE;
  * done. The same errors. */
 ag_code ag_job_new_embed(const ag_job_env *env, const int32_t *ids, size_t n, ag_pooling pooling,
                          ag_job **out, ag_err *err) AG_MUST_USE;
-/* Take priority, tenant, deadlines and salt from `o`; before submit. AG_E_ARG. */
-ag_code ag_job_set_terms(ag_job *job, const ag_request_opts *o, const ag_job_env *env,
+/* Take a job's priority, tenant, deadlines and salt from `o`; before submit. AG_E_ARG. */
+ag_code ag_job_set_terms(ag_task *t, const ag_request_opts *o, const ag_job_env *env,
                          ag_err *err) AG_MUST_USE;
 void ag_job_unref(ag_job *job);
 

@@ -96,13 +96,32 @@ void ag_sched_get_stats(ag_sched *s, ag_engine_stats *out) {
 
 /* ---- the line -------------------------------------------------------------------------------- */
 
+typedef ag_code (*gate_fn)(ag_gate *g, uint64_t tenant, int tokens, uint64_t patience_us,
+                           ag_err *err);
+
+/* At the gate; with the lock. */
+static ag_code knock(ag_sched *s, gate_fn fn, const ag_task *t, ag_err *err) {
+    uint64_t patience = t->queue_at_most ? t->queue_at_most : t->expire_after;
+    return s->closing ? ag_fail(err, AG_E_CLOSED, "the engine is closing")
+                      : fn(&s->gate, t->tenant, t->n_prompt, patience, err);
+}
+
+ag_code ag_sched_admit(ag_sched *s, const ag_request_opts *o, ag_err *err) {
+    ag_task t = {0}; /* its prompt is not known yet */
+    ag_code code = ag_job_set_terms(&t, o, &s->env, err);
+    if (code)
+        return code;
+    pthread_mutex_lock(&s->lock);
+    code = knock(s, ag_gate_ask, &t, err);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
 ag_code ag_sched_submit(ag_sched *s, ag_job *job, ag_err *err) {
     ag_task *t = &job->task;
-    uint64_t patience = t->queue_at_most ? t->queue_at_most : t->expire_after;
     t->submit_at = ag_clock_us();
     pthread_mutex_lock(&s->lock);
-    ag_code code = s->closing ? ag_fail(err, AG_E_CLOSED, "the engine is closing")
-                              : ag_gate_enter(&s->gate, t->tenant, t->n_prompt, patience, err);
+    ag_code code = knock(s, ag_gate_enter, t, err);
     if (!code) {
         atomic_fetch_add(&job->refs, 1);
         t->next = s->first_in;

@@ -382,7 +382,6 @@ static bool make_stops(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_r
 
 bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_request_opts *o,
                     ag_problem *p) {
-    *o = ag_request_default();
     o->sampling = g->sampling;
     take_advice(g, engine, &o->sampling);
     if (!make_biases(g, engine, arena, &o->sampling, p) ||

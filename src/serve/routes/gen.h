@@ -92,8 +92,8 @@ bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_b
  * are the arena's or root's. */
 bool ag_gen_form(ag_gen *g, ag_arena *arena, ag_problem *p);
 
-/* The engine's options but for prompt and callbacks; what they point to is the arena's or root's.
- * Needs the model for its vocabulary and context. */
+/* The engine's options but for prompt, callbacks and terms, into *o, which has the usual ones; what
+ * they point to is the arena's or root's. Needs the model for its vocabulary and context. */
 bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_request_opts *o,
                     ag_problem *p);
 

@@ -1,6 +1,5 @@
 #include "routes/task.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -363,17 +362,16 @@ static void forget_request(ag_task *t) {
 }
 
 /* Options, then submission: on the io thread or a pool's. Holds a reference of its own. */
-static void run(void *ctx) {
-    ag_task *t = ctx;
+static void run(ag_task *t, const ag_request_opts *terms) {
     ag_exchange *x = t->x;
     ag_problem p;
-    ag_request_opts o;
+    ag_request_opts o = *terms;
     ag_err err = {0};
     size_t done = 0;
     ag_buf grammar;
     ag_buf_init(&grammar, AG_ROOM_ROUTES, AG_MAX_ANSWER_BYTES);
-    bool fine = ag_gen_options(&t->gen, t->engine, &x->arena, &o, &p) &&
-                ag_said_plan(t, &o, &grammar, &p) && add_terms(t, &o, &p);
+    bool fine =
+        ag_gen_options(&t->gen, t->engine, &x->arena, &o, &p) && ag_said_plan(t, &o, &grammar, &p);
     if (fine && t->prompts.n_cut)
         snprintf(x->note, sizeof x->note, "%s; %zu tokens left out", t->gen.truncate,
                  t->prompts.n_cut);
@@ -417,28 +415,24 @@ static bool make_choices(ag_task *t, ag_problem *p) {
 }
 
 /* While the line is full nothing is rendered and tokenised, only to be refused then. */
-static bool has_room(const ag_task *t, ag_problem *p) {
-    ag_engine_stats stats;
-    ag_engine_get_stats(t->engine, &stats);
-    if (stats.retry_after_s <= 0)
-        return true;
+static bool may_enter(const ag_task *t, const ag_request_opts *terms, ag_problem *p) {
     ag_err err = {0};
-    ag_fail(&err, AG_E_AGAIN, "%u requests are waiting already; try again in about %.0f s",
-            stats.waiting, ceil(stats.retry_after_s));
-    return refusal_of(t, &err, p);
+    return !ag_engine_admit(t->engine, terms, &err) || refusal_of(t, &err, p);
 }
 
 /* The slow part first, since it decides how many choices there are. */
 static void prepare(void *ctx) {
     ag_task *t = ctx;
     ag_problem p;
+    ag_request_opts terms = ag_request_default();
     if (atomic_load(&t->cancelled)) {
         problem_of(t, &(ag_result){.finish = AG_FINISH_CANCELLED}, &p);
         fail(t, &p);
         ag_task_unref(t);
         return;
     }
-    if (!has_room(t, &p) || !ag_prompts_make(&t->gen, t->engine, &t->x->arena, &t->prompts, &p) ||
+    if (!add_terms(t, &terms, &p) || !may_enter(t, &terms, &p) ||
+        !ag_prompts_make(&t->gen, t->engine, &t->x->arena, &t->prompts, &p) ||
         !make_choices(t, &p)) {
         fail(t, &p);
         ag_task_unref(t);
@@ -449,7 +443,7 @@ static void prepare(void *ctx) {
         ag_task_unref(t);
         return;
     }
-    run(t);
+    run(t, &terms);
 }
 
 /* From now on what ends an exchange reaches the task; it may have come before. */

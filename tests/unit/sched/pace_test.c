@@ -1,5 +1,7 @@
 #include "unit/test.h"
 
+#include <string.h>
+
 #include "base/random.h"
 #include "sched/gate.h"
 #include "sched/pace.h"
@@ -184,6 +186,27 @@ static void the_gate_holds_requests_and_tokens(void **state) {
     assert_true(ag_gate_retry_s(&g) <= 0);
 }
 
+static void a_prompt_that_is_not_known_yet_is_refused_where_any_would_be(void **state) {
+    (void)state;
+    ag_gate g = {.max_requests = 3, .max_tokens = 100, .requests = 2, .tokens = 99};
+    ag_err err;
+    assert_int_equal(ag_gate_ask(&g, 0, 0, 0, &err), AG_OK);
+    assert_int_equal(g.requests + g.entered, 2); /* nothing came in */
+    g.tokens = 100;
+    assert_int_equal(ag_gate_ask(&g, 0, 0, 0, &err), AG_E_AGAIN);
+    assert_null(strstr(err.msg, "this one"));
+    assert_int_equal(g.refused_tokens, 1);
+    assert_int_equal(ag_gate_enter(&g, 0, 7, 0, &err), AG_E_AGAIN);
+    assert_non_null(strstr(err.msg, "this one has 7"));
+    g.requests = 3;
+    assert_int_equal(ag_gate_ask(&g, 0, 0, 0, &err), AG_E_AGAIN);
+    assert_int_equal(g.refused_requests, 1);
+    g.requests = 2, g.tokens = 50; /* a line that is much longer than its patience */
+    ag_drain_note(&g.drain, 1, 1, 10e6);
+    assert_int_equal(ag_gate_ask(&g, 0, 0, 1000, &err), AG_E_AGAIN);
+    assert_int_equal(g.refused_late, 1);
+}
+
 static uint64_t enter_all(ag_gate *g, uint64_t tenant, ag_code until) {
     ag_err err;
     uint64_t n = 0;
@@ -273,6 +296,7 @@ int main(void) {
         cmocka_unit_test(more_streams_are_learned_beside_prompts),
         cmocka_unit_test(without_knowledge_a_prompt_gets_a_little),
         cmocka_unit_test(the_gate_holds_requests_and_tokens),
+        cmocka_unit_test(a_prompt_that_is_not_known_yet_is_refused_where_any_would_be),
         cmocka_unit_test(who_would_come_far_too_late_is_sent_away),
         cmocka_unit_test(a_tenant_leaves_room_in_the_line_for_others),
         cmocka_unit_test(a_part_is_one_of_tokens_too),
