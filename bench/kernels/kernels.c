@@ -4,19 +4,17 @@
  *
  * One token is bound by memory: weights are read from copies that together exceed the caches, and
  * the figure is GB/s with its share of the measured read bandwidth. More tokens are bound by
- * arithmetic: GMAC/s (multiply-adds) with the share of what a loop of nothing but maddubs and add
- * reaches, or of fused multiply-adds for float types. */
+ * arithmetic: GMAC/s (multiply-adds) with the share of what the machine's best instruction for
+ * bytes reaches, whatever the tier, or that for floats where the activations are floats. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "cli/limits.h"
 #include "kernels/cpu.h"
 #include "kernels/half.h"
 #include "kernels/kernels.h"
@@ -36,69 +34,6 @@ typedef struct options {
     int threads, rows, cols;
     int tokens[MAX_COUNTS], n_counts; /* beside one token */
 } options;
-
-/* ---- the machine's limits ------------------------------------------------------------------- */
-
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) static uint64_t read_all(const void *p, size_t bytes) {
-    const __m256i *v = p;
-    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
-    const size_t quarter = bytes / 32 / 4; /* four streams are faster than one */
-    for (size_t i = 0; i < quarter; i++) {
-        a = _mm256_xor_si256(a, v[i]);
-        b = _mm256_xor_si256(b, v[i + quarter]);
-        c = _mm256_xor_si256(c, v[i + 2 * quarter]);
-        d = _mm256_xor_si256(d, v[i + 3 * quarter]);
-    }
-    a = _mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_xor_si256(c, d));
-    return (uint64_t)_mm256_extract_epi64(a, 0);
-}
-
-/* Ten independent chains; the empty asm keeps every instruction where it is. */
-#define CHAINS(X) X(a0) X(a1) X(a2) X(a3) X(a4) X(a5) X(a6) X(a7) X(a8) X(a9)
-
-__attribute__((target("avx2"))) static void spin_maddubs(uint64_t n) {
-    const __m256i w = _mm256_set1_epi8(1);
-    __m256i x = _mm256_set1_epi8(3);
-#define START(a) __m256i a = w;
-    CHAINS(START)
-#undef START
-    for (uint64_t k = 0; k < n; k++) {
-#define STEP(a)                                                                                    \
-    __asm__ volatile("" : "+x"(x));                                                                \
-    a = _mm256_add_epi16(a, _mm256_maddubs_epi16(w, x));
-        CHAINS(STEP)
-#undef STEP
-    }
-#define END(a) __asm__ volatile("" : "+x"(a));
-    CHAINS(END)
-}
-
-__attribute__((target("avx2,fma"))) static void spin_fma(uint64_t n) {
-    const __m256 w = _mm256_set1_ps(0.5f);
-#define START(a) __m256 a = w;
-    CHAINS(START)
-#undef START
-    for (uint64_t k = 0; k < n; k++) {
-#define STEP(a)                                                                                    \
-    a = _mm256_fmadd_ps(w, w, a);                                                                  \
-    __asm__ volatile("" : "+x"(a));
-        CHAINS(STEP)
-#undef STEP
-    }
-    CHAINS(END)
-}
-#else
-static uint64_t read_all(const void *p, size_t bytes) {
-    const uint64_t *v = p;
-    uint64_t a = 0;
-    for (size_t i = 0; i < bytes / 8; i++)
-        a ^= v[i];
-    return a;
-}
-static void spin_maddubs(uint64_t n) { (void)n; }
-static void spin_fma(uint64_t n) { (void)n; }
-#endif
 
 /* ---- threads: the same work on every one, started together --------------------------------- */
 
@@ -152,50 +87,6 @@ static double run_team(int threads, void (*work)(void *, int, int), void *ctx) {
         pthread_join(ids[i], NULL);
     pthread_barrier_destroy(&t.gate);
     return seconds;
-}
-
-typedef struct limits {
-    double gb_s, int_gmac_s, fma_gmac_s;
-} limits;
-
-typedef struct read_work {
-    uint8_t *p;
-    size_t bytes;
-} read_work;
-static volatile uint64_t sink64;
-static void read_part(void *ctx, int thread, int threads) {
-    const read_work *r = ctx;
-    const size_t part = r->bytes / (size_t)threads & ~(size_t)4095;
-    sink64 = read_all(r->p + part * (size_t)thread, part);
-}
-
-static void spin_int_part(void *ctx, int thread, int threads) {
-    (void)thread, (void)threads;
-    spin_maddubs(*(uint64_t *)ctx);
-}
-static void spin_fma_part(void *ctx, int thread, int threads) {
-    (void)thread, (void)threads;
-    spin_fma(*(uint64_t *)ctx);
-}
-
-static limits measure_limits(int threads) {
-    limits best = {0, 0, 0};
-    read_work r = {ag_alloc_pages(AG_ROOM_TEST, 2 * COLD_BYTES), 2 * COLD_BYTES};
-    if (!r.p)
-        exit(1);
-    memset(r.p, 1, r.bytes);
-    const bool vectors = ag_cpu_runs(AG_TIER_AVX2);
-    for (int i = 0; i < ROUNDS && vectors; i++) {
-        uint64_t n = 300000;
-        double gb = (double)r.bytes / run_team(threads, read_part, &r) * 1e-9;
-        double in = (double)n * 320 * threads / run_team(threads, spin_int_part, &n) * 1e-9;
-        double fm = (double)n * 80 * threads / run_team(threads, spin_fma_part, &n) * 1e-9;
-        best.gb_s = gb > best.gb_s ? gb : best.gb_s;
-        best.int_gmac_s = in > best.int_gmac_s ? in : best.int_gmac_s;
-        best.fma_gmac_s = fm > best.fma_gmac_s ? fm : best.fma_gmac_s;
-    }
-    ag_free_pages(AG_ROOM_TEST, r.p, r.bytes);
-    return best;
 }
 
 /* ---- matmuls -------------------------------------------------------------------------------- */
@@ -330,17 +221,17 @@ static int most_tokens(const options *o) {
 }
 
 static void bench_one(const ag_kernels *k, ag_type type, int rows, int cols, const options *o,
-                      const limits *max) {
+                      const ag_cli_limits *max) {
     const int max_tok = most_tokens(o);
     matrix m = make_matrix(k, type, rows, cols, max_tok);
     const double gb = (double)m.bytes / time_matmul(&m, 1, o->threads) * 1e-9;
     printf("%-22s %5dx%-5d %6.1f GB/s %3.0f%%", m.ops->name, rows, cols, gb,
-           max->gb_s > 0 ? 100 * gb / max->gb_s : 0);
-    const double top = m.ops->act == AG_ACT_Q8 ? max->int_gmac_s : max->fma_gmac_s;
+           100e9 * gb / max->read_bytes);
+    const double top = m.ops->act == AG_ACT_Q8 ? max->int8_ops : max->float_ops;
     for (int i = 0; i < o->n_counts; i++) {
         const double macs = (double)rows * cols * o->tokens[i];
         const double g = macs / time_matmul(&m, o->tokens[i], o->threads) * 1e-9;
-        printf("  %7.1f %3.0f%%", g, top > 0 ? 100 * g / top : 0);
+        printf("  %7.1f %3.0f%%", g, 100 * 2e9 * g / top);
     }
     printf("\n");
     fflush(stdout);
@@ -392,9 +283,14 @@ int main(int argc, char **argv) {
     }
     ag_cpu_text cpu;
     ag_cpu_describe(&cpu);
-    const limits max = measure_limits(o.threads);
-    printf("%s, %d thread(s): reads %.1f GB/s, maddubs+add %.1f GMAC/s, fma %.1f GMAC/s\n",
-           cpu.brand, o.threads, max.gb_s, max.int_gmac_s, max.fma_gmac_s);
+    ag_cli_limits max;
+    ag_err err = {0};
+    if (ag_cli_limits_measure(o.threads, &max, &err)) {
+        fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
+    printf("%s, %d thread(s): reads %.1f GB/s, int8 %.1f GMAC/s, float %.1f GMAC/s\n", cpu.brand,
+           o.threads, max.read_bytes * 1e-9, max.int8_ops * 0.5e-9, max.float_ops * 0.5e-9);
     printf("%-22s %11s %15s  ", "kernel", "shape", "1 token");
     for (int i = 0; i < o.n_counts; i++)
         printf("%5d: GMAC/s ", o.tokens[i]);
