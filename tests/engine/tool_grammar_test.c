@@ -179,13 +179,13 @@ static void a_schema_at_fault_is_told_by_its_tool(void **state) {
         ag_structure s = {AG_STRUCTURE_GRAMMAR, text.p, text.n};
         assert_int_equal(ag_grammar_compile(vocab, &s, &g, &err), AG_E_GRAMMAR);
         before = err;
-        assert_true(ag_answer_tool_blame(tools, ag_buf_span(&text), &err));
+        assert_true(ag_answer_tool_blame(tools, NULL, ag_buf_span(&text), &err));
         if (strcmp(err.msg,
                    "tools[1].function.parameters: #/properties/a~1b/items/not: this keyword "
                    "is not supported") != 0)
             fail_msg("%s: %s, before it %s", ag_answer_format_name(&f), err.msg, before.msg);
         ag_fail(&err, AG_E_GRAMMAR, "grammar: it is too large");
-        assert_false(ag_answer_tool_blame(tools, ag_buf_span(&text), &err));
+        assert_false(ag_answer_tool_blame(tools, NULL, ag_buf_span(&text), &err));
         assert_string_equal(err.msg, "grammar: it is too large");
         ag_buf_deinit(&text);
     }

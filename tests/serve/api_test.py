@@ -361,6 +361,18 @@ class Api(Case):
         self.assertEqual(calls[0]["function"]["name"], "add")
         self.assertEqual(got["usage"]["prompt_tokens"], alone["usage"]["prompt_tokens"])
 
+    def test_a_tool_at_fault_is_the_one_in_the_clients_own_list(self):
+        def one(name, schema=None):
+            return {"type": "function", "function": {"name": name, "parameters": schema or {"type": "object"}}}
+        def allow(*tools):
+            return {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": list(tools)}}
+        bad = one("bad", {"type": "object", "properties": {"a": {"type": "nothing"}}, "required": ["a"]})
+        tools = [one("sub"), ADD, one("mul"), bad, one("odd name")]
+        self.refused(self.chat(tools=tools, tool_choice=allow(bad, ADD)), 400, "tools[3].function.parameters",
+                     "invalid_grammar", "tools[3].function.parameters: #/properties/a/type: expected")
+        self.refused(self.chat(tools=tools, tool_choice=allow(ADD, tools[4])), 400, "tools",
+                     says="tools[4].function.name: expected")
+
     def test_what_was_refused_before_is_text_of_the_history(self):
         history = [HELLO[0], {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}, HELLO[0]]
         plain = [HELLO[0], {"role": "assistant", "content": "No."}, HELLO[0]]

@@ -138,6 +138,23 @@ static bool check_tool(const form *f, const json_t *tool, size_t i) {
         f->p, param, "%s must be {\"type\": \"function\", \"function\": {\"name\": ...}}", param);
 }
 
+/* Take the others out, and remember where those that stay were. */
+static bool keep_tools(const form *f, const json_t *names) {
+    size_t n = json_array_size(f->g->tools), kept = 0;
+    size_t *at = ag_arena_array(f->arena, n, sizeof *at);
+    if (!at && n)
+        return ag_problem_memory(f->p, "the tools");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *function = json_object_get(json_array_get(f->g->tools, kept), "function");
+        if (has_tool(names, json_string_value(json_object_get(function, "name"))))
+            at[kept++] = i;
+        else
+            json_array_remove(f->g->tools, kept);
+    }
+    f->g->tools_at = at;
+    return true;
+}
+
 /* {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [...]}}: the other tools are
  * left out. The mode is the choice among those that stay; NULL: *p. */
 static const json_t *allow_tools(const form *f, const json_t *allowed) {
@@ -158,12 +175,7 @@ static const json_t *allow_tools(const form *f, const json_t *allowed) {
             return NULL;
         }
     }
-    for (size_t i = json_array_size(f->g->tools); i-- > 0;) {
-        const json_t *function = json_object_get(json_array_get(f->g->tools, i), "function");
-        if (!has_tool(names, json_string_value(json_object_get(function, "name"))))
-            json_array_remove(f->g->tools, i);
-    }
-    return mode;
+    return keep_tools(f, names) ? mode : NULL;
 }
 
 /* "auto", "none", "required", {"type": "function", "function": {"name": ...}}, allowed_tools */

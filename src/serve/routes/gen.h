@@ -77,6 +77,8 @@ typedef struct ag_gen {
     bool separate_reasoning, has_separate_reasoning;
 
     /* found by ag_gen_read() in what is above */
+    const size_t
+        *tools_at; /* [n] places of `tools` in the client's own list; NULL: all are there */
     ag_tools_wish tools_wish;
     const char *tool_name; /* for AG_TOOLS_NAMED */
     ag_structure structure;

@@ -54,6 +54,7 @@ static bool force_calls(ag_task *t, ag_request_opts *o, ag_buf *grammar, ag_prob
                               "%s and tool_choice both ask for a form of the answer",
                               g->structure_param);
     ag_tool_force force = {.tools = g->tools,
+                           .at = g->tools_at,
                            .choice = g->tools_wish == AG_TOOLS_NAMED      ? AG_TOOL_NAMED
                                      : g->tools_wish == AG_TOOLS_REQUIRED ? AG_TOOL_REQUIRED
                                                                           : AG_TOOL_AUTO,

@@ -378,7 +378,7 @@ static void run(ag_task *t, const ag_request_opts *terms) {
     for (; fine && done < t->n_choices; done++)
         if (submit(&t->choices[done], &o, &err)) {
             if (grammar.n)
-                ag_answer_tool_blame(t->gen.tools, ag_buf_span(&grammar), &err);
+                ag_answer_tool_blame(t->gen.tools, t->gen.tools_at, ag_buf_span(&grammar), &err);
             fine = refusal_of(t, &err, &p);
             break;
         }

@@ -132,6 +132,7 @@ typedef enum ag_tool_choice {
 
 typedef struct ag_tool_force {
     const json_t *tools; /* not empty; borrowed for the call */
+    const size_t *at;    /* [n of tools] their places in the list that messages speak of; NULL: i */
     ag_tool_choice choice;
     ag_span name;      /* for AG_TOOL_NAMED */
     bool parallel;     /* more than one call may come */
@@ -147,8 +148,9 @@ ag_code ag_answer_tool_grammar(const ag_answer_format *f, const ag_tool_force *f
                                ag_err *err) AG_MUST_USE;
 /* Such a grammar was refused (*err): where a tool's schema is why, say of which tool and where in
  * its parameters, "tools[1].function.parameters: #/properties/a/type: ...", in place of a line that
- * nobody wrote. False: it is something else, and *err is as it was. */
-bool ag_answer_tool_blame(const json_t *tools, ag_span text, ag_err *err);
+ * nobody wrote; tools and `at` as in ag_tool_force. False: it is something else, and *err is as it
+ * was. */
+bool ag_answer_tool_blame(const json_t *tools, const size_t *at, ag_span text, ag_err *err);
 /* The format of answers under such a grammar: f itself, or with Hermes' calls when it has none. */
 ag_answer_format ag_answer_format_forced(const ag_answer_format *f);
 

@@ -286,6 +286,8 @@ static bool is_chosen(const ag_tool_force *force, const json_t *function) {
     return force->choice != AG_TOOL_NAMED || ag_span_eq(ag_tool_name(function), force->name);
 }
 
+static size_t place_of(const size_t *at, size_t tool) { return at ? at[tool] : tool; }
+
 /* Rules for each tool and `head`, one of them with what stands before its name. */
 static void add_calls(grammar *g) {
     size_t n_chosen = 0;
@@ -297,7 +299,7 @@ static void add_calls(grammar *g) {
             g->code = ag_fail(g->err, AG_E_ARG,
                               "tools[%zu].function.name: expected 1 to %d letters, "
                               "digits, _ or -",
-                              i, AG_MAX_TOOL_NAME);
+                              place_of(g->force->at, i), AG_MAX_TOOL_NAME);
         else if (is_chosen(g->force, function)) {
             add_call(g, function, i);
             ag_buf_addf(&heads, "%scall-%zu", n_chosen++ ? " | " : "", i);
@@ -413,7 +415,7 @@ static ag_span line_of(ag_span text, size_t line) {
     return ag_span_sub(text, 0, ag_span_find(text, ag_str("\n"), 0));
 }
 
-bool ag_answer_tool_blame(const json_t *tools, ag_span text, ag_err *err) {
+bool ag_answer_tool_blame(const json_t *tools, const size_t *at, ag_span text, ag_err *err) {
     char name[32] = "";
     int used = 0;
     size_t line = 0, tool = 0, pair = 0;
@@ -425,15 +427,15 @@ bool ag_answer_tool_blame(const json_t *tools, ag_span text, ag_err *err) {
         return false;
     ag_buf msg;
     ag_buf_init(&msg, AG_ROOM_TEXT, AG_MAX_TEXT_BYTES);
-    ag_buf_addf(&msg, "tools[%zu].function.parameters: #", tool);
+    ag_buf_addf(&msg, "tools[%zu].function.parameters: #", place_of(at, tool));
     if (n == 2) {
         const json_t *function = ag_tool_function(tools, tool);
         json_t *properties = json_object_get(json_object_get(function, "parameters"), "properties");
-        void *at = json_object_iter(properties);
-        while (at && pair-- > 0)
-            at = json_object_iter_next(properties, at);
+        void *one = json_object_iter(properties);
+        while (one && pair-- > 0)
+            one = json_object_iter_next(properties, one);
         char step[sizeof err->msg];
-        ag_json_step(step, 0, sizeof step, at ? json_object_iter_key(at) : "");
+        ag_json_step(step, 0, sizeof step, one ? json_object_iter_key(one) : "");
         ag_buf_addf(&msg, "/properties%s", step);
     }
     ag_buf_adds(&msg, err->msg + used);
