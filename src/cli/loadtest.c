@@ -113,6 +113,10 @@ static bool on_progress(void *ctx, uint64_t done, uint64_t all) {
 }
 
 static void print_row(const char *name, const ag_load_series *s) {
+    if (s->n == 0) {
+        ag_cli_out("%-26s %9s %9s %9s %9s %9s\n", name, "-", "-", "-", "-", "-");
+        return;
+    }
     ag_cli_out("%-26s %9.1f %9.1f %9.1f %9.1f %9.1f\n", name, ag_load_mean(s) * 1e3,
                ag_load_quantile(s, 0.5) * 1e3, ag_load_quantile(s, 0.9) * 1e3,
                ag_load_quantile(s, 0.99) * 1e3, ag_load_quantile(s, 1) * 1e3);

@@ -59,7 +59,8 @@ typedef struct ag_load_result {
     uint64_t sent, succeeded, failed, refused; /* refused: 429 or 503 */
     uint64_t met;                              /* succeeded and within all objectives */
     uint64_t prompt_tokens, cached_tokens, generated_tokens;
-    ag_load_series ttft, itl, tpot, e2e; /* seconds, of requests that succeeded */
+    ag_load_series ttft, itl, tpot, e2e; /* seconds, of requests that succeeded; but for e2e only
+                                          * of streams: when tokens came is known of these alone */
     ag_load_series ended_at;             /* seconds after the start, for the plot */
     char first_error[256];               /* "" when nothing failed */
 } ag_load_result;
@@ -74,9 +75,10 @@ double ag_load_quantile(const ag_load_series *s, double q);
 double ag_load_mean(const ag_load_series *s);
 
 /* One JSON object: opts in short, counts, rates, and mean, p50, p90, p99, max of each series in
- * milliseconds. */
+ * milliseconds; null of an empty one. */
 void ag_load_json(const ag_load_opts *opts, const ag_load_result *r, ag_buf *out);
-/* An SVG page: shares of TTFT and ITL below a time, and answers a second over the run. */
+/* An SVG page: shares of TTFT and ITL (without streams: of requests) below a time, and answers a
+ * second over the run. */
 void ag_load_svg(const ag_load_opts *opts, const ag_load_result *r, ag_buf *out);
 
 #endif

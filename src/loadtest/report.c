@@ -24,20 +24,23 @@ double ag_load_mean(const ag_load_series *s) {
  * ----------------------------------------------------------------------------------------
  */
 
-static void add_ms(ag_buf *out, const char *name, double seconds) {
+static void add_ms(ag_buf *out, const char *name, const ag_load_series *s, double seconds) {
     ag_json_key(out, name);
-    ag_json_f64(out, round(seconds * 1e6) / 1e3);
+    if (s->n)
+        ag_json_f64(out, round(seconds * 1e6) / 1e3);
+    else
+        ag_json_null(out);
 }
 
 static void add_series(ag_buf *out, const char *name, const ag_load_series *s) {
     ag_json_key(out, name);
     ag_json_open(out, '{');
     ag_json_key(out, "n"), ag_json_u64(out, s->n);
-    add_ms(out, "mean", ag_load_mean(s));
-    add_ms(out, "p50", ag_load_quantile(s, 0.5));
-    add_ms(out, "p90", ag_load_quantile(s, 0.9));
-    add_ms(out, "p99", ag_load_quantile(s, 0.99));
-    add_ms(out, "max", ag_load_quantile(s, 1));
+    add_ms(out, "mean", s, ag_load_mean(s));
+    add_ms(out, "p50", s, ag_load_quantile(s, 0.5));
+    add_ms(out, "p90", s, ag_load_quantile(s, 0.9));
+    add_ms(out, "p99", s, ag_load_quantile(s, 0.99));
+    add_ms(out, "max", s, ag_load_quantile(s, 1));
     ag_json_close(out, '}');
 }
 
@@ -112,14 +115,17 @@ static void add_shares(ag_buf *out, double top, const ag_load_series *s, double 
 }
 
 static void add_latencies(ag_buf *out, double top, const ag_load_result *r) {
-    double least = 0.0001, most = fmax(ag_load_quantile(&r->ttft, 1), ag_load_quantile(&r->itl, 1));
+    const ag_load_series *blue = r->ttft.n ? &r->ttft : &r->e2e;
+    double least = 0.0001, most = fmax(ag_load_quantile(blue, 1), ag_load_quantile(&r->itl, 1));
     char to[32];
     most = fmax(most, 0.01);
     snprintf(to, sizeof to, "%.3g ms", most * 1e3);
-    open_panel(out, top, "share below a time: first token (blue), between tokens (orange)",
+    open_panel(out, top,
+               r->ttft.n ? "share below a time: first token (blue), between tokens (orange)"
+                         : "share below a time: whole request",
                "0.1 ms", to);
-    if (r->ttft.n)
-        add_shares(out, top, &r->ttft, least, most, "#1f6fb4");
+    if (blue->n)
+        add_shares(out, top, blue, least, most, "#1f6fb4");
     if (r->itl.n)
         add_shares(out, top, &r->itl, least, most, "#e07b00");
 }

@@ -141,10 +141,11 @@ static void note_success(run *r, const client *c, double at) {
     out->prompt_tokens += a->prompt_tokens;
     out->cached_tokens += a->cached_tokens;
     out->generated_tokens += a->generated_tokens;
-    put(r, &out->ttft, ttft);
     put(r, &out->e2e, e2e);
     put(r, &out->ended_at, at);
-    if (a->generated_tokens > 1)
+    if (a->streamed) /* of a whole answer nobody knows when its first token was there */
+        put(r, &out->ttft, ttft);
+    if (a->streamed && a->generated_tokens > 1)
         put(r, &out->tpot, (e2e - ttft) / (double)(a->generated_tokens - 1));
     out->met += (!o->slo_ttft_ms || ttft * 1e3 <= o->slo_ttft_ms) &&
                 (!o->slo_itl_ms || c->worst_gap * 1e3 <= o->slo_itl_ms);

@@ -117,9 +117,13 @@ class LoadTest(Case):
         key, prompts = self.write("key", "secret\n"), self.write("prompts", "one\n\ntwo\n")
         r = self.succeeds("loadtest", self.serve(), "--api-key-file", key, "-f", prompts, "--no-stream", "-n", "3",
                           "-c", "1", "--json", "--model", "mine").json()
-        self.assertEqual((r["succeeded"], r["generated_tokens"], r["itl_ms"]["n"]), (3, 15, 0))
+        self.assertEqual((r["succeeded"], r["generated_tokens"], r["e2e_ms"]["n"]), (3, 15, 3))
+        for name in ("ttft_ms", "itl_ms", "tpot_ms"):
+            self.assertEqual((r[name]["n"], r[name]["p50"]), (0, None), name)
         self.assertEqual([(k, b["model"], b["messages"][0]["content"]) for _, k, b in self.server.requests],
                          [("Bearer secret", "mine", t) for t in ("one", "two", "one")])
+        out = self.succeeds("loadtest", self.serve(), "--no-stream", "-n", "1").out
+        self.assertRegex(out, r"time to first token +- +- ")
 
     def test_open_loop_sends_at_its_rate_and_counts_from_when_it_was_due(self):
         r = self.succeeds("loadtest", self.serve(), "--rate", "50", "-n", "20", "-c", "1", "--json").json()
