@@ -48,9 +48,21 @@ static void take_id(ag_exchange *x) {
         snprintf(x->id, sizeof x->id, "%s", given);
 }
 
+/* W3C Trace Context: VERSION(2)-TRACE(32)-SPAN(16)-FLAGS(2) in small hexadecimal digits. Version ff
+ * and ids of zeros alone are invalid, and what is invalid is as if it were not there. */
+static bool is_traceparent(const char *s) {
+    static const char form[] = "hh-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
+    if (strlen(s) != sizeof form - 1)
+        return false;
+    for (size_t i = 0; s[i]; i++)
+        if (form[i] == 'h' ? !strchr("0123456789abcdef", s[i]) : s[i] != '-')
+            return false;
+    return strncmp(s, "ff", 2) != 0 && strspn(s + 3, "0") < 32 && strspn(s + 36, "0") < 16;
+}
+
 static void take_traceparent(ag_exchange *x) {
     const char *given = ag_http_get(x->http, "traceparent");
-    if (given && strlen(given) == 55 && is_sane_id(given))
+    if (given && is_traceparent(given))
         x->record.traceparent = ag_arena_strndup(&x->arena, given, 55);
 }
 

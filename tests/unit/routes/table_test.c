@@ -130,6 +130,32 @@ static void a_request_id_is_kept_when_it_is_sane_and_made_otherwise(void **state
     w->req.names[1] = NULL;
 }
 
+static void a_traceparent_comes_back_when_it_is_one(void **state) {
+    world *w = *state;
+    w->req.names[1] = "traceparent";
+#define TRACE "0af7651916cd43dd8448eb211c80319c"
+#define SPAN  "b7ad6b7169203331"
+    static const char *const bad[] = {
+        "00-0AF7651916CD43DD8448EB211C80319C-" SPAN "-01",
+        "ff-" TRACE "-" SPAN "-01",
+        "00-00000000000000000000000000000000-" SPAN "-01",
+        "00-" TRACE "-0000000000000000-01",
+        "00." TRACE "." SPAN ".01",
+        "00-" TRACE "-" SPAN "-0",
+        "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
+        "",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        w->req.values[1] = bad[i];
+        assert_int_equal(ask(w, "GET", "/health", "Bearer secret-1"), 200);
+        assert_false(has_header(w, "traceparent:"));
+    }
+    w->req.values[1] = "00-" TRACE "-" SPAN "-01";
+    ask(w, "GET", "/health", "Bearer secret-1");
+    assert_true(has_header(w, "traceparent: 00-" TRACE "-" SPAN "-01\n"));
+    w->req.names[1] = NULL;
+}
+
 static void patterns_take_names_with_slashes(void **state) {
     (void)state;
     char arg[64], allow[64];
@@ -193,6 +219,7 @@ int main(void) {
         cmocka_unit_test(what_exists_is_not_told_without_a_key),
         cmocka_unit_test(an_unknown_path_is_404_and_a_wrong_verb_405_with_allow),
         cmocka_unit_test(a_request_id_is_kept_when_it_is_sane_and_made_otherwise),
+        cmocka_unit_test(a_traceparent_comes_back_when_it_is_one),
         cmocka_unit_test(patterns_take_names_with_slashes),
         cmocka_unit_test(an_unknown_model_is_404_model_not_found),
         cmocka_unit_test(a_refusal_for_now_says_when_to_come_back),
