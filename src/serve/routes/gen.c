@@ -11,6 +11,7 @@
 #define NAMED(f)    .at = AT_S(f), .has = offsetof(ag_gen, named.f)
 #define MAX_TOKENS  134217728 /* as the command line has it */
 #define MAX_BAD_IDS 65536     /* tokens of all bad words, as the engine has it */
+#define MAX_BREAKER 63        /* bytes of a DRY sequence breaker, as the engine has it */
 
 /* Fields of both routes. */
 #define SHARED                                                                                     \
@@ -50,12 +51,13 @@
          .max = MAX_TOKENS},                                                                       \
         {.name = "mirostat", .kind = AG_FIELD_I32, NAMED(mirostat), .max = 2},                     \
         {.name = "mirostat_tau", .kind = AG_FIELD_F32, NAMED(mirostat_tau), .max = 100},           \
-        {.name = "mirostat_eta", .kind = AG_FIELD_F32, NAMED(mirostat_eta), .max = 100},           \
+        {.name = "mirostat_eta", .kind = AG_FIELD_F32, NAMED(mirostat_eta), .max = 1},             \
         {.name = "dry_multiplier", .kind = AG_FIELD_F32, .at = AT_S(dry_multiplier), .max = 100},  \
         {.name = "dry_base", .kind = AG_FIELD_F32, .at = AT_S(dry_base), .min = 1, .max = 100},    \
         {.name = "dry_allowed_length",                                                             \
          .kind = AG_FIELD_I32,                                                                     \
          .at = AT_S(dry_allowed_length),                                                           \
+         .min = 1,                                                                                 \
          .max = MAX_TOKENS},                                                                       \
         {.name = "dry_penalty_last_n",                                                             \
          .kind = AG_FIELD_I32,                                                                     \
@@ -176,6 +178,18 @@ static const ag_field stream_fields[] = {
     {0},
 };
 
+static bool check_breakers(const ag_texts *breakers, ag_problem *p) {
+    for (size_t i = 0; i < breakers->n; i++) {
+        size_t n = strlen(breakers->v[i]);
+        char param[AG_PARAM_TEXT];
+        snprintf(param, sizeof param, "dry_sequence_breakers[%zu]", i);
+        if (n == 0 || n > MAX_BREAKER)
+            return ag_problem_bad(p, param, "%s has %zu bytes, expected 1 to %d", param, n,
+                                  MAX_BREAKER);
+    }
+    return true;
+}
+
 /* What several fields mean together. */
 static bool check(ag_gen *g, ag_buf *ignored, ag_problem *p) {
     if (g->chat && !g->messages)
@@ -194,13 +208,16 @@ static bool check(ag_gen *g, ag_buf *ignored, ag_problem *p) {
         return ag_problem_bad(p, "prompt_logprobs", "prompt_logprobs are not streamed");
     if (g->sampling.mirostat == 1)
         return ag_problem_bad(p, "mirostat", "mirostat must be 0 or 2; version 1 is not supported");
+    if (g->allowed_token_ids.v && !g->allowed_token_ids.n)
+        return ag_problem_bad(p, "allowed_token_ids",
+                              "allowed_token_ids is empty: no token would be allowed");
     if (g->best_of && g->best_of < g->n)
         return ag_problem_bad(p, "best_of", "best_of must be at least n, which is %u", g->n);
     if (g->best_of > g->n)
         ag_ignored_add(ignored, "best_of");
     if (g->has_max_tokens && g->max_tokens == 0 && !g->echo)
         return ag_problem_bad(p, "max_tokens", "max_tokens must be at least 1, but with echo");
-    return true;
+    return check_breakers(&g->dry_breakers, p);
 }
 
 bool ag_gen_read(ag_gen *g, bool chat, const json_t *root, ag_arena *arena, ag_buf *ignored,
@@ -387,7 +404,7 @@ bool ag_gen_options(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_requ
     if (!make_biases(g, engine, arena, &o->sampling, p) ||
         !make_forbidden(g, engine, arena, &o->sampling, p) || !make_stops(g, engine, arena, o, p))
         return false;
-    o->sampling.dry_breakers = g->dry_breakers.n ? g->dry_breakers.v : NULL;
+    o->sampling.dry_breakers = g->dry_breakers.v; /* of an empty list none, not the usual ones */
     o->sampling.n_dry_breakers = g->dry_breakers.n;
     o->max_tokens = g->has_max_completion_tokens ? g->max_completion_tokens : g->max_tokens;
     if (g->echo_only)
