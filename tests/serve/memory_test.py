@@ -60,6 +60,7 @@ class Memory(Configured):
             self.assertEqual({m for m in "abc" if states[m] == "ready"}, set(there), (model, states))
             held = sum(self.metrics(server, "autoglm_model_memory_bytes").values())
             self.assertEqual(held, len(there) * size)
+            self.assertEqual({labels[0] for labels in self.metrics(server, "autoglm_kv_cache_info")}, set(there))
         self.assertEqual(self.metrics(server, "autoglm_model_unloads_total")["b", "memory"], 1)
         self.assertEqual(server.get("/readyz").status, 200)
         self.assertEqual(server.stop(), 0)

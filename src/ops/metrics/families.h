@@ -4,7 +4,8 @@
  * X(id, name, vllm name or NULL, type, labels, buckets, help)
  *   labels: space-separated, at most AG_MAX_LABELS; a family with "model" first is exported under
  * its vllm name too (labels model_name and engine) where that is asked for. type SAMPLED: a counter
- * that somebody else counts; its total is set before each scrape. */
+ * that somebody else counts; its total is set before each scrape. INFO: a gauge that is 1 and tells
+ * by its labels; of each value of the first one there is one series, or none. */
 #ifndef AG_METRICS_FAMILIES_H
 #define AG_METRICS_FAMILIES_H
 
@@ -75,7 +76,7 @@
       "Share of KV blocks in use by running sequences, 0 to 1.")                                   \
     X(KV_BLOCKS, "autoglm_kv_blocks", NULL, GAUGE, "model state", NONE,                            \
       "KV blocks: total, used, cached.")                                                           \
-    X(KV_INFO, "autoglm_kv_cache_info", "vllm:cache_config_info", GAUGE,                           \
+    X(KV_INFO, "autoglm_kv_cache_info", "vllm:cache_config_info", INFO,                            \
       "model block_size num_gpu_blocks", NONE,                                                     \
       "1; tokens of a KV block and blocks in all, under vLLM's names.")                            \
     X(QUEUE_WAIT, "autoglm_queue_wait_predicted_seconds", NULL, GAUGE, "model", NONE,              \

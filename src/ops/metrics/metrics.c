@@ -124,6 +124,39 @@ ag_metric *ag_metrics_get(ag_metrics *m, ag_family family, const char *a, const 
     return s;
 }
 
+/* Other labels but for the first; false: out of memory, it is as it was. With the lock held. */
+static bool relabel(ag_metric *s, const char *const labels[AG_MAX_LABELS]) {
+    char *fresh[AG_MAX_LABELS] = {0};
+    for (int i = 1; i < AG_MAX_LABELS && labels[i]; i++) {
+        fresh[i] = ag_strndup(AG_ROOM_OPS, labels[i], strlen(labels[i]));
+        if (!fresh[i]) {
+            for (; i > 0; i--)
+                ag_free(fresh[i]);
+            return false;
+        }
+    }
+    for (int i = 1; i < AG_MAX_LABELS; i++) {
+        ag_free(s->labels[i]);
+        s->labels[i] = fresh[i];
+    }
+    return true;
+}
+
+void ag_metrics_tell(ag_metrics *m, ag_family family, const char *a, const char *b, const char *c) {
+    const char *labels[AG_MAX_LABELS] = {a, b, c};
+    AG_ASSERT(ag_family_rows[family].type == AG_INFO);
+    pthread_mutex_lock(&m->lock);
+    ag_metric *s = m->families[family]->next;
+    while (s && strcmp(s->labels[0], a) != 0)
+        s = s->next;
+    bool told = b && (!s || has_labels(s, labels) || relabel(s, labels));
+    if (told && !s)
+        s = find_or_add(m, family, labels);
+    if (s)
+        ag_metric_set(s, told);
+    pthread_mutex_unlock(&m->lock);
+}
+
 void ag_metric_add(ag_metric *s, uint64_t n) {
     atomic_fetch_add_explicit(&s->value, n, memory_order_relaxed);
 }
@@ -152,6 +185,7 @@ double ag_metric_value(const ag_metric *s) {
     case AG_COUNTER:
         return (double)bits;
     case AG_GAUGE:
+    case AG_INFO:
     case AG_SAMPLED:
         memcpy(&value, &bits, sizeof value);
         return value;

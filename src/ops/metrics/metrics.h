@@ -27,6 +27,10 @@ void ag_metrics_free(ag_metrics **m);
 ag_metric *ag_metrics_get(ag_metrics *m, ag_family family, const char *a, const char *b,
                           const char *c);
 
+/* INFO: what is told of `a` is this from now on, in place of what was told before; b NULL: nothing.
+ */
+void ag_metrics_tell(ag_metrics *m, ag_family family, const char *a, const char *b, const char *c);
+
 void ag_metric_add(ag_metric *s, uint64_t n);       /* COUNTER */
 void ag_metric_set(ag_metric *s, double value);     /* GAUGE, SAMPLED */
 void ag_metric_observe(ag_metric *s, double value); /* HISTOGRAM; negative counts as 0 */

@@ -7,7 +7,13 @@
 
 #include "metrics/metrics.h"
 
-typedef enum ag_metric_type { AG_COUNTER, AG_SAMPLED, AG_GAUGE, AG_HISTOGRAM } ag_metric_type;
+typedef enum ag_metric_type {
+    AG_COUNTER,
+    AG_SAMPLED,
+    AG_GAUGE,
+    AG_INFO,
+    AG_HISTOGRAM
+} ag_metric_type;
 
 typedef struct ag_family_row {
     const char *name, *vllm, *labels, *help;
@@ -24,7 +30,7 @@ extern const ag_family_row ag_family_rows[AG_M_COUNT];
 struct ag_metric {
     const ag_family_row *row;
     ag_metric *next;             /* of the family; constant once it is listed */
-    char *labels[AG_MAX_LABELS]; /* owned; NULL beyond the family's own */
+    char *labels[AG_MAX_LABELS]; /* owned; NULL beyond the family's own; those of INFO change */
     _Atomic uint64_t value;      /* a count, or the bits of a double */
     _Atomic uint64_t sum;        /* of a histogram, in millionths */
     _Atomic uint64_t buckets[];  /* [n_bounds + 1], not cumulative */

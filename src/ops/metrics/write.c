@@ -27,6 +27,7 @@ typedef struct view {
 static const char *const type_names[] = {[AG_COUNTER] = "counter",
                                          [AG_SAMPLED] = "counter",
                                          [AG_GAUGE] = "gauge",
+                                         [AG_INFO] = "gauge",
                                          [AG_HISTOGRAM] = "histogram"};
 
 static void add_escaped(ag_buf *out, const char *text) {
@@ -114,9 +115,11 @@ static void add_header(const view *v) {
                 v->name, type_names[v->row->type]);
 }
 
-/* The shared series of a family with labels is there only when something went into it. */
+/* The shared series of a family with labels is there only when something went into it, and what
+ * tells nothing is not. */
 static bool is_shown(const ag_metrics *m, int f, const ag_metric *s) {
-    return s != m->families[f] || !s->labels[0] || ag_metric_value(s) != 0;
+    bool always = s != m->families[f] && s->row->type != AG_INFO;
+    return always || !s->labels[0] || ag_metric_value(s) != 0;
 }
 
 static void add_family(const ag_metrics *m, int f, const view *v) {

@@ -176,12 +176,10 @@ static void scrape_engine(ag_metrics *m, const char *model, const ag_engine_stat
     set(m, AG_M_STEP_SECONDS, model, NULL, SECONDS(s->n_step_us));
     set(m, AG_M_SPEC_DRAFTED, model, NULL, (double)s->n_drafted);
     set(m, AG_M_SPEC_ACCEPTED, model, NULL, (double)s->n_drafts_true);
-    if (!s->kv_blocks)
-        return;
     char tokens[12], blocks[24];
     snprintf(tokens, sizeof tokens, "%u", s->kv_block_tokens);
     snprintf(blocks, sizeof blocks, "%llu", (unsigned long long)s->kv_blocks);
-    ag_metric_set(ag_metrics_get(m, AG_M_KV_INFO, model, tokens, blocks), 1);
+    ag_metrics_tell(m, AG_M_KV_INFO, model, s->kv_blocks ? tokens : NULL, blocks);
 }
 
 static void scrape_ledger(ag_metrics *m, const char *model) {

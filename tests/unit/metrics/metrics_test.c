@@ -95,6 +95,31 @@ static void too_many_label_values_share_one_series(void **state) {
     ag_metrics_free(&m);
 }
 
+static void what_is_told_anew_replaces_what_was_told(void **state) {
+    (void)state;
+    const ag_metrics_format plain = {0};
+    ag_metrics *m = new_metrics();
+    char blocks[16];
+    for (int i = 0; i < 2 * AG_MAX_SERIES; i++) { /* each is gone with the next */
+        snprintf(blocks, sizeof blocks, "%d", i);
+        ag_metrics_tell(m, AG_M_KV_INFO, "a", "32", blocks);
+    }
+    ag_metrics_tell(m, AG_M_KV_INFO, "b", "32", "7");
+    expect(m, plain,
+           "# TYPE autoglm_kv_cache_info gauge\n"
+           "autoglm_kv_cache_info{model=\"a\",block_size=\"32\",num_gpu_blocks=\"511\"} 1\n"
+           "autoglm_kv_cache_info{model=\"b\",block_size=\"32\",num_gpu_blocks=\"7\"} 1\n# HELP");
+    ag_metrics_tell(m, AG_M_KV_INFO, "a", NULL, NULL);
+    expect(m, plain, "# TYPE autoglm_kv_cache_info gauge\nautoglm_kv_cache_info{model=\"b\"");
+    ag_metrics_tell(m, AG_M_KV_INFO, "b", NULL, NULL);
+    ag_buf out = written(m, plain);
+    assert_null(strstr(out.p, "autoglm_kv_cache_info")); /* a family without series is not there */
+    ag_buf_deinit(&out);
+    ag_metrics_tell(m, AG_M_KV_INFO, "a", "32", "8");
+    expect(m, plain, "{model=\"a\",block_size=\"32\",num_gpu_blocks=\"8\"} 1\n");
+    ag_metrics_free(&m);
+}
+
 static void the_process_shows_itself(void **state) {
     (void)state;
     ag_metrics *m = new_metrics();
@@ -138,6 +163,7 @@ int main(void) {
         cmocka_unit_test(buckets_are_cumulative_and_end_in_the_count),
         cmocka_unit_test(openmetrics_ends_in_eof),
         cmocka_unit_test(too_many_label_values_share_one_series),
+        cmocka_unit_test(what_is_told_anew_replaces_what_was_told),
         cmocka_unit_test(the_process_shows_itself),
         cmocka_unit_test(nothing_is_lost_between_threads),
     };
