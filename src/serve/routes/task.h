@@ -78,13 +78,27 @@ struct ag_task {
 };
 
 /* Begin what *gen asks for with the leased model, which is taken in any case. The answer comes by
- * itself. On the thread that read the request. */
+ * itself. On the thread that read the request. In start.c. */
 void ag_task_start(ag_exchange *x, const ag_gen *gen, ag_served *served);
 /* End it soon; the client is told the reason. Any thread that holds a reference. */
 void ag_task_cancel(ag_task *t, ag_cancel_reason reason);
 /* The client's connection takes more again. */
 void ag_task_drained(ag_task *t);
 void ag_task_unref(ag_task *t);
+
+/* ---- what beginning needs of the rest: task.c --------------------------------------------------
+ */
+
+/* Tell why there is no answer: with a status of its own where nothing went out yet, else as an
+ * event of the stream. */
+void ag_task_fail(ag_task *t, const ag_problem *p);
+/* Of a cancelled task; returns false, as all that set a problem. */
+bool ag_task_why_cancelled(const ag_task *t, ag_problem *p);
+/* The engine tells this choice of its tokens and its end. */
+void ag_choice_listen(ag_choice *c, ag_request_opts *o);
+/* The choices from `from` on cannot be submitted and are done. When those before them are being
+ * streamed already, the engine's thread tells the reason, unless they have all ended. */
+void ag_task_give_up(ag_task *t, size_t from, const ag_problem *p);
 
 /* ---- writing: chunk.c, the engine's thread ----------------------------------------------------
  */
