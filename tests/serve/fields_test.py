@@ -2,6 +2,7 @@
 """Fields that OpenAI's API does not have: each changes what comes in the way that it says, and a wrong value of it is
 refused by its name."""
 import json
+import re
 import threading
 
 from server import CHAT, Case, Server, main
@@ -153,27 +154,29 @@ class Terms(Case):
 
     def test_the_line_goes_by_priority(self):
         with Server(CHAT, "--max-sequences", "1", "--isa", "ref") as server:
-            response, order = self.stream(server), []
+            response, answers = self.stream(server), []
 
             def ask(priority):
-                answer = server.post("/v1/chat/completions", dict(self.LONG, stream=False, max_tokens=8, priority=priority))
-                self.assertNotIn("x-ignored-params", answer.headers)
-                order.append(priority)
+                answers.append(server.post("/v1/chat/completions", dict(self.LONG, stream=False, max_tokens=32, priority=priority),
+                                           **{"X-Request-Id": f"p{priority}"}))
             threads = []
             for n, priority in enumerate((1, 0, -1), 1):
                 threads.append(threading.Thread(target=ask, args=(priority,)))
                 threads[-1].start()
                 while f'autoglm_sequences_waiting{{model="{CHAT}"}} {n}\n' not in server.get("/metrics").body.decode():
-                    self.assertFalse(order, "it was over first")
+                    self.assertFalse(answers, "it was over first")
             server.ask("DELETE", "/v1/requests/long")
             response.read()
             for t in threads:
                 t.join()
-            self.assertEqual(order, [-1, 0, 1])
+            for answer in answers:
+                self.fine(answer)
+                self.assertNotIn("x-ignored-params", answer.headers)
             self.assertEqual(server.stop(), 0)
+            self.assertEqual(re.findall(r'"http.request.id":"(p\S+?)"', server.said), ["p-1", "p0", "p1"])
 
     def test_who_waits_too_long_is_sent_away(self):
-        for more, body in (([], {"max_queue_ms": 30}), (["--set", "engine.max_queue_time=30ms"], {})):
+        for more, body in (([], {"max_queue_ms": 300}), (["--set", "engine.max_queue_time=300ms"], {})):
             with Server(CHAT, "--max-sequences", "1", "--isa", "ref", *more) as server:
                 answer = server.post("/v1/chat/completions", dict(self.LONG, stream=False, max_tokens=1, **body))
                 self.fine(answer)
