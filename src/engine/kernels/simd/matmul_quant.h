@@ -72,17 +72,24 @@ V_INLINE void step(const ag_qformat *f, int np, int nt, const wblock *w, int w_s
     }
 }
 
-static void store_rows(const ag_matmul_args *a, int tok, int panel, vf acc) {
-    const int row = panel * V_ROWS, rows = a->rows - row;
+/* The last panel of a matrix may have rows that are not there. Not inlined: the array would cost
+ * every store of a whole vector a guarded stack. */
+__attribute__((noinline)) static void store_last(const ag_matmul_args *a, int tok, int row,
+                                                 vf acc) {
     float *out = a->out + (size_t)tok * a->out_stride + row;
-    if (rows >= V_ROWS) {
-        vf_store(out, a->bias ? vf_add(acc, vf_load(a->bias + row)) : acc);
-        return;
-    }
     float lanes[V_ROWS];
     vf_store(lanes, acc);
-    for (int i = 0; i < rows; i++)
+    for (int i = 0; i < a->rows - row; i++)
         out[i] = a->bias ? lanes[i] + a->bias[row + i] : lanes[i];
+}
+
+V_INLINE void store_rows(const ag_matmul_args *a, int tok, int panel, vf acc) {
+    const int row = panel * V_ROWS;
+    float *out = a->out + (size_t)tok * a->out_stride + row;
+    if (row + V_ROWS > a->rows)
+        store_last(a, tok, row, acc);
+    else
+        vf_store(out, a->bias ? vf_add(acc, vf_load(a->bias + row)) : acc);
 }
 
 V_INLINE const ag_q8_block *act_row(const ag_matmul_args *a, int tok) {
