@@ -117,11 +117,11 @@ AG_API void ag_engine_close(ag_engine **engine);
 AG_API ag_code ag_engine_submit(ag_engine *engine, const ag_request_opts *opts, ag_request **out,
                                 ag_err *err) AG_MUST_USE;
 /* Would ag_engine_submit() refuse a request of this tenant that may wait so long (timeout_ms,
- * max_queue_ms), whatever its prompt? To be asked before a prompt is rendered and tokenised; of
- * opts only the terms are read. Refusals are those of ag_engine_submit(), in words and in
- * ag_engine_stats; AG_OK keeps no place. Any thread. AG_E_ARG, AG_E_AGAIN, AG_E_SHARE, AG_E_CLOSED.
- */
-AG_API ag_code ag_engine_admit(ag_engine *engine, const ag_request_opts *opts,
+ * max_queue_ms), with a prompt of about so many tokens (0: not known)? To be asked before a prompt
+ * is rendered and tokenised; of opts only the terms are read. Refusals are those of
+ * ag_engine_submit(), in words and in ag_engine_stats; AG_OK keeps no place. Any thread. AG_E_ARG,
+ * AG_E_AGAIN, AG_E_SHARE, AG_E_CLOSED. */
+AG_API ag_code ag_engine_admit(ag_engine *engine, const ag_request_opts *opts, size_t n_tokens,
                                ag_err *err) AG_MUST_USE;
 /* Ask a request to end; its on_done follows with AG_FINISH_CANCELLED unless it ended before. */
 AG_API void ag_request_cancel(ag_request *request);

@@ -120,7 +120,7 @@ static void the_line_is_as_long_as_was_asked_for(void **state) {
     assert_int_equal(ag_engine_submit(engine, &r, NULL, &err), AG_E_AGAIN);
     assert_true(strstr(err.msg, "3 requests") != NULL);
     r.prompt = NULL; /* not known yet: the same refusal, and it counts as one */
-    assert_int_equal(ag_engine_admit(engine, &r, &before), AG_E_AGAIN);
+    assert_int_equal(ag_engine_admit(engine, &r, 0, &before), AG_E_AGAIN);
     assert_string_equal(before.msg, err.msg);
     ag_engine_stats s;
     ag_engine_get_stats(engine, &s);
@@ -276,7 +276,8 @@ static void the_ledger_adds_up(void **state) {
     uint64_t refused = 0;
     ag_err none = {0};
     ag_request_opts any = ag_request_default();
-    assert_int_equal(ag_engine_admit(engine, &any, &none), AG_OK); /* which submits nothing */
+    assert_int_equal(ag_engine_admit(engine, &any, 1 << 20, &none),
+                     AG_OK);       /* which submits nothing */
     for (int i = 0; i < 12; i++) { /* two take the places, four wait */
         ag_request_opts r = i < 2 ? ask_endless(&of[i]) : ask("Hello, hello", 20, &of[i]);
         r.timeout_ms = i == 3 ? 20 : 0;

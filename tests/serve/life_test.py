@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The server's life: starting, keys, ending, clients that leave."""
+import contextlib
 import json
 import re
 import signal
@@ -293,24 +294,45 @@ class Life(Case):
                              + str(len(refused)))
             self.assertEqual(server.stop(), 0)
 
-    def test_a_full_line_refuses_before_it_reads(self):
-        with Server(CHAT, "--max-sequences", "1", "--set", "engine.max_queued_requests=1") as server:
+    @contextlib.contextmanager
+    def one_waits(self, *settings):
+        """A server where one request is answered and another one waits."""
+        with Server(CHAT, "--max-sequences", "1", *settings) as server:
             connection, response = self.stream(server)
             waiting = threading.Thread(target=server.post, args=("/v1/chat/completions", dict(LONG, stream=False)))
             waiting.start()
             end = time.monotonic() + 20
             while b'autoglm_sequences_waiting{model="tiny-llama3-q4_k"} 1' not in server.get("/metrics").body:
                 self.assertLess(time.monotonic(), end)
+            yield server
+            response.read()
+            connection.close()
+            waiting.join()
+            self.assertEqual(server.stop(), 0)
+
+    def test_a_full_line_refuses_before_it_reads(self):
+        with self.one_waits("--set", "engine.max_queued_requests=1") as server:
             # Tokenised, it would be known not to fit.
             answer = server.post("/v1/completions", {"prompt": "word " * 100000})
             self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "try_again"))
             self.assertIn("1 requests are waiting already", answer.json()["error"]["message"])
             self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
             self.assertEqual(server.get("/readyz").json()["status"], "full")
-            response.read()
-            connection.close()
-            waiting.join()
-            self.assertEqual(server.stop(), 0)
+
+    def test_a_prompt_too_long_for_the_line_is_not_read(self):
+        with self.one_waits("--set", "engine.max_queued_tokens=200") as server:
+            # As many as its bytes make at least, and at most as the context of 2048 holds, for each answer.
+            text = "word " * 1000
+            for about, body in ((625, {"prompt": text}), (1250, {"prompt": [text, text]}), (2048, {"prompt": 9 * text}),
+                                (1875, {"prompt": text, "n": 3}), (300, {"prompt": [5] * 300})):
+                answer = server.post("/v1/completions", body)
+                self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "try_again"))
+                self.assertRegex(answer.json()["error"]["message"], f"waiting already, and this one has about {about};")
+            parts = [{"type": "text", "text": text}, {"type": "text", "text": text}]
+            answer = server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": parts}]})
+            self.assertRegex(answer.json()["error"]["message"], "this one has about 1250;")
+            refused = re.search(rb"autoglm_requests_rejected_total\{.*\} (\d+)", server.get("/metrics").body)
+            self.assertEqual(int(refused[1]), 6)
 
     def test_many_at_once_get_their_own_answers(self):
         with Server() as server:

@@ -53,8 +53,8 @@ ag_code ag_engine_submit(ag_engine *e, const ag_request_opts *o, ag_request **ou
     return code ? code : submit_job(e, job, out, err);
 }
 
-ag_code ag_engine_admit(ag_engine *e, const ag_request_opts *o, ag_err *err) {
-    return ag_sched_admit(e->sched, o, err);
+ag_code ag_engine_admit(ag_engine *e, const ag_request_opts *o, size_t n_tokens, ag_err *err) {
+    return ag_sched_admit(e->sched, o, n_tokens, err);
 }
 
 void ag_request_cancel(ag_request *r) { ag_job_set(&ag_job_of(r)->cancelled, true, ag_job_of(r)); }

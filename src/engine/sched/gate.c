@@ -108,7 +108,7 @@ static ag_code refuse_tokens(ag_gate *g, int tokens, ag_err *err) {
     double s = ag_gate_retry_s(g);
     g->refused_tokens++;
     if (tokens > 0)
-        snprintf(own, sizeof own, ", and this one has %d", tokens);
+        snprintf(own, sizeof own, ", and this one has about %d", tokens);
     return ag_fail(err, AG_E_AGAIN,
                    "prompts of %llu tokens are waiting already%s; try again in about %.0f s",
                    (unsigned long long)g->tokens, own, ceil(s > 0 ? s : LEAST_RETRY_S));

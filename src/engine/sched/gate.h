@@ -40,8 +40,8 @@ typedef struct ag_gate {
 /* Room for this many tenants in line. AG_E_NOMEM. */
 ag_code ag_gate_init(ag_gate *g, size_t room, ag_err *err) AG_MUST_USE;
 void ag_gate_deinit(ag_gate *g);
-/* May a request of this tenant (0: nobody in particular) come in, with a prompt of so many tokens
- * (0: not known yet) and willing to wait so long (0: for ever)? AG_E_AGAIN: the line is full, or
+/* May a request of this tenant (0: nobody in particular) come in, with a prompt of about so many
+ * tokens (0: not known) and willing to wait so long (0: for ever)? AG_E_AGAIN: the line is full, or
  * much longer than that; AG_E_SHARE: this tenant holds its part of it. The message says so, and
  * when to come back; it counts as refused. */
 ag_code ag_gate_ask(ag_gate *g, uint64_t tenant, int tokens, uint64_t patience_us,

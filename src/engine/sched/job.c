@@ -206,10 +206,12 @@ ag_code ag_job_new(const ag_request_opts *o, const ag_job_env *env, const int32_
     if (code)
         return code;
     if (n >= context) /* clients of OpenAI's API look for these words, to shorten it themselves */
-        return ag_fail(err, AG_E_CTX_FULL,
-                       "this model's maximum context length is %zu tokens, but the prompt has %zu "
-                       "and the answer needs room as well; shorten it or raise max_context_length",
-                       context, n);
+        return ag_fail(
+            err, AG_E_CTX_FULL,
+            "this model's maximum context length is %zu tokens, but the prompt has %zu "
+            "and the answer needs room as well; shorten it, or open the model with a longer "
+            "context",
+            context, n);
     size_t max_new = context - n;
     if (o->max_tokens > 0 && o->max_tokens < max_new)
         max_new = o->max_tokens;

@@ -1,5 +1,7 @@
 #include "sched/sched.h"
 
+#include <limits.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "sched/deliver.h"
@@ -106,8 +108,8 @@ static ag_code knock(ag_sched *s, gate_fn fn, const ag_task *t, ag_err *err) {
                       : fn(&s->gate, t->tenant, t->n_prompt, patience, err);
 }
 
-ag_code ag_sched_admit(ag_sched *s, const ag_request_opts *o, ag_err *err) {
-    ag_task t = {0}; /* its prompt is not known yet */
+ag_code ag_sched_admit(ag_sched *s, const ag_request_opts *o, size_t n_tokens, ag_err *err) {
+    ag_task t = {.n_prompt = n_tokens < INT_MAX ? (int)n_tokens : INT_MAX};
     ag_code code = ag_job_set_terms(&t, o, &s->env, err);
     if (code)
         return code;

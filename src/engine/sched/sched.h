@@ -32,7 +32,8 @@ const ag_job_env *ag_sched_env(const ag_sched *s);
 /* Any thread. */
 void ag_sched_get_stats(ag_sched *s, ag_engine_stats *out);
 /* ag_engine_admit(). Any thread. */
-ag_code ag_sched_admit(ag_sched *s, const ag_request_opts *o, ag_err *err) AG_MUST_USE;
+ag_code ag_sched_admit(ag_sched *s, const ag_request_opts *o, size_t n_tokens,
+                       ag_err *err) AG_MUST_USE;
 /* Put a job in line; the scheduler takes a reference of its own. AG_E_AGAIN (the line is full),
  * AG_E_CLOSED. Any thread. */
 ag_code ag_sched_submit(ag_sched *s, ag_job *job, ag_err *err) AG_MUST_USE;

@@ -215,10 +215,14 @@ static bool make_echo(ag_engine *engine, ag_arena *arena, ag_prompt *one, ag_pro
     return kept || ag_problem_memory(p, "the prompt");
 }
 
+static bool has_many(const json_t *prompt) {
+    return json_is_array(prompt) && !json_is_number(json_array_get(prompt, 0));
+}
+
 static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_prompts *out,
                          ag_problem *p) {
-    const json_t *prompt = g->prompt, *first = json_array_get(prompt, 0);
-    bool many = json_is_array(prompt) && !json_is_number(first);
+    const json_t *prompt = g->prompt;
+    bool many = has_many(prompt);
     size_t n = many ? json_array_size(prompt) : 1;
     if (!json_is_string(prompt) && !json_is_array(prompt))
         return ag_problem_bad(p, "prompt",
@@ -247,6 +251,47 @@ static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag
                                   param);
     }
     return true;
+}
+
+/* ---- how long they are, about -----------------------------------------------------------------
+ */
+
+#define BYTES_A_TOKEN                                                                              \
+    8 /* more than usual texts have: what is refused for it would be later, too                    \
+       */
+
+static size_t text_bytes(const json_t *content) {
+    size_t n = json_string_length(content);
+    for (size_t i = 0; i < json_array_size(content); i++)
+        n += json_string_length(json_object_get(json_array_get(content, i), "text"));
+    return n;
+}
+
+/* Longer ones than the context are cut, or refused for that. */
+static size_t about(size_t n, const ag_engine_info *info) {
+    return n < info->context_length ? n : info->context_length;
+}
+
+static size_t about_one(const json_t *prompt, const ag_engine_info *info) {
+    return about(json_is_string(prompt) ? json_string_length(prompt) / BYTES_A_TOKEN
+                                        : json_array_size(prompt),
+                 info);
+}
+
+size_t ag_prompts_about(const ag_gen *g, const ag_engine *engine) {
+    ag_engine_info info;
+    size_t bytes = 0, tokens = 0;
+    ag_engine_get_info(engine, &info);
+    for (size_t i = 0; i < json_array_size(g->messages); i++)
+        bytes += text_bytes(json_object_get(json_array_get(g->messages, i), "content"));
+    if (g->chat)
+        tokens = about(bytes / BYTES_A_TOKEN, &info);
+    else if (!has_many(g->prompt))
+        tokens = about_one(g->prompt, &info);
+    else
+        for (size_t i = 0; i < json_array_size(g->prompt); i++)
+            tokens += about_one(json_array_get(g->prompt, i), &info);
+    return g->n * tokens;
 }
 
 /* ---- fitting --------------------------------------------------------------------------------- */

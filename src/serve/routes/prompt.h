@@ -18,6 +18,9 @@ typedef struct ag_prompts {
     size_t n_cut; /* tokens that were left out of all of them (truncate_prompt) */
 } ag_prompts;
 
+/* About how many tokens the prompts of a request have, rather too few, for each of its n answers;
+ * quick, and fields of a wrong kind count nothing. */
+size_t ag_prompts_about(const ag_gen *g, const ag_engine *engine);
 /* Make the prompts of a request. May take a while for long ones. False: *p says what is wrong; then
  * and afterwards *out is given back with ag_prompts_deinit(). */
 bool ag_prompts_make(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_prompts *out,

@@ -148,7 +148,8 @@ static bool make_choices(ag_task *t, ag_problem *p) {
 /* While the line is full nothing is rendered and tokenised, only to be refused then. */
 static bool may_enter(const ag_task *t, const ag_request_opts *terms, ag_problem *p) {
     ag_err err = {0};
-    return !ag_engine_admit(t->engine, terms, &err) || refusal_of(t, &err, p);
+    size_t about = ag_prompts_about(&t->gen, t->engine);
+    return !ag_engine_admit(t->engine, terms, about, &err) || refusal_of(t, &err, p);
 }
 
 /* The slow part first, since it decides how many choices there are. */

@@ -197,7 +197,7 @@ static void a_prompt_that_is_not_known_yet_is_refused_where_any_would_be(void **
     assert_null(strstr(err.msg, "this one"));
     assert_int_equal(g.refused_tokens, 1);
     assert_int_equal(ag_gate_enter(&g, 0, 7, 0, &err), AG_E_AGAIN);
-    assert_non_null(strstr(err.msg, "this one has 7"));
+    assert_non_null(strstr(err.msg, "this one has about 7"));
     g.requests = 3;
     assert_int_equal(ag_gate_ask(&g, 0, 0, 0, &err), AG_E_AGAIN);
     assert_int_equal(g.refused_requests, 1);
