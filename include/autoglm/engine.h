@@ -285,7 +285,7 @@ typedef struct ag_engine_stats {
     uint64_t kv_blocks_used;   /* by running sequences */
     uint64_t kv_blocks_cached; /* free, but still holding a beginning that may be found */
     uint32_t kv_block_tokens;
-    uint64_t step_age_us; /* how long the present step has been running; 0: none is */
+    uint64_t step_age_us; /* how long the present step runs, its planning included; 0: none does */
 
     /* How fast the line empties, measured over the last half minute or so of work; 0: not known. */
     double tokens_per_s;   /* rows computed */

@@ -105,6 +105,28 @@ static void beginnings_are_shared_only_under_one_salt(void **state) {
     ag_engine_close(&engine);
 }
 
+static void what_comes_at_once_computes_its_beginning_once(void **state) {
+    (void)state;
+    ag_engine_opts o = small(4096, 8);
+    engine = must_open(&o);
+    int32_t ids[300];
+    for (int i = 0; i < 300; i++)
+        ids[i] = 5 + i * 7 % 40;
+    static answer of[8];
+    ag_request *requests[8];
+    for (int i = 0; i < 8; i++) {
+        memset(&of[i], 0, sizeof of[i]);
+        ag_request_opts r = ask_ids(ids, 300, 4, &of[i]);
+        requests[i] = must_submit(engine, &r);
+    }
+    for (int i = 0; i < 8; i++) {
+        must_finish(&requests[i]);
+        assert_int_equal(of[i].result.n_cached, i == 0 ? 0 : 288);
+        assert_true(same_answer(&of[0], &of[i]));
+    }
+    ag_engine_close(&engine);
+}
+
 static void the_line_is_as_long_as_was_asked_for(void **state) {
     (void)state;
     ag_engine_opts o = small(4096, 1);
@@ -495,6 +517,7 @@ int main(void) {
         cmocka_unit_test(a_deadline_ends_a_running_request),
         cmocka_unit_test(a_deadline_ends_a_waiting_request),
         cmocka_unit_test(beginnings_are_shared_only_under_one_salt),
+        cmocka_unit_test(what_comes_at_once_computes_its_beginning_once),
         cmocka_unit_test(the_line_is_as_long_as_was_asked_for),
         cmocka_unit_test(the_higher_class_goes_first),
         cmocka_unit_test(tenants_take_turns),

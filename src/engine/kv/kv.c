@@ -111,10 +111,14 @@ static int take_block(ag_kv *kv) {
     return b;
 }
 
+static void set_block(ag_kv_seq *s, int i, int b) {
+    s->block[i] = b;
+    s->at[i] = s->kv->memory + (size_t)b * s->kv->block_bytes;
+}
+
 static void hold(ag_kv_seq *s, int b) {
     s->kv->blocks[b].refs++;
-    s->block[s->n_blocks] = b;
-    s->at[s->n_blocks++] = s->kv->memory + (size_t)b * s->kv->block_bytes;
+    set_block(s, s->n_blocks++, b);
 }
 
 uint64_t ag_kv_salt(const ag_kv *kv, const void *bytes, size_t n) {
@@ -139,23 +143,48 @@ void ag_kv_seq_deinit(ag_kv_seq *s) {
     *s = (ag_kv_seq){0};
 }
 
-int ag_kv_seq_adopt(ag_kv_seq *s, const int32_t *ids, int n) {
+/* What block i chains to. */
+static uint64_t parent_of(const ag_kv_seq *s, int i) {
+    return i > 0 ? s->kv->blocks[s->block[i - 1]].hash : s->salt;
+}
+
+/* Block b, which is indexed, as the sequence's block i, where one may be reserved. */
+static void share(ag_kv_seq *s, int i, int b) {
     ag_kv *kv = s->kv;
-    AG_ASSERT(s->n_blocks == 0);
-    uint64_t parent = s->salt;
-    for (int at = 0; at + AG_KV_BLOCK < n; at += AG_KV_BLOCK) {
-        uint64_t hash = hash_block(kv, parent, ids + at);
-        int b = index_find(kv, hash, parent, ids + at);
+    if (kv->blocks[b].refs == 0)
+        cache_remove(kv, b);
+    if (i == s->n_blocks) {
+        hold(s, b);
+        return;
+    }
+    kv->blocks[s->block[i]].refs--;
+    kv->free_list[kv->n_free++] = s->block[i];
+    kv->blocks[b].refs++;
+    set_block(s, i, b);
+}
+
+int ag_kv_seq_adopt(ag_kv_seq *s, const int32_t *ids, int n) {
+    int before = s->n_tokens, i = before / AG_KV_BLOCK;
+    if (before % AG_KV_BLOCK != 0)
+        return 0;
+    AG_ASSERT(s->n_committed == i);
+    for (; (i + 1) * AG_KV_BLOCK < n; i++) {
+        const int32_t *own = ids + i * AG_KV_BLOCK;
+        uint64_t parent = parent_of(s, i);
+        int b = index_find(s->kv, hash_block(s->kv, parent, own), parent, own);
         if (b < 0)
             break;
-        if (kv->blocks[b].refs == 0)
-            cache_remove(kv, b);
-        hold(s, b);
-        parent = hash;
+        share(s, i, b);
     }
-    s->n_committed = s->n_blocks;
-    s->n_tokens = s->n_blocks * AG_KV_BLOCK;
-    return s->n_tokens;
+    s->n_committed = i;
+    s->n_tokens = i * AG_KV_BLOCK;
+    return s->n_tokens - before;
+}
+
+uint64_t ag_kv_seq_ahead(const ag_kv_seq *s, const int32_t *ids, int n) {
+    int i = s->n_tokens / AG_KV_BLOCK;
+    return (i + 1) * AG_KV_BLOCK <= n ? hash_block(s->kv, parent_of(s, i), ids + i * AG_KV_BLOCK)
+                                      : 0;
 }
 
 ag_code ag_kv_seq_reserve(ag_kv_seq *s, int n_tokens) {
@@ -174,7 +203,7 @@ void ag_kv_seq_commit(ag_kv_seq *s, const int32_t *ids) {
         int i = s->n_committed++;
         ag_kv_block *k = &kv->blocks[s->block[i]];
         const int32_t *own = ids + i * AG_KV_BLOCK;
-        k->parent = i > 0 ? kv->blocks[s->block[i - 1]].hash : s->salt;
+        k->parent = parent_of(s, i);
         k->hash = hash_block(kv, k->parent, own);
         memcpy(k->ids, own, sizeof k->ids);
         if (index_find(kv, k->hash, k->parent, own) >= 0)

@@ -85,9 +85,13 @@ uint64_t ag_kv_salt(const ag_kv *kv, const void *bytes, size_t n);
 /* An empty sequence of at most max_tokens, its salt 0. AG_E_NOMEM. */
 ag_code ag_kv_seq_init(ag_kv_seq *s, ag_kv *kv, int max_tokens, ag_err *err) AG_MUST_USE;
 void ag_kv_seq_deinit(ag_kv_seq *s);
-/* Share the indexed blocks that hold the beginning of ids[n] (an empty sequence only), leaving at
- * least the last token to compute. Returns the tokens found; n_tokens is set to it. */
+/* Share the indexed blocks in which ids[n] goes on from where the sequence is, leaving at least the
+ * last token to compute; reserved ones that they take the place of are free. Returns the tokens
+ * found, by which n_tokens has grown; 0 also where it does not stand at the end of a block. */
 int ag_kv_seq_adopt(ag_kv_seq *s, const int32_t *ids, int n);
+/* The block that the sequence computes next, as a hash of ids[n] up to its end: equal for sequences
+ * that compute the same (and by chance for others, once in 2^64). 0: ids end before it does. */
+uint64_t ag_kv_seq_ahead(const ag_kv_seq *s, const int32_t *ids, int n);
 /* Hold enough blocks for n_tokens positions. On failure nothing changes. AG_E_NO_BLOCKS. */
 ag_code ag_kv_seq_reserve(ag_kv_seq *s, int n_tokens) AG_MUST_USE;
 /* Forget what is stored beyond n_tokens, of which nothing was offered to the index yet. */

@@ -103,6 +103,7 @@ static void preempt_last(ag_policy *p) {
     charge(p, t);
     ag_kv_seq_clear(&t->kv);
     t->n_preempted += !t->resting;
+    t->restarts = true;
     p->counts.preempted++;
     ag_line_push(&p->line, t);
 }
@@ -119,7 +120,8 @@ static bool has_place(const ag_policy *p, const ag_task *t, bool its_turn) {
  * has to push others out. False: there is no room now. */
 static bool take_blocks(ag_policy *p, ag_task *t) {
     ag_kv *kv = p->opts.kv;
-    int found = t->reads || p->opts.whole ? 0 : ag_kv_seq_adopt(&t->kv, t->ids, t->n_ids);
+    bool shares = !t->reads && !p->opts.whole;
+    int found = shares ? ag_kv_seq_adopt(&t->kv, t->ids, t->n_ids) : 0;
     int need = ag_kv_blocks_for(t->n_ids) - t->kv.n_blocks;
     /* One more block for every sequence that runs, or those would soon push this one out again. */
     bool fits = p->n_running == 0 || need + p->n_running < ag_kv_available(kv);
@@ -127,10 +129,10 @@ static bool take_blocks(ag_policy *p, ag_task *t) {
         ag_kv_seq_clear(&t->kv);
         return false;
     }
-    if (t->start_at)
+    if (t->restarts)
         return true;
     t->n_cached = found;
-    if (!t->reads && !p->opts.whole) {
+    if (shares) {
         p->counts.prefix_queried += (uint64_t)t->n_prompt;
         p->counts.prefix_found += (uint64_t)found;
     }
@@ -159,6 +161,60 @@ static void admit(ag_policy *p, uint64_t now) {
             preempt_last(p);
         }
         start(p, t, now);
+    }
+}
+
+/* ---- common beginnings ----------------------------------------------------------------------- */
+
+static bool is_reading(const ag_task *t) { return !t->resting && ag_task_pending(t) > 1; }
+
+/* What others have computed meanwhile of what a prompt reads next. */
+static void find_more(ag_policy *p, ag_task *t) {
+    int found = ag_kv_seq_adopt(&t->kv, t->ids, t->n_ids);
+    if (found == 0 || t->restarts)
+        return;
+    t->n_cached += found;
+    p->counts.prefix_found += (uint64_t)found;
+    ag_accounts_charge(&p->accounts, t->account, -found);
+}
+
+/* Can it have the block that it reads next from another? */
+static bool may_share(const ag_task *t) {
+    return t->ahead && !t->reads && t->kv.n_tokens % AG_KV_BLOCK == 0 &&
+           t->kv.n_tokens + AG_KV_BLOCK < t->n_ids;
+}
+
+static ag_task *oldest_at_the_same(const ag_policy *p, const ag_task *t) {
+    ag_task *oldest = NULL;
+    for (int i = 0; i < p->n_running; i++) {
+        ag_task *x = p->running[i];
+        if (x->ahead == t->ahead && x->order < t->order && (!oldest || x->order < oldest->order))
+            oldest = x;
+    }
+    return oldest;
+}
+
+/* Prompts that begin alike and come together would each compute the same. So one that needs a block
+ * which an older one computes waits for it, and lends it its urgency, lest a short prompt be held
+ * up by those that overtake a long one. The oldest waits for nobody. */
+static void share_beginnings(ag_policy *p) {
+    for (int i = 0; i < p->n_running; i++) {
+        ag_task *t = p->running[i];
+        t->waits = false;
+        t->ahead = 0;
+        if (!is_reading(t))
+            continue;
+        if (!t->reads)
+            find_more(p, t);
+        t->ahead = ag_kv_seq_ahead(&t->kv, t->ids, t->n_ids);
+        t->urgency = ag_task_pending(t);
+    }
+    for (int i = 0; i < p->n_running; i++) {
+        ag_task *t = p->running[i];
+        ag_task *first = may_share(t) ? oldest_at_the_same(p, t) : NULL;
+        t->waits = first != NULL;
+        if (first && ag_task_pending(t) < first->urgency)
+            first->urgency = ag_task_pending(t);
     }
 }
 
@@ -233,8 +289,6 @@ static void add_drafts(ag_policy *p) {
     }
 }
 
-static bool is_reading(const ag_task *t) { return !t->resting && ag_task_pending(t) > 1; }
-
 static void add_chunk(ag_policy *p, ag_task *t, int rows, double *us) {
     int pending = ag_task_pending(t), stored = t->kv.n_tokens;
     int n = ag_pace_rows(&p->pace, stored, pending < rows ? pending : rows, us);
@@ -244,16 +298,16 @@ static void add_chunk(ag_policy *p, ag_task *t, int rows, double *us) {
     p->load.prefill_looks += n * (stored + n / 2.0);
 }
 
-/* The prompt with least left to read, but for `oldest` and those in the step from slice `first` on;
- * NULL: none. */
+/* The most urgent prompt that does not wait, but for `oldest` and those in the step from slice
+ * `first` on; NULL: none. */
 static ag_task *shortest(const ag_policy *p, const ag_task *oldest, int first) {
     ag_task *best = NULL;
     for (int i = 0; i < p->n_running; i++) {
         ag_task *t = p->running[i];
-        bool taken = t == oldest || !is_reading(t);
+        bool taken = t == oldest || t->waits || !is_reading(t);
         for (int k = first; k < p->n_slices && !taken; k++)
             taken = p->slices[k].task == t;
-        if (!taken && (!best || ag_task_pending(t) < ag_task_pending(best)))
+        if (!taken && (!best || t->urgency < best->urgency))
             best = t;
     }
     return best;
@@ -321,6 +375,7 @@ int ag_policy_plan(ag_policy *p, uint64_t now) {
     if (p->opts.whole) {
         add_whole(p);
     } else {
+        share_beginnings(p);
         add_decoding(p);
         add_drafts(p);
         add_prompts(p);

@@ -31,7 +31,7 @@ struct ag_sched {
     ag_policy policy;
     ag_step_item *items; /* owned [max_runs] */
     ag_engine_stats stats;
-    uint64_t step_began_at; /* 0: none runs; shown through stats.step_age_us */
+    uint64_t turn_began_at; /* 0: none runs; shown through stats.step_age_us */
 };
 
 /* ---- what others see ------------------------------------------------------------------------- */
@@ -69,7 +69,7 @@ static void publish(ag_sched *s) {
     s->gate.tokens = st->waiting_tokens + s->tokens_in;
     count_shares(s);
     s->shown = *st;
-    s->shown.step_age_us = s->step_began_at;
+    s->shown.step_age_us = s->turn_began_at;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -137,9 +137,11 @@ ag_code ag_sched_submit(ag_sched *s, ag_job *job, ag_err *err) {
     return code;
 }
 
-/* New tasks join the line in the order in which they came. False: the engine closes. */
-static bool gather(ag_sched *s) {
+/* New tasks join the line in the order in which they came; who watches sees that a turn has begun,
+ * planning included, wherever it may hang. False: the engine closes. */
+static bool gather(ag_sched *s, uint64_t now) {
     pthread_mutex_lock(&s->lock);
+    s->shown.step_age_us = s->turn_began_at = now;
     ag_task *in = s->first_in, *line = NULL;
     s->first_in = NULL;
     s->n_in = s->tokens_in = 0;
@@ -301,7 +303,6 @@ static void hand_out(ag_sched *s, ag_job *j, const float *logits, int n_draft) {
 
 static void note_step(ag_sched *s, int rows, uint64_t n_ended, uint64_t us) {
     s->stats.n_step_us += us;
-    s->step_began_at = 0;
     pthread_mutex_lock(&s->lock);
     ag_drain_note(&s->gate.drain, rows, (double)n_ended, (double)us);
     pthread_mutex_unlock(&s->lock);
@@ -323,7 +324,6 @@ static bool step(ag_sched *s, uint64_t now) {
         rows += s->items[i].n;
     }
     s->stats.n_steps++;
-    s->step_began_at = now;
     publish(s);
     ag_core_step(s->core, s->items, n);
     for (int i = 0; i < n; i++)
@@ -334,17 +334,23 @@ static bool step(ag_sched *s, uint64_t now) {
     return true;
 }
 
+static void end_turn(ag_sched *s) {
+    s->turn_began_at = 0;
+    publish(s);
+}
+
 static ag_turn turn(void *ctx, bool alone, uint64_t *wake_at) {
     ag_sched *s = ctx;
     s->policy.alone = alone;
-    if (!gather(s)) {
+    uint64_t now = ag_clock_us();
+    if (!gather(s, now)) {
         end_all(s);
+        end_turn(s);
         return AG_TURN_LEFT;
     }
-    uint64_t now = ag_clock_us();
     look_at_all(s, now);
     bool worked = step(s, now);
-    publish(s);
+    end_turn(s);
 #ifndef NDEBUG
     if (worked) /* without work, `eval` and `imatrix` may be using the KV from their own thread */
         ag_policy_check(&s->policy);

@@ -30,6 +30,10 @@ typedef struct ag_task {
     int account;          /* of its tenant */
     int n_charged;        /* tokens that the account has paid */
     int n_preempted;      /* how often it had to make room while it was being computed */
+    bool restarts;        /* it had to give its blocks back: what it finds now is no gain */
+    uint64_t ahead;       /* of a prompt: see ag_kv_seq_ahead(); as of the present step */
+    bool waits;           /* for an older one that computes the block that it needs next */
+    int urgency;          /* least tokens left to read, of its own and of those who wait for it */
     struct ag_task *next; /* in the line */
 } ag_task;
 

@@ -63,6 +63,38 @@ static void a_sequence_starts_from_what_another_computed(void **state) {
     ag_kv_close(&kv);
 }
 
+static void a_sequence_takes_what_others_computed_meanwhile(void **state) {
+    (void)state;
+    ag_kv kv;
+    open_kv(&kv, 16);
+    ag_kv_seq a, b;
+    open_seq(&a, &kv, 8 * BLOCK);
+    open_seq(&b, &kv, 8 * BLOCK);
+    int32_t ids[5 * BLOCK];
+    count_up(ids, 5 * BLOCK, 7);
+    assert_int_equal(ag_kv_seq_reserve(&b, 5 * BLOCK), AG_OK);
+    assert_int_equal(ag_kv_seq_adopt(&b, ids, 5 * BLOCK), 0);
+    compute(&a, ids, BLOCK + 5);
+    assert_true(ag_kv_seq_ahead(&a, ids, 5 * BLOCK) != ag_kv_seq_ahead(&b, ids, 5 * BLOCK));
+    assert_int_equal(ag_kv_seq_adopt(&b, ids, 5 * BLOCK), BLOCK);
+    assert_true(ag_kv_seq_ahead(&a, ids, 5 * BLOCK) == ag_kv_seq_ahead(&b, ids, 5 * BLOCK));
+    assert_int_equal(ag_kv_seq_ahead(&b, ids, 2 * BLOCK - 1), 0);
+    assert_int_equal(ag_kv_seq_adopt(&a, ids, 5 * BLOCK), 0); /* in the middle of a block */
+    compute(&a, ids, 3 * BLOCK);
+    assert_int_equal(ag_kv_seq_adopt(&b, ids, 5 * BLOCK), 2 * BLOCK);
+    for (int i = 0; i < 3; i++)
+        assert_ptr_equal(a.at[i], b.at[i]);
+    assert_int_equal(b.n_blocks, 5);
+    assert_int_equal(ag_kv_available(&kv), 16 - 5); /* those that b had reserved are free */
+    ag_kv_check(&kv, (const ag_kv_seq *const[]){&a, &b}, 2);
+    compute(&b, ids, 5 * BLOCK);
+    ag_kv_seq_deinit(&a);
+    ag_kv_seq_deinit(&b);
+    assert_int_equal(kv.n_cached, 5);
+    assert_int_equal(ag_kv_available(&kv), 16);
+    ag_kv_close(&kv);
+}
+
 static void the_last_token_is_always_left_to_compute(void **state) {
     (void)state;
     ag_kv kv;
@@ -134,7 +166,7 @@ static void random_traces_keep_the_laws(void **state) {
         open_seq(&seqs[i], &kv, LONG);
         all[i] = &seqs[i];
     }
-    int adopted = 0;
+    int adopted = 0, caught_up = 0;
     for (int round = 0; round < 20000; round++) {
         int i = (int)(ag_rng_u64(&rng) % SEQS);
         ag_kv_seq *s = &seqs[i];
@@ -151,8 +183,15 @@ static void random_traces_keep_the_laws(void **state) {
             ag_kv_seq_clear(s);
         } else {
             int n = s->n_tokens + 1 + (int)(ag_rng_u64(&rng) % 40);
+            if (ag_rng_u64(&rng) % 2)
+                n = ag_kv_blocks_for(n) * BLOCK;
             if (n > LONG)
                 n = LONG;
+            int found = ag_rng_u64(&rng) % 2 ? ag_kv_seq_adopt(s, ids[i], LONG) : 0;
+            caught_up += found / BLOCK;
+            for (int b = 0; b < s->n_tokens / BLOCK; b++)
+                assert_int_equal(s->at[b][0], ids[i][b * BLOCK] & 0xff);
+            n = n > s->n_tokens ? n : s->n_tokens;
             if (ag_kv_seq_reserve(s, n) == AG_OK)
                 compute(s, ids[i], n);
             else
@@ -160,7 +199,7 @@ static void random_traces_keep_the_laws(void **state) {
         }
         ag_kv_check(&kv, all, SEQS);
     }
-    assert_true(adopted > 1000);
+    assert_true(adopted > 1000 && caught_up > 20);
     for (int i = 0; i < SEQS; i++)
         ag_kv_seq_deinit(&seqs[i]);
     assert_int_equal(ag_kv_available(&kv), kv.n_blocks);
@@ -194,6 +233,7 @@ static void running_out_of_memory_leaves_nothing_behind(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sequence_starts_from_what_another_computed),
+        cmocka_unit_test(a_sequence_takes_what_others_computed_meanwhile),
         cmocka_unit_test(the_last_token_is_always_left_to_compute),
         cmocka_unit_test(the_least_recently_used_block_is_evicted_first),
         cmocka_unit_test(too_large_a_wish_changes_nothing),
