@@ -361,6 +361,13 @@ class Api(Case):
         self.assertEqual(calls[0]["function"]["name"], "add")
         self.assertEqual(got["usage"]["prompt_tokens"], alone["usage"]["prompt_tokens"])
 
+    def test_lists_of_tools_may_be_long(self):
+        tools = [{"type": "function", "function": {"name": f"f{i}"}} for i in range(60000)]
+        for allowed in (tools[1:], tools[-1:]):     # read within seconds; then there is no such model
+            body = {"model": "none", "messages": HELLO, "tools": tools, "tool_choice": {
+                "type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": allowed}}}
+            self.refused(self.server.ask("POST", "/v1/chat/completions", body, seconds=20), 404, "model")
+
     def test_a_tool_at_fault_is_the_one_in_the_clients_own_list(self):
         def one(name, schema=None):
             return {"type": "function", "function": {"name": name, "parameters": schema or {"type": "object"}}}

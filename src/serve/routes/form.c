@@ -111,14 +111,31 @@ static bool read_structured(const form *f) {
 
 /* ---- tools ----------------------------------------------------------------------------------- */
 
+static const char *name_of(const json_t *tools, size_t i) {
+    const json_t *function = json_object_get(json_array_get(tools, i), "function");
+    return json_string_value(json_object_get(function, "name"));
+}
+
 static bool has_tool(const json_t *tools, const char *name) {
     for (size_t i = 0; i < json_array_size(tools); i++) {
-        const json_t *function = json_object_get(json_array_get(tools, i), "function");
-        const char *own = json_string_value(json_object_get(function, "name"));
+        const char *own = name_of(tools, i);
         if (own && strcmp(own, name) == 0)
             return true;
     }
     return false;
+}
+
+/* The names of a list as the keys of an object: both lists may be long. NULL: out of memory. */
+static json_t *names_of(const json_t *tools) {
+    json_t *names = json_object();
+    for (size_t i = 0; names && i < json_array_size(tools); i++) {
+        const char *name = name_of(tools, i);
+        if (name && json_object_set_new(names, name, json_true())) {
+            json_decref(names);
+            return NULL;
+        }
+    }
+    return names;
 }
 
 static bool check_tool(const form *f, const json_t *tool, size_t i) {
@@ -138,44 +155,49 @@ static bool check_tool(const form *f, const json_t *tool, size_t i) {
         f->p, param, "%s must be {\"type\": \"function\", \"function\": {\"name\": ...}}", param);
 }
 
-/* Take the others out, and remember where those that stay were. */
-static bool keep_tools(const form *f, const json_t *names) {
-    size_t n = json_array_size(f->g->tools), kept = 0;
-    size_t *at = ag_arena_array(f->arena, n, sizeof *at);
-    if (!at && n)
+static bool check_allowed(const form *f, const json_t *list) {
+    json_t *known = names_of(f->g->tools);
+    if (!known)
         return ag_problem_memory(f->p, "the tools");
-    for (size_t i = 0; i < n; i++) {
-        const json_t *function = json_object_get(json_array_get(f->g->tools, kept), "function");
-        if (has_tool(names, json_string_value(json_object_get(function, "name"))))
+    size_t i = 0, n = json_array_size(list);
+    while (i < n && name_of(list, i) && json_object_get(known, name_of(list, i)))
+        i++;
+    json_decref(known);
+    return i == n ||
+           ag_problem_bad(f->p, "tool_choice.allowed_tools.tools",
+                          "tool_choice.allowed_tools.tools[%zu] names no tool of tools", i);
+}
+
+/* Take the others out, and remember where those that stay were. */
+static bool keep_tools(const form *f, const json_t *list) {
+    json_t *tools = f->g->tools, *names = names_of(list);
+    size_t n = json_array_size(tools), kept = 0;
+    size_t *at = ag_arena_array(f->arena, n, sizeof *at);
+    bool fine = names && (at || !n);
+    for (size_t i = 0; fine && i < n; i++)
+        if (json_object_get(names, name_of(tools, i))) {
+            fine = json_array_set(tools, kept, json_array_get(tools, i)) == 0;
             at[kept++] = i;
-        else
-            json_array_remove(f->g->tools, kept);
-    }
+        }
+    while (fine && n > kept)
+        json_array_remove(tools, --n);
+    json_decref(names);
     f->g->tools_at = at;
-    return true;
+    return fine || ag_problem_memory(f->p, "the tools");
 }
 
 /* {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [...]}}: the other tools are
  * left out. The mode is the choice among those that stay; NULL: *p. */
 static const json_t *allow_tools(const form *f, const json_t *allowed) {
-    const json_t *names = json_object_get(allowed, "tools"),
+    const json_t *list = json_object_get(allowed, "tools"),
                  *mode = json_object_get(allowed, "mode");
     const char *word = json_string_value(mode);
-    if (!json_is_array(names) || !word || (strcmp(word, "auto") && strcmp(word, "required"))) {
+    if (!json_is_array(list) || !word || (strcmp(word, "auto") && strcmp(word, "required"))) {
         ag_problem_bad(f->p, "tool_choice.allowed_tools",
                        "tool_choice.allowed_tools must have a mode (auto or required) and tools");
         return NULL;
     }
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const json_t *function = json_object_get(json_array_get(names, i), "function");
-        const char *name = json_string_value(json_object_get(function, "name"));
-        if (!name || !has_tool(f->g->tools, name)) {
-            ag_problem_bad(f->p, "tool_choice.allowed_tools.tools",
-                           "tool_choice.allowed_tools.tools[%zu] names no tool of tools", i);
-            return NULL;
-        }
-    }
-    return keep_tools(f, names) ? mode : NULL;
+    return check_allowed(f, list) && keep_tools(f, list) ? mode : NULL;
 }
 
 /* "auto", "none", "required", {"type": "function", "function": {"name": ...}}, allowed_tools */
