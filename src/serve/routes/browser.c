@@ -69,22 +69,26 @@ static bool is_address(int family, ag_span host) {
     return inet_pton(family, text, &any) == 1;
 }
 
-/* "[::1]:8000": without port; anything but a number after the address is none. */
-static bool is_address_in_brackets(ag_span value) {
-    const char *end = memchr(value.p, ']', value.n);
-    size_t n = end ? (size_t)(end - value.p) : 0;
-    return end && is_address(AF_INET6, ag_span_sub(value, 1, n)) &&
-           (n + 1 == value.n || end[1] == ':');
+/* What stands after the host: nothing, or ":8000". */
+static bool is_port(const char *rest) {
+    return !*rest || (*rest == ':' && !rest[1 + strspn(rest + 1, "0123456789")]);
+}
+
+/* "[::1]" */
+static bool is_address_in_brackets(ag_span host) {
+    return host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']' &&
+           is_address(AF_INET6, ag_span_sub(host, 1, host.n - 1));
 }
 
 bool ag_browser_knows_host(const char *value, const char *own, const char *const *names, size_t n) {
     if (!value || !*value)
         return true;
-    if (*value == '[')
-        return is_address_in_brackets(ag_str(value));
-    ag_span host = without_dot(ag_span_of(value, strcspn(value, ":")));
-    bool known = is_address(AF_INET, host) || is_name(host, "localhost") ||
-                 is_below_localhost(host) || is_name(host, own);
+    size_t len = *value == '[' ? strcspn(value, "]") + 1 : strcspn(value, ":");
+    if (len > strlen(value) || !is_port(value + len))
+        return false;
+    ag_span host = without_dot(ag_span_of(value, len));
+    bool known = is_address_in_brackets(host) || is_address(AF_INET, host) ||
+                 is_name(host, "localhost") || is_below_localhost(host) || is_name(host, own);
     for (size_t i = 0; i < n && !known; i++)
         known = is_name(host, names[i]);
     return known;
@@ -94,7 +98,7 @@ bool ag_browser_check_host(ag_exchange *x, ag_problem *p) {
     const ag_routes *r = x->routes;
     const char *host = ag_http_get(x->http, "host");
     bool any_page = r->opts.cors_origin && strcmp(r->opts.cors_origin, "*") == 0;
-    if (r->opts.keys || any_page || strcmp(x->record.peer, "unix") == 0 ||
+    if (r->opts.keys || any_page || strcmp(ag_http_peer(x->http), "unix") == 0 ||
         ag_browser_knows_host(host, r->host_name, r->opts.hosts, r->opts.n_hosts))
         return true;
     return ag_problem_set(p, 403, "permission_error", "host_not_allowed", NULL,

@@ -14,9 +14,11 @@ bool ag_browser_check(ag_exchange *x, ag_problem *p);
  * and what it gets names no origin: but it calls the server by that name. Without keys a request
  * that came over TCP must call it by one that ag_browser_knows_host(). False: *p. */
 bool ag_browser_check_host(ag_exchange *x, ag_problem *p);
-/* Is this value of Host one that no page can have made up: an address, localhost and what is below
- * it, `own`, or one of names [n]? Port, case and a dot at the end do not matter. No name at all is
- * one, since browsers always send it. Pure. */
+/* Is this value of Host one that a page from elsewhere hardly has: an address, localhost and what
+ * is below it, `own` (this machine's name), or one of names [n]? Port, case and a dot at the end do
+ * not matter. No name at all is one, since browsers always send it. That names below localhost lead
+ * to this machine is up to the browser, and those of `own` and `names` to who keeps the network's
+ * names. Pure. */
 bool ag_browser_knows_host(const char *value, const char *own, const char *const *names, size_t n);
 /* A browser asks whether a page may ask. True: answered. */
 bool ag_browser_preflight(ag_exchange *x);
