@@ -26,7 +26,7 @@ static void check_ignored(const ag_buf *ignored) {
 static void check_chat(const ag_gen *g, ag_problem *problem) {
     ag_buf out;
     ag_buf_init(&out, AG_ROOM_TEST, AG_MAX_CHAT_BYTES);
-    if (ag_prompt_chat_json(g, &out, problem)) {
+    if (ag_prompts_check(g, problem) && ag_prompt_chat_json(g, &out, problem)) {
         json_t *json = json_loadb(out.p, out.n, JSON_REJECT_DUPLICATES, NULL);
         AG_ASSERT(json_is_object(json));
         json_decref(json);

@@ -317,13 +317,22 @@ class Life(Case):
             self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "try_again"))
             self.assertIn("1 requests are waiting already", answer.json()["error"]["message"])
             self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+            # What is never served is not asked to come back.
+            for path, body, param, says in (("/v1/completions", {"prompt": []}, "prompt", "prompt has 0 entries"),
+                                            ("/v1/completions", {"prompt": ["a"] * 9, "n": 128}, "prompt", "has 9 entries"),
+                                            ("/v1/chat/completions", {"messages": []}, "messages", "empty")):
+                answer = server.post(path, body)
+                self.assertEqual((answer.status, answer.json()["error"]["param"]), (400, param))
+                self.assertIn(says, answer.json()["error"]["message"])
             self.assertEqual(server.get("/readyz").json()["status"], "full")
 
     def test_a_prompt_too_long_for_the_line_is_not_read(self):
         with self.one_waits("--set", "engine.max_queued_tokens=200") as server:
-            # As many as its bytes make at least, and at most as the context of 2048 holds, for each answer.
+            # An estimate: one for 8 bytes, and at most as the context of 2048 holds, for each answer; where it is cut,
+            # what is left of it.
             text = "word " * 1000
             for about, body in ((625, {"prompt": text}), (1250, {"prompt": [text, text]}), (2048, {"prompt": 9 * text}),
+                                (1536, {"prompt": 9 * text, "truncate_prompt": "left"}),
                                 (1875, {"prompt": text, "n": 3}), (300, {"prompt": [5] * 300})):
                 answer = server.post("/v1/completions", body)
                 self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "try_again"))
@@ -332,7 +341,7 @@ class Life(Case):
             answer = server.post("/v1/chat/completions", {"messages": [{"role": "user", "content": parts}]})
             self.assertRegex(answer.json()["error"]["message"], "this one has about 1250;")
             refused = re.search(rb"autoglm_requests_rejected_total\{.*\} (\d+)", server.get("/metrics").body)
-            self.assertEqual(int(refused[1]), 6)
+            self.assertEqual(int(refused[1]), 7)
 
     def test_many_at_once_get_their_own_answers(self):
         with Server() as server:

@@ -131,8 +131,6 @@ static void add_variables(const ag_gen *g, ag_buf *out) {
 }
 
 bool ag_prompt_chat_json(const ag_gen *g, ag_buf *out, ag_problem *p) {
-    if (!check_messages(g, p))
-        return false;
     bool tools = g->tools && !(g->tools_wish == AG_TOOLS_NONE && g->tool_choice);
     ag_json_open(out, '{');
     add_json(out, "messages", g->messages);
@@ -219,11 +217,13 @@ static bool has_many(const json_t *prompt) {
     return json_is_array(prompt) && !json_is_number(json_array_get(prompt, 0));
 }
 
-static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_prompts *out,
-                         ag_problem *p) {
+static size_t n_prompts(const ag_gen *g) {
+    return has_many(g->prompt) ? json_array_size(g->prompt) : 1;
+}
+
+static bool check_prompt(const ag_gen *g, ag_problem *p) {
     const json_t *prompt = g->prompt;
-    bool many = has_many(prompt);
-    size_t n = many ? json_array_size(prompt) : 1;
+    size_t n = n_prompts(g);
     if (!json_is_string(prompt) && !json_is_array(prompt))
         return ag_problem_bad(p, "prompt",
                               "prompt must be a string, a list of strings, or token ids; it is %s",
@@ -232,6 +232,14 @@ static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag
         return ag_problem_bad(p, "prompt",
                               "prompt has %zu entries; with n %u, 1 to %u are accepted", n, g->n,
                               AG_MAX_ALL_CHOICES / g->n);
+    return true;
+}
+
+static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_prompts *out,
+                         ag_problem *p) {
+    const json_t *prompt = g->prompt;
+    bool many = has_many(prompt);
+    size_t n = n_prompts(g);
     out->v = ag_arena_array(arena, n, sizeof *out->v);
     if (!out->v)
         return ag_problem_memory(p, "the prompts");
@@ -253,12 +261,32 @@ static bool make_prompts(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag
     return true;
 }
 
-/* ---- how long they are, about -----------------------------------------------------------------
+bool ag_prompts_check(const ag_gen *g, ag_problem *p) {
+    return g->chat ? check_messages(g, p) : check_prompt(g, p);
+}
+
+/* ---- how long they may be --------------------------------------------------------------------
  */
 
-#define BYTES_A_TOKEN                                                                              \
-    8 /* more than usual texts have: what is refused for it would be later, too                    \
-       */
+static bool is_cut(const ag_gen *g) { return g->truncate && strcmp(g->truncate, "none") != 0; }
+
+/* Tokens that one prompt keeps at most. Longer ones are refused; or they are cut, and leave room
+ * for the answer: what was asked for, but at most half the context; else a quarter. */
+static size_t most_tokens(const ag_gen *g, size_t context) {
+    if (!is_cut(g))
+        return context;
+    uint32_t asked = g->has_max_completion_tokens ? g->max_completion_tokens : g->max_tokens;
+    size_t room = asked ? asked : context / 4;
+    size_t most = context - (room < context / 2 ? room : context / 2);
+    return most < context ? most : context - 1;
+}
+
+/* ---- how long they are, about ----------------------------------------------------------------
+ */
+
+/* Twice what usual texts have, so that hardly a request is refused that would have fitted. Runs of
+ * blanks or of one letter make longer tokens still. */
+#define BYTES_A_TOKEN 8
 
 static size_t text_bytes(const json_t *content) {
     size_t n = json_string_length(content);
@@ -267,42 +295,34 @@ static size_t text_bytes(const json_t *content) {
     return n;
 }
 
-/* Longer ones than the context are cut, or refused for that. */
-static size_t about(size_t n, const ag_engine_info *info) {
-    return n < info->context_length ? n : info->context_length;
-}
+static size_t at_most(size_t n, size_t most) { return n < most ? n : most; }
 
-static size_t about_one(const json_t *prompt, const ag_engine_info *info) {
-    return about(json_is_string(prompt) ? json_string_length(prompt) / BYTES_A_TOKEN
-                                        : json_array_size(prompt),
-                 info);
+static size_t about_one(const json_t *prompt, size_t most) {
+    return at_most(json_is_string(prompt) ? json_string_length(prompt) / BYTES_A_TOKEN
+                                          : json_array_size(prompt),
+                   most);
 }
 
 size_t ag_prompts_about(const ag_gen *g, const ag_engine *engine) {
     ag_engine_info info;
     size_t bytes = 0, tokens = 0;
     ag_engine_get_info(engine, &info);
+    size_t most = most_tokens(g, info.context_length);
     for (size_t i = 0; i < json_array_size(g->messages); i++)
         bytes += text_bytes(json_object_get(json_array_get(g->messages, i), "content"));
     if (g->chat)
-        tokens = about(bytes / BYTES_A_TOKEN, &info);
+        tokens = at_most(bytes / BYTES_A_TOKEN, most);
     else if (!has_many(g->prompt))
-        tokens = about_one(g->prompt, &info);
+        tokens = about_one(g->prompt, most);
     else
         for (size_t i = 0; i < json_array_size(g->prompt); i++)
-            tokens += about_one(json_array_get(g->prompt, i), &info);
+            tokens += about_one(json_array_get(g->prompt, i), most);
     return g->n * tokens;
 }
 
 /* ---- fitting --------------------------------------------------------------------------------- */
 
-/* Leave room for the answer: what was asked for, but at most half the context; else a quarter. */
-static void cut(const ag_gen *g, size_t context, ag_prompts *out) {
-    uint32_t asked = g->has_max_completion_tokens ? g->max_completion_tokens : g->max_tokens;
-    size_t room = asked ? asked : context / 4;
-    size_t most = context - (room < context / 2 ? room : context / 2);
-    if (most == context)
-        most--;
+static void cut(const ag_gen *g, size_t most, ag_prompts *out) {
     for (size_t i = 0; i < out->n; i++) {
         ag_prompt *one = &out->v[i];
         if (one->n <= most)
@@ -330,8 +350,8 @@ bool ag_prompts_make(const ag_gen *g, ag_engine *engine, ag_arena *arena, ag_pro
     } else if (!make_prompts(g, engine, arena, out, p)) {
         return false;
     }
-    if (g->truncate && strcmp(g->truncate, "none") != 0)
-        cut(g, info.context_length, out);
+    if (is_cut(g))
+        cut(g, most_tokens(g, info.context_length), out);
     return true;
 }
 

@@ -163,7 +163,7 @@ static void prepare(void *ctx) {
         ag_task_unref(t);
         return;
     }
-    if (!add_terms(t, &terms, &p) || !may_enter(t, &terms, &p) ||
+    if (!add_terms(t, &terms, &p) || !ag_prompts_check(&t->gen, &p) || !may_enter(t, &terms, &p) ||
         !ag_prompts_make(&t->gen, t->engine, &t->x->arena, &t->prompts, &p) ||
         !make_choices(t, &p)) {
         ag_task_fail(t, &p);

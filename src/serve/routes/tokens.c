@@ -95,7 +95,7 @@ static bool tokenize(const tokens_request *r, ag_engine *engine, int32_t **ids, 
                                    true, ids, n, &err) ||
                ag_problem_of(p, &err, "prompt");
     ag_buf_init(&json, AG_ROOM_ROUTES, AG_MAX_CHAT_BYTES);
-    bool fine = ag_prompt_chat_json(&r->gen, &json, p);
+    bool fine = ag_prompts_check(&r->gen, p) && ag_prompt_chat_json(&r->gen, &json, p);
     if (fine && ag_engine_render_ids(engine, json.p, json.n, ids, n, &err))
         fine = ag_problem_of(p, &err, NULL);
     ag_buf_deinit(&json);
@@ -175,7 +175,7 @@ static void read_apply_template(ag_exchange *x) {
         return;
     ag_buf_init(&json, AG_ROOM_ROUTES, AG_MAX_CHAT_BYTES);
     bool fine = r.gen.messages || ag_problem_bad(&p, "messages", "messages is missing");
-    fine = fine && ag_prompt_chat_json(&r.gen, &json, &p);
+    fine = fine && ag_prompts_check(&r.gen, &p) && ag_prompt_chat_json(&r.gen, &json, &p);
     if (fine && ag_engine_render(ag_served_engine(served), json.p, json.n, &text, &err))
         fine = ag_problem_of(&p, &err, NULL);
     ag_buf_deinit(&json);
