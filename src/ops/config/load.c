@@ -319,20 +319,21 @@ bool ag_config_is_local(const char *address) {
     return ag_span_is(host, "localhost") || is_loopback(host);
 }
 
-static bool is_host_name(ag_span s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || strchr(":/*[]@", s.p[i]))
-            return false;
-    return s.n > 0;
+static bool is_host_name(const char *s) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789-_.";
+    return *s && !s[strspn(s, letters)];
 }
 
 static void check_hosts(loader *l) {
     for (size_t i = 0; i < l->c->hosts.n; i++) {
         char what[200];
         const char *name = l->c->hosts.v[i];
-        snprintf(what, sizeof what,
-                 "\"%.80s\" is no host's name: it has no scheme, port, path or \"*\"", name);
-        if (!is_host_name(ag_str(name)))
+        snprintf(
+            what, sizeof what,
+            "\"%.80s\" is no host's name: letters, digits and -_. only, without scheme and port",
+            name);
+        if (!is_host_name(name))
             add_mistake_of(l, "server.hosts", what);
     }
 }

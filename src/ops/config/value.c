@@ -109,11 +109,12 @@ ag_code ag_config_value_set_list(const ag_config_row *row, const char *const *it
     const char **kept = ag_arena_array(arena, n + 1, sizeof *kept);
     if (!kept)
         return ag_fail(err, AG_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        if (keep_text(items[i], &kept[i], arena, err))
-            return err ? err->code : AG_E_NOMEM;
-    *(ag_config_list *)((char *)base + row->at) = (ag_config_list){.v = kept, .n = n};
-    return AG_OK;
+    ag_code code = AG_OK;
+    for (size_t i = 0; i < n && !code; i++)
+        code = keep_text(items[i], &kept[i], arena, err);
+    if (!code)
+        *(ag_config_list *)((char *)base + row->at) = (ag_config_list){.v = kept, .n = n};
+    return code;
 }
 
 ag_code ag_config_value_set(const ag_config_row *row, const char *text, void *base, ag_arena *arena,

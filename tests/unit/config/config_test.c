@@ -168,13 +168,18 @@ static void what_no_single_value_shows_is_checked(void **state) {
                     "FILE:4:3: models[1]: models[0] is called \"b\" already\n"
                     "FILE:4:3: models[1]: an alias is empty\n");
     expect_mistakes(
-        "server: {hosts: [ai.example.org, 'ai.example.org:80', '*', '']}\n",
-        "FILE:1:10: server.hosts: \"ai.example.org:80\" is no host's name: it has no "
-        "scheme, port, path or \"*\"\n"
-        "FILE:1:10: server.hosts: \"*\" is no host's name: it has no scheme, port, path "
-        "or \"*\"\n"
-        "FILE:1:10: server.hosts: \"\" is no host's name: it has no scheme, port, path "
-        "or \"*\"\n");
+        "server: {hosts: [ai.example.org, A_1-b, 'ai.example.org:80', '*', '', "
+        "'b\xc3\xbc.example']}\n",
+        "FILE:1:10: server.hosts: \"ai.example.org:80\" is no host's name: letters, digits and -_. "
+        "only, "
+        "without scheme and port\n"
+        "FILE:1:10: server.hosts: \"*\" is no host's name: letters, digits and -_. only, "
+        "without scheme and port\n"
+        "FILE:1:10: server.hosts: \"\" is no host's name: letters, digits and -_. only, "
+        "without scheme and port\n"
+        "FILE:1:10: server.hosts: \"b\xc3\xbc.example\" is no host's name: letters, digits and -_. "
+        "only, "
+        "without scheme and port\n");
     ag_config *c = load("server: {listen: '0.0.0.0:80', api_key_file: keys}", NULL, 0);
     ag_config_free(&c);
 }
