@@ -152,7 +152,7 @@ void ag_metrics_tell(ag_metrics *m, ag_family family, const char *a, const char 
     bool told = b && (!s || has_labels(s, labels) || relabel(s, labels));
     if (told && !s)
         s = find_or_add(m, family, labels);
-    if (s)
+    if (s && s != m->families[family]) /* what several share could not be taken back */
         ag_metric_set(s, told);
     pthread_mutex_unlock(&m->lock);
 }

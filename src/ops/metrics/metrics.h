@@ -28,7 +28,7 @@ ag_metric *ag_metrics_get(ag_metrics *m, ag_family family, const char *a, const 
                           const char *c);
 
 /* INFO: what is told of `a` is this from now on, in place of what was told before; b NULL: nothing.
- */
+ * Beyond AG_MAX_SERIES, and out of memory, nothing is told. */
 void ag_metrics_tell(ag_metrics *m, ag_family family, const char *a, const char *b, const char *c);
 
 void ag_metric_add(ag_metric *s, uint64_t n);       /* COUNTER */

@@ -117,6 +117,15 @@ static void what_is_told_anew_replaces_what_was_told(void **state) {
     ag_buf_deinit(&out);
     ag_metrics_tell(m, AG_M_KV_INFO, "a", "32", "8");
     expect(m, plain, "{model=\"a\",block_size=\"32\",num_gpu_blocks=\"8\"} 1\n");
+    for (int i = 0; i < 2 * AG_MAX_SERIES; i++) { /* nothing is told of those beyond */
+        char name[16];
+        snprintf(name, sizeof name, "m%d", i);
+        ag_metrics_tell(m, AG_M_KV_INFO, name, "32", "9");
+    }
+    out = written(m, plain);
+    assert_non_null(strstr(out.p, "{model=\"m0\""));
+    assert_null(strstr(out.p, "other"));
+    ag_buf_deinit(&out);
     ag_metrics_free(&m);
 }
 
