@@ -38,9 +38,10 @@
 #define AG_MAX_TEMPLATE_BYTES ((size_t)1 << 20)  /* a chat template; real ones reach 20 KiB */
 #define AG_MAX_RENDERED_BYTES ((size_t)64 << 20) /* a rendered prompt */
 #define AG_MAX_TOOL_CALL_BYTES                                                                     \
-    ((size_t)4 << 20)            /* one call as a model writes it; contexts end before */
-#define AG_MAX_TOOL_NAME    256  /* bytes; OpenAI takes 64 */
-#define AG_MAX_ANSWER_SPACE 1024 /* white space held back: it may stand before a call */
+    ((size_t)4 << 20)             /* one call as a model writes it; contexts end before */
+#define AG_MAX_TOOL_NAME     256  /* bytes; OpenAI takes 64 */
+#define AG_MAX_ANSWER_SPACE  1024 /* white space held back: it may stand before a call */
+#define AG_MAX_BREAKER_BYTES 63u  /* a DRY sequence breaker; usual ones have one */
 
 /* HTTP. The limits that an operator sets are in serve/http/http.h. */
 #define AG_MAX_QUERY_PARAMS 64                 /* of one request; ours have at most three */

@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
+
 #define AT(field)   offsetof(ag_gen, field)
 #define AT_S(f)     offsetof(ag_gen, sampling.f)
 #define NAMED(f)    .at = AT_S(f), .has = offsetof(ag_gen, named.f)
 #define MAX_TOKENS  134217728 /* as the command line has it */
 #define MAX_BAD_IDS 65536     /* tokens of all bad words, as the engine has it */
-#define MAX_BREAKER 63        /* bytes of a DRY sequence breaker, as the engine has it */
 
 /* Fields of both routes. */
 #define SHARED                                                                                     \
@@ -183,9 +184,9 @@ static bool check_breakers(const ag_texts *breakers, ag_problem *p) {
         size_t n = strlen(breakers->v[i]);
         char param[AG_PARAM_TEXT];
         snprintf(param, sizeof param, "dry_sequence_breakers[%zu]", i);
-        if (n == 0 || n > MAX_BREAKER)
-            return ag_problem_bad(p, param, "%s has %zu bytes, expected 1 to %d", param, n,
-                                  MAX_BREAKER);
+        if (n == 0 || n > AG_MAX_BREAKER_BYTES)
+            return ag_problem_bad(p, param, "%s has %zu bytes, expected 1 to %u", param, n,
+                                  AG_MAX_BREAKER_BYTES);
     }
     return true;
 }
