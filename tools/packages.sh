@@ -1,7 +1,8 @@
 # Debian packages that the scripts need. Sourced, not run.
 #
 # need_packages "why" PACKAGE...: installs the missing ones with apt-get, as root or through sudo,
-# after saying which and why. Does nothing, and needs no network, when all are there.
+# after saying which and why. Does nothing, and needs no network, when all are there. With
+# AUTOGLM_NO_INSTALL=1 in the environment it only says what is missing, and fails.
 
 # Compiling and running the engine.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config
@@ -33,6 +34,10 @@ need_packages() {
     fi
     missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
+    if [ -n "${AUTOGLM_NO_INSTALL:-}" ]; then
+        echo "Missing packages ($why), not installed as AUTOGLM_NO_INSTALL is set: $missing" >&2
+        return 1
+    fi
     as_root=()
     if [ "$(id -u)" != 0 ]; then
         if ! command -v sudo >/dev/null; then
