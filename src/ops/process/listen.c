@@ -31,21 +31,44 @@ static ag_code failed(const char *address, int error, ag_err *err) {
 
 /* Whose group may connect to a socket file, a proxy for one, is said by the group, not by a umask
  * meant for other files. What bind() made of the umask lets nobody in: the socket does not listen
- * yet. */
-static bool open_to_group(const struct sockaddr *sa) {
-    return sa->sa_family != AF_UNIX ||
-           fchmodat(AT_FDCWD, ((const struct sockaddr_un *)(const void *)sa)->sun_path, 0660,
-                    AT_SYMLINK_NOFOLLOW) == 0;
+ * yet. Whoever may write in the folder may have put another file there meanwhile, whose mode must
+ * stay: the mode is set of what was seen to be a socket. 0 or an errno. */
+static int open_to_group(const char *path) {
+    char opened[32];
+    struct stat st;
+    int error = 0, fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    snprintf(opened, sizeof opened, "/proc/self/fd/%d", fd); /* fchmod() takes none of O_PATH */
+    if (fstat(fd, &st) != 0)
+        error = errno;
+    else if (!S_ISSOCK(st.st_mode))
+        error = ENOTSOCK;
+    else if (chmod(opened, 0660) != 0)
+        error = errno;
+    close(fd);
+    return error;
 }
 
-/* Bind and listen; closes fd on failure. */
-static ag_code serve(int fd, const struct sockaddr *sa, socklen_t n, const char *address,
-                     ag_err *err) {
-    if (bind(fd, sa, n) == 0 && open_to_group(sa) && listen(fd, BACKLOG) == 0)
+/* Bind and listen, on a socket file if there is a path; on failure closes fd and leaves no file. */
+static ag_code serve(int fd, const struct sockaddr *sa, socklen_t n, const char *path,
+                     const char *address, ag_err *err) {
+    ag_code code = AG_OK;
+    int error = 0;
+    if (bind(fd, sa, n) != 0) {
+        code = failed(address, errno, err);
+        path = NULL; /* a file there is another's */
+    } else if (path && (error = open_to_group(path))) {
+        code = ag_fail(err, AG_E_IO, "%s: cannot set its mode: %s", address, strerror(error));
+    } else if (listen(fd, BACKLOG) != 0) {
+        code = failed(address, errno, err);
+    }
+    if (code == AG_OK)
         return AG_OK;
-    int error = errno;
+    if (path)
+        unlink(path);
     close(fd);
-    return failed(address, error, err);
+    return code;
 }
 
 /* ---- unix --------------------------------------------------------------------------------------
@@ -78,7 +101,7 @@ static ag_code open_unix(ag_listener *l, const char *address, ag_err *err) {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return failed(address, errno, err);
-    ag_code code = serve(fd, (const struct sockaddr *)&sa, sizeof sa, address, err);
+    ag_code code = serve(fd, (const struct sockaddr *)&sa, sizeof sa, sa.sun_path, address, err);
     if (code == AG_OK) {
         l->fd = fd;
         snprintf(l->name, sizeof l->name, "%s", address);
@@ -142,7 +165,7 @@ static ag_code open_tcp(ag_listener *l, const char *address, ag_err *err) {
     } else {
         /* A restart must not wait for the old connections' TIME_WAIT. */
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-        code = serve(fd, found->ai_addr, found->ai_addrlen, address, err);
+        code = serve(fd, found->ai_addr, found->ai_addrlen, NULL, address, err);
     }
     freeaddrinfo(found);
     if (code == AG_OK) {
