@@ -135,6 +135,11 @@ class LoadTest(Case):
         self.fails(1, "127.0.0.1:9", "loadtest", "http://127.0.0.1:9/v1", "-n", "1")
         self.fails(1, "http", "loadtest", "ftp://x/v1")
         self.fails(2, "expected", "loadtest", "http://127.0.0.1:9/v1", "--clients", "0")
+        for slo in ("--slo-ttft", "--slo-itl"):     # of what comes whole nobody sees these times
+            for whole in (["--no-stream"], ["--api", "embeddings"]):
+                r = run("loadtest", "http://127.0.0.1:9/v1", slo, "1", *whole)
+                self.assertEqual(r.status, 2, r.err)
+                self.assertRegex(r.err, f"{slo} .*{' '.join(whole)}")
         r = run("loadtest", "http://127.0.0.1:9/v1", "--model", "m", "-n", "1", "--json")
         self.assertEqual((r.status, r.json()["failed"]), (1, 1))
 
