@@ -4,6 +4,7 @@ refused by its name."""
 import json
 import re
 import threading
+import time
 
 from server import CHAT, Case, Server, main
 
@@ -142,7 +143,9 @@ class Fields(Case):
 
 class Terms(Case):
     """How a request stands to others."""
-    LONG = {"messages": HELLO, "ignore_eos": True, "max_tokens": 1900, "stream": True}
+    # Takes a server of SLOW many seconds: whoever wants to go on ends it.
+    LONG = {"messages": HELLO, "ignore_eos": True, "max_tokens": 8000, "stream": True}
+    SLOW = ("--isa", "ref", "-c", "8192")
 
     def stream(self, server):
         connection = server.connect()
@@ -153,18 +156,19 @@ class Terms(Case):
         return response
 
     def test_the_line_goes_by_priority(self):
-        with Server(CHAT, "--max-sequences", "1", "--isa", "ref") as server:
+        with Server(CHAT, "--max-sequences", "1", *self.SLOW) as server:
             response, answers = self.stream(server), []
 
             def ask(priority):
                 answers.append(server.post("/v1/chat/completions", dict(self.LONG, stream=False, max_tokens=32, priority=priority),
                                            **{"X-Request-Id": f"p{priority}"}))
-            threads = []
+            threads, end = [], time.monotonic() + 60
             for n, priority in enumerate((1, 0, -1), 1):
                 threads.append(threading.Thread(target=ask, args=(priority,)))
                 threads[-1].start()
                 while f'autoglm_sequences_waiting{{model="{CHAT}"}} {n}\n' not in server.get("/metrics").body.decode():
                     self.assertFalse(answers, "it was over first")
+                    self.assertLess(time.monotonic(), end)
             server.ask("DELETE", "/v1/requests/long")
             response.read()
             for t in threads:
@@ -176,10 +180,9 @@ class Terms(Case):
             self.assertEqual(re.findall(r'"http.request.id":"(p\S+?)"', server.said), ["p-1", "p0", "p1"])
 
     def test_who_waits_too_long_is_sent_away(self):
-        for more, body in (([], {"max_queue_ms": 300}), (["--set", "engine.max_queue_time=300ms"], {})):
-            with Server(CHAT, "--max-sequences", "1", "--isa", "ref", *more) as server:
-                answer = server.post("/v1/chat/completions", dict(self.LONG, stream=False, max_tokens=1, **body))
-                self.fine(answer)
+        for more, body in (([], {"max_queue_ms": 300}), (["--set", "engine.max_queue_time=2s"], {})):
+            with Server(CHAT, "--max-sequences", "1", *self.SLOW, *more) as server:
+                self.fine(server.post("/v1/chat/completions", dict(self.LONG, stream=False, max_tokens=1)))
                 response = self.stream(server)
                 answer = server.post("/v1/chat/completions", dict(self.LONG, stream=False, max_tokens=1, **body))
                 self.assertEqual((answer.status, answer.json()["error"]["code"]), (504, "deadline_exceeded"), answer.body)
@@ -201,7 +204,7 @@ class Terms(Case):
             self.assertEqual(server.stop(), 0)
 
     def test_what_is_anothers_is_not_for_the_asking(self):
-        with Server(CHAT, "--isa", "ref", "--api-key-file", self.write("keys", "alice sk-a\nbob sk-b\n")) as server:
+        with Server(CHAT, *self.SLOW, "--api-key-file", self.write("keys", "alice sk-a\nbob sk-b\n")) as server:
             a, b = {"Authorization": "Bearer sk-a"}, {"Authorization": "Bearer sk-b"}
             connection = server.connect()
             connection.request("POST", "/v1/chat/completions", json.dumps(self.LONG), {"X-Request-Id": "hers", **a})

@@ -296,16 +296,19 @@ class Life(Case):
 
     @contextlib.contextmanager
     def one_waits(self, *settings):
-        """A server where one request is answered and another one waits."""
-        with Server(CHAT, "--max-sequences", "1", *settings) as server:
+        """A server where one request is answered and another one waits, until both are ended here."""
+        with Server(CHAT, "--max-sequences", "1", "--isa", "ref", *settings) as server:
             connection, response = self.stream(server)
-            waiting = threading.Thread(target=server.post, args=("/v1/chat/completions", dict(LONG, stream=False)))
+            waiting = threading.Thread(target=server.post, args=("/v1/chat/completions", dict(LONG, stream=False)),
+                                       kwargs={"X-Request-Id": "waits"})
             waiting.start()
             end = time.monotonic() + 20
             while b'autoglm_sequences_waiting{model="tiny-llama3-q4_k"} 1' not in server.get("/metrics").body:
                 self.assertLess(time.monotonic(), end)
             yield server
-            response.read()
+            for name in ("waits", "long"):
+                server.ask("DELETE", f"/v1/requests/{name}")
+            self.assertIn(b'"cancelled"', response.read(), "it was over first")
             connection.close()
             waiting.join()
             self.assertEqual(server.stop(), 0)
