@@ -41,11 +41,10 @@ typedef struct ag_load_opts {
     uint32_t max_tokens; /* 0: 64 */
     bool stop_early;     /* let the model end its answer; else ignore_eos is sent */
     double temperature;
-    uint64_t seed;    /* of words and arrivals */
-    double timeout_s; /* of a request; 0: 600 */
-    double
-        slo_ttft_ms;   /* 0: none, as for answers that are not streamed: nobody sees their tokens */
-    double slo_itl_ms; /* every gap of an answer; 0: none, likewise */
+    uint64_t seed;      /* of words and arrivals */
+    double timeout_s;   /* of a request; 0: 600 */
+    double slo_ttft_ms; /* 0: none; of streams only, whose tokens are seen to come */
+    double slo_itl_ms;  /* every gap of an answer, likewise; 0: none */
     bool (*on_progress)(void *ctx, uint64_t done, uint64_t all); /* false stops; may be NULL */
     void *progress_ctx;
 } ag_load_opts;
