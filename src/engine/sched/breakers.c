@@ -1,5 +1,7 @@
 #include "sched/breakers.h"
 
+#include "base/limits.h"
+
 /* Sequences as they are found: their ids lie behind each other in one list. */
 typedef struct finds {
     ag_ids ids;
@@ -60,8 +62,6 @@ static ag_code hand_over(const finds *f, int32_t n_vocab, ag_dry_breakers **out,
     return code;
 }
 
-#define MAX_BREAKER_BYTES 64u
-
 ag_code ag_breakers_build(const ag_sampling *p, const ag_tokenizer *t, int32_t n_vocab,
                           ag_dry_breakers **out, ag_err *err) {
     static const char *const usual[] = {"\n", ":", "\"", "*"};
@@ -74,13 +74,13 @@ ag_code ag_breakers_build(const ag_sampling *p, const ag_tokenizer *t, int32_t n
     ag_code code = AG_OK;
     for (size_t i = 0; i < n && !code; i++) {
         ag_span breaker = ag_str(strings[i]);
-        ag_ids rests[MAX_BREAKER_BYTES] = {0};
-        if (breaker.n == 0 || breaker.n >= MAX_BREAKER_BYTES)
+        ag_ids rests[AG_MAX_BREAKER_BYTES + 1] = {0};
+        if (breaker.n == 0 || breaker.n > AG_MAX_BREAKER_BYTES)
             code = ag_fail(err, AG_E_ARG, "dry_breakers[%zu] has %zu bytes, expected 1 to %u", i,
-                           breaker.n, MAX_BREAKER_BYTES - 1);
+                           breaker.n, AG_MAX_BREAKER_BYTES);
         else
             code = find_breaker(&f, t, n_vocab, breaker, rests, err);
-        for (size_t k = 0; k < MAX_BREAKER_BYTES; k++)
+        for (size_t k = 0; k <= AG_MAX_BREAKER_BYTES; k++)
             ag_ids_deinit(&rests[k]);
     }
     if (!code)
