@@ -111,14 +111,20 @@ static int take_block(ag_kv *kv) {
     return b;
 }
 
-static void set_block(ag_kv_seq *s, int i, int b) {
+/* Block b as the sequence's block i. */
+static void hold(ag_kv_seq *s, int i, int b) {
+    s->kv->blocks[b].refs++;
     s->block[i] = b;
     s->at[i] = s->kv->memory + (size_t)b * s->kv->block_bytes;
 }
 
-static void hold(ag_kv_seq *s, int b) {
-    s->kv->blocks[b].refs++;
-    set_block(s, s->n_blocks++, b);
+static void let_go(ag_kv *kv, int b) {
+    if (--kv->blocks[b].refs > 0)
+        return;
+    if (kv->blocks[b].indexed)
+        cache_push(kv, b);
+    else
+        kv->free_list[kv->n_free++] = b;
 }
 
 uint64_t ag_kv_salt(const ag_kv *kv, const void *bytes, size_t n) {
@@ -153,14 +159,11 @@ static void share(ag_kv_seq *s, int i, int b) {
     ag_kv *kv = s->kv;
     if (kv->blocks[b].refs == 0)
         cache_remove(kv, b);
-    if (i == s->n_blocks) {
-        hold(s, b);
-        return;
-    }
-    kv->blocks[s->block[i]].refs--;
-    kv->free_list[kv->n_free++] = s->block[i];
-    kv->blocks[b].refs++;
-    set_block(s, i, b);
+    if (i < s->n_blocks)
+        let_go(kv, s->block[i]);
+    else
+        s->n_blocks++;
+    hold(s, i, b);
 }
 
 int ag_kv_seq_adopt(ag_kv_seq *s, const int32_t *ids, int n) {
@@ -193,7 +196,7 @@ ag_code ag_kv_seq_reserve(ag_kv_seq *s, int n_tokens) {
     if (want - s->n_blocks > ag_kv_available(s->kv))
         return AG_E_NO_BLOCKS;
     while (s->n_blocks < want)
-        hold(s, take_block(s->kv));
+        hold(s, s->n_blocks++, take_block(s->kv));
     return AG_OK;
 }
 
@@ -217,16 +220,8 @@ void ag_kv_seq_commit(ag_kv_seq *s, const int32_t *ids) {
 
 /* From the end, so that of one sequence the beginnings, which more can share, are evicted last. */
 void ag_kv_seq_clear(ag_kv_seq *s) {
-    ag_kv *kv = s->kv;
-    while (s->n_blocks > 0) {
-        int b = s->block[--s->n_blocks];
-        if (--kv->blocks[b].refs > 0)
-            continue;
-        if (kv->blocks[b].indexed)
-            cache_push(kv, b);
-        else
-            kv->free_list[kv->n_free++] = b;
-    }
+    while (s->n_blocks > 0)
+        let_go(s->kv, s->block[--s->n_blocks]);
     s->n_tokens = s->n_committed = 0;
 }
 
