@@ -201,8 +201,7 @@ int ag_cli_loadtest(const ag_cli_args *a) {
                       .slo_itl_ms = a->slo_itl,
                       .progress_ctx = &bar,
                       .on_progress = on_progress};
-    bool is_whole = o.whole || o.api == AG_LOAD_EMBEDDINGS;
-    if (is_whole && (a->slo_ttft || a->slo_itl))
+    if (!ag_load_streams(&o) && (a->slo_ttft || a->slo_itl))
         return ag_cli_usage("loadtest: %s is about when tokens come, and %s answers in one piece: "
                             "leave one of them out",
                             a->slo_ttft ? "--slo-ttft" : "--slo-itl",

@@ -65,6 +65,8 @@ typedef struct ag_load_result {
     char first_error[256];               /* "" when nothing failed */
 } ag_load_result;
 
+/* Do answers come token by token? Objectives for tokens need that. Pure. */
+bool ag_load_streams(const ag_load_opts *o);
 /* AG_E_ARG (an option), AG_E_NOMEM, AG_E_UNSUPPORTED (libcurl does not start). Requests that fail
  * are counted, not an error. */
 ag_code ag_load_run(const ag_load_opts *opts, ag_load_result *out, ag_err *err) AG_MUST_USE;

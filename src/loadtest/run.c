@@ -35,7 +35,7 @@ typedef struct run {
     bool stopped, no_memory;
 } run;
 
-static bool streams(const ag_load_opts *o) { return !o->whole && o->api != AG_LOAD_EMBEDDINGS; }
+bool ag_load_streams(const ag_load_opts *o) { return !o->whole && o->api != AG_LOAD_EMBEDDINGS; }
 
 static double now(const run *r) { return (double)(ag_clock_us() - r->began_us) * 1e-6; }
 
@@ -87,7 +87,7 @@ static bool may_start(const run *r) {
 
 static void start(run *r, client *c, double due_at) {
     ag_load_body(r->o, r->n_sent, &r->words, &c->body);
-    ag_load_answer_begin(&c->answer, streams(r->o));
+    ag_load_answer_begin(&c->answer, ag_load_streams(r->o));
     c->counts = r->n_sent >= r->o->warmup;
     c->busy = true;
     c->first_at = c->last_at = c->worst_gap = 0;
@@ -282,7 +282,7 @@ static ag_code check(const ag_load_opts *o, ag_err *err) {
         return ag_fail(err, AG_E_ARG, "the key is too long or has a line end");
     if (!(o->rate >= 0 && o->rate <= 1e6) || !(o->duration_s >= 0))
         return ag_fail(err, AG_E_ARG, "rate and duration cannot be negative");
-    if ((o->slo_ttft_ms || o->slo_itl_ms) && !streams(o))
+    if ((o->slo_ttft_ms || o->slo_itl_ms) && !ag_load_streams(o))
         return ag_fail(err, AG_E_ARG, "objectives for tokens need answers that are streamed");
     return AG_OK;
 }
