@@ -300,7 +300,7 @@ static void add_chunk(ag_policy *p, ag_task *t, int rows, double *us) {
 
 /* The most urgent prompt that does not wait, but for `oldest` and those in the step from slice
  * `first` on; NULL: none. */
-static ag_task *shortest(const ag_policy *p, const ag_task *oldest, int first) {
+static ag_task *most_urgent(const ag_policy *p, const ag_task *oldest, int first) {
     ag_task *best = NULL;
     for (int i = 0; i < p->n_running; i++) {
         ag_task *t = p->running[i];
@@ -347,7 +347,7 @@ static void add_prompts(ag_policy *p) {
     if (ag_task_pending(oldest) < kept_rows)
         kept_rows = ag_task_pending(oldest);
     us -= kept_us;
-    for (ag_task *t; (t = shortest(p, oldest, first)) != NULL;) {
+    for (ag_task *t; (t = most_urgent(p, oldest, first)) != NULL;) {
         int left = rows - kept_rows - p->load.prefill;
         if (left <= 0 || (us >= 0 && us < 1))
             break;
