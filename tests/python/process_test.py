@@ -11,6 +11,7 @@ import time
 import pytest
 
 from openautoglm import AutoGLMEngine, EngineClosedError
+from openautoglm.streams import AsyncStream, Stream
 
 
 def program(text: str, *arguments: str) -> subprocess.Popen[str]:
@@ -58,6 +59,15 @@ def test_ctrl_c_cancels_and_the_engine_goes_on(model: str, what: str) -> None:
     out, err = child.communicate(timeout=60)
     assert (out, child.returncode) == ("interrupted 3\n", 0), err
     assert err == ""
+
+
+@pytest.mark.parametrize("kind", [Stream, AsyncStream])
+def test_ctrl_c_may_come_before_a_stream_is_made(kind: type[Stream | AsyncStream],
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    del [kind.__new__(kind)][0]
+    assert lost == []
 
 
 def test_waiting_lets_other_threads_run(engine: AutoGLMEngine) -> None:

@@ -14,9 +14,9 @@ from .request import Request
 class _Ending:
     """What both kinds share: the request, and the answer at the end."""
 
-    def __init__(self) -> None:
-        self._request: Request | None = None
-        self._ended = False
+    # The class's, because Ctrl-C may arrive before __init__ has run, and __del__ reads them.
+    _request: Request | None = None
+    _ended = False
 
     @property
     def answer(self) -> Answer:
@@ -40,7 +40,6 @@ class Stream(_Ending):
     cancels the generation; Ctrl-C while waiting does too."""
 
     def __init__(self, start: Callable[[Callable[[Token | None], None]], Request]) -> None:
-        super().__init__()
         self._queue: queue.SimpleQueue[Token | None] = queue.SimpleQueue()
         self._request = start(self._queue.put)
 
@@ -87,7 +86,6 @@ class AsyncStream(_Ending):
     """
 
     def __init__(self, start: Callable[[Callable[[Token | None], None]], Request]) -> None:
-        super().__init__()
         loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Token | None] = asyncio.Queue()
         self._request = start(to_loop(loop, self._queue.put_nowait))
