@@ -92,15 +92,19 @@ static bool holds_its_part(const ag_gate *g, uint64_t tenant, uint64_t tokens) {
 
 /* ---- the door -------------------------------------------------------------------------------- */
 
-/* Of a tenant whose part is taken: until about a quarter of it is free. */
-static ag_code refuse_share(ag_gate *g, uint64_t tenant, ag_err *err) {
+/* Until about a quarter of what waits is gone. */
+static double quarter_s(const ag_gate *g) {
     double s = wait_for(g, 0.25 * (double)g->requests);
+    return s > LEAST_RETRY_S ? s : LEAST_RETRY_S;
+}
+
+/* Of a tenant whose part is taken. */
+static ag_code refuse_share(ag_gate *g, uint64_t tenant, ag_err *err) {
     g->refused_share++;
     return ag_fail(err, AG_E_SHARE,
                    "%llu of your requests are waiting already, which is your part of the line; try "
                    "again in about %.0f s",
-                   (unsigned long long)find(g, tenant)->requests,
-                   ceil(s > LEAST_RETRY_S ? s : LEAST_RETRY_S));
+                   (unsigned long long)find(g, tenant)->requests, ceil(quarter_s(g)));
 }
 
 static ag_code refuse_tokens(ag_gate *g, int tokens, ag_err *err) {
@@ -111,7 +115,7 @@ static ag_code refuse_tokens(ag_gate *g, int tokens, ag_err *err) {
         snprintf(own, sizeof own, ", and this one has about %d", tokens);
     return ag_fail(err, AG_E_AGAIN,
                    "prompts of %llu tokens are waiting already%s; try again in about %.0f s",
-                   (unsigned long long)g->tokens, own, ceil(s > 0 ? s : LEAST_RETRY_S));
+                   (unsigned long long)g->tokens, own, ceil(s > 0 ? s : quarter_s(g)));
 }
 
 ag_code ag_gate_ask(ag_gate *g, uint64_t tenant, int tokens, uint64_t patience_us, ag_err *err) {

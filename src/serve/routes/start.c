@@ -72,7 +72,8 @@ static bool refusal_of(const ag_task *t, const ag_err *err, ag_problem *p) {
     if (err->code == AG_E_AGAIN || err->code == AG_E_SHARE) {
         ag_engine_stats stats;
         ag_engine_get_stats(t->engine, &stats);
-        double s = err->code == AG_E_AGAIN ? stats.retry_after_s : stats.queue_wait_s / 4;
+        /* A line with room, but not for this one: until a quarter of it is gone. */
+        double s = stats.retry_after_s > 0 ? stats.retry_after_s : stats.queue_wait_s / 4;
         if (s > p->retry_s)
             p->retry_s = s < 600 ? s : 600;
     }

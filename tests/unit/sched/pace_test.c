@@ -265,8 +265,11 @@ static void the_time_to_come_back_follows_the_drain(void **state) {
     for (int i = 0; i < 1000; i++) /* now ten times as fast */
         ag_drain_note(&g.drain, 500, 2, 100000);
     assert_true(ag_gate_retry_s(&g) < 2);
+    ag_err err; /* room, but not for this one: a quarter of 100 requests, at 20 a second */
+    g.max_tokens = 1100, g.max_requests = 1000;
+    assert_int_equal(ag_gate_ask(&g, 0, 200, 0, &err), AG_E_AGAIN);
+    assert_non_null(strstr(err.msg, "in about 2 s"));
     g.max_tokens = 1000; /* full by tokens: a quarter of them is a quarter of the requests */
-    g.max_requests = 1000;
     s = ag_gate_retry_s(&g);
     assert_true(s > 1.2 && s < 1.5);
 }
