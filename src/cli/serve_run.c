@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #define TICK_MS  500
 #define LEFT_MS  2000 /* after the drain's end: for errors to reach their clients */
 #define ABORT_MS 500  /* the same after a second signal */
+#define CLOSE_S  10   /* threads have that long to end */
 
 typedef struct serving {
     const ag_cli_args *a;
@@ -272,9 +274,7 @@ static int attend(serving *s) {
     return status;
 }
 
-/* ---- ending
- * --------------------------------------------------------------------------------------
- */
+/* ---- ending ---------------------------------------------------------------------------------- */
 
 static bool is_idle(const serving *s) { return ag_server_n_working(s->server) == 0; }
 static bool is_drained(const serving *s) { return ag_server_is_drained(s->server); }
@@ -319,7 +319,18 @@ static void drain(serving *s) {
     (void)wait_until(s, in_ms(interrupted ? ABORT_MS : LEFT_MS), is_drained, &again);
 }
 
+static void leave_at_once(int signal) {
+    (void)signal;
+    static const char said[] = "autoglm: a thread does not end; leaving without it\n";
+    (void)!write(2, said, sizeof said - 1);
+    _exit(AG_CLI_FAILED);
+}
+
+/* Closing waits for every thread. One that hangs must not keep the process, which nobody may be
+ * left to kill. */
 static void close_all(serving *s) {
+    (void)sigaction(SIGALRM, &(struct sigaction){.sa_handler = leave_at_once}, NULL);
+    (void)setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_sec = CLOSE_S}, NULL);
     ag_server_close(&s->server);
     ag_logs_close(&s->logs);
     ag_beat_close(&s->beat);

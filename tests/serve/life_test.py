@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 
-from server import BINARY, CHAT, Case, Server, environment, main, model_path, run
+from server import BINARY, CHAT, Case, Server, children_of, environment, main, model_path, run
+from threads import hang
 
 LONG = {"messages": [{"role": "user", "content": "Hello"}], "ignore_eos": True, "max_tokens": 1900, "stream": True}
 
@@ -139,6 +140,17 @@ class Life(Case):
             self.assertEqual(error["code"], "cancelled")
             self.assertIn("shutting down", error["message"])
             self.assertEqual(server.process.wait(60), 0, server.said)
+            connection.close()
+
+    def test_a_hung_engine_without_a_supervisor_does_not_stay(self):
+        with Server(CHAT, "--drain-seconds", "0") as server:
+            connection, _ = self.stream(server)
+            pid, = children_of(server)
+            while not hang(pid, "ag-engine"):
+                time.sleep(0.001)
+            server.process.kill()   # its child is told to end, and nobody is left to kill it
+            server.until("autoglm: a thread does not end; leaving without it")
+            server.until("[closed]")
             connection.close()
 
     def test_a_request_is_ended_by_its_id(self):

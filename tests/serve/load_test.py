@@ -57,13 +57,6 @@ def proof(test):
     return run
 
 
-def children_of(server):
-    """The processes that serve: one, but for hand-overs and restarts."""
-    pid = server.process.pid
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        return [int(x) for x in f.read().split()]
-
-
 async def until(what, seconds=PATIENCE):
     """Wait until what() is true; the seconds that took."""
     began = time.monotonic()

@@ -21,6 +21,13 @@ def model_path(name):
     return os.path.join(MODELS, name + ".gguf")
 
 
+def children_of(server):
+    """The processes that serve: one, but for hand-overs and restarts."""
+    pid = server.process.pid
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(x) for x in f.read().split()]
+
+
 class Answer:
     def __init__(self, response):
         self.status, self.headers = response.status, response.headers

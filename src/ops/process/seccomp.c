@@ -103,6 +103,7 @@ static const char *const allowed[] = {
     "pselect6",
     "restart_syscall",
     "select",
+    "setitimer",
     "timerfd_create",
     "timerfd_gettime",
     "timerfd_settime",
