@@ -249,10 +249,14 @@ AG_API void ag_engine_get_info(const ag_engine *engine, ag_engine_info *info);
  * nothing else. The others stay as they are. */
 AG_API void ag_engine_get_sampling(const ag_engine *engine, ag_sampling *sampling);
 
+#define AG_STEP_SIZES 15
+
 /* What the engine has done since it was opened (n_..., these only grow) and how it stands. */
 typedef struct ag_engine_stats {
-    uint64_t n_steps;     /* steps computed; each carries rows of many requests */
-    uint64_t n_rows;      /* tokens computed in them, of prompts and of answers */
+    uint64_t n_steps; /* steps computed; each carries rows of many requests */
+    uint64_t n_rows;  /* tokens computed in them, of prompts and of answers */
+    /* [i] of the n_steps had at most 2^i rows, and more than 2^(i-1); the last one: all larger. */
+    uint64_t n_steps_of[AG_STEP_SIZES];
     uint64_t n_generated; /* tokens picked */
     uint64_t n_requests;  /* requests that ended, however they did */
 

@@ -125,6 +125,8 @@ class EngineStats:
     """Steps computed; each carries rows of many requests."""
     n_rows: int
     """Tokens computed in them, of prompts and of answers."""
+    n_steps_of: tuple[int, ...]
+    """[i] of the n_steps had at most 2**i rows, and more than 2**(i-1); the last one: all larger."""
     n_generated: int
     n_requests: int
     n_submitted: int

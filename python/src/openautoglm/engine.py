@@ -436,12 +436,13 @@ def _conversation(messages: Messages, tools: Tools, template_options: Mapping[st
 
 
 def _fields(struct: Any) -> dict[str, Any]:
-    """A C struct of numbers and strings as Python values."""
+    """A C struct of numbers, arrays of them and strings as Python values."""
     values = {}
     for name, field in ffi.typeof(struct).item.fields:
         value = getattr(struct, name)
-        is_text = field.type.kind == "pointer"
-        values[name] = ffi.string(value).decode("utf-8", "replace") if is_text else value
+        if field.type.kind == "pointer":
+            value = ffi.string(value).decode("utf-8", "replace")
+        values[name] = tuple(value) if field.type.kind == "array" else value
     return values
 
 

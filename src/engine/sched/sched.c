@@ -301,6 +301,14 @@ static void hand_out(ag_sched *s, ag_job *j, const float *logits, int n_draft) {
         end(s, j, how, how == AG_FINISH_ERROR ? &err : NULL);
 }
 
+static void count_step(ag_engine_stats *st, int rows) {
+    int size = 0;
+    while (size < AG_STEP_SIZES - 1 && rows > 1 << size)
+        size++;
+    st->n_steps++;
+    st->n_steps_of[size]++;
+}
+
 static void note_step(ag_sched *s, int rows, uint64_t n_ended, uint64_t us) {
     s->stats.n_step_us += us;
     pthread_mutex_lock(&s->lock);
@@ -323,7 +331,7 @@ static bool step(ag_sched *s, uint64_t now) {
         s->items[i] = item_of(s, &p->slices[i]);
         rows += s->items[i].n;
     }
-    s->stats.n_steps++;
+    count_step(&s->stats, rows);
     publish(s);
     ag_core_step(s->core, s->items, n);
     for (int i = 0; i < n; i++)

@@ -21,7 +21,9 @@
 #define AG_BUCKETS_TOKENS                                                                          \
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000
 #define AG_BUCKETS_CHOICES 1, 2, 5, 10, 20, 50, 100
-#define AG_BUCKETS_HTTP    .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300
+/* Those of ag_engine_stats.n_steps_of; vLLM's are among them. */
+#define AG_BUCKETS_ROWS 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192
+#define AG_BUCKETS_HTTP .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300
 
 #define AG_FAMILY_MAP(X)                                                                           \
     /* the ledger: started = finished (all outcomes) + in flight */                                \
@@ -87,9 +89,8 @@
       "model", NONE, "Tokens of prompts found in the prefix cache.")                               \
     X(PREEMPTIONS, "autoglm_preemptions_total", "vllm:num_preemptions_total", SAMPLED, "model",    \
       NONE, "Sequences sent back to the line because KV ran out.")                                 \
-    X(STEPS, "autoglm_steps_total", NULL, SAMPLED, "model", NONE, "Steps computed.")               \
-    X(ROWS, "autoglm_step_rows_total", NULL, SAMPLED, "model", NONE,                               \
-      "Tokens computed in steps, of prompts and of answers.")                                      \
+    X(STEP_ROWS, "autoglm_step_rows", "vllm:iteration_tokens_total", HISTOGRAM, "model", ROWS,     \
+      "Tokens computed in a step, of prompts and of answers; _count are the steps.")               \
     X(STEP_SECONDS, "autoglm_step_seconds_total", NULL, SAMPLED, "model", NONE,                    \
       "Time spent in steps.")                                                                      \
     X(SPEC_DRAFTED, "autoglm_speculation_drafted_tokens_total",                                    \

@@ -5,13 +5,15 @@
 
 static const double ttft[] = {AG_BUCKETS_TTFT}, itl[] = {AG_BUCKETS_ITL},
                     latency[] = {AG_BUCKETS_LATENCY}, tokens[] = {AG_BUCKETS_TOKENS},
-                    choices[] = {AG_BUCKETS_CHOICES}, http[] = {AG_BUCKETS_HTTP};
+                    choices[] = {AG_BUCKETS_CHOICES}, rows[] = {AG_BUCKETS_ROWS},
+                    http[] = {AG_BUCKETS_HTTP};
 
 #define BOUNDS_TTFT    ttft, sizeof ttft / sizeof *ttft
 #define BOUNDS_ITL     itl, sizeof itl / sizeof *itl
 #define BOUNDS_LATENCY latency, sizeof latency / sizeof *latency
 #define BOUNDS_TOKENS  tokens, sizeof tokens / sizeof *tokens
 #define BOUNDS_CHOICES choices, sizeof choices / sizeof *choices
+#define BOUNDS_ROWS    rows, sizeof rows / sizeof *rows
 #define BOUNDS_HTTP    http, sizeof http / sizeof *http
 #define BOUNDS_NONE    NULL, 0
 
@@ -176,6 +178,13 @@ void ag_metric_observe(ag_metric *s, double value) {
     atomic_fetch_add_explicit(&s->buckets[i], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->sum, (uint64_t)(value * AG_METRIC_SCALE + 0.5),
                               memory_order_relaxed);
+}
+
+void ag_metric_set_buckets(ag_metric *s, const uint64_t *counts, size_t n, double sum) {
+    AG_ASSERT(s->row->type == AG_HISTOGRAM && n == s->row->n_bounds + 1);
+    for (size_t i = 0; i < n; i++)
+        atomic_store_explicit(&s->buckets[i], counts[i], memory_order_relaxed);
+    atomic_store_explicit(&s->sum, (uint64_t)(sum * AG_METRIC_SCALE + 0.5), memory_order_relaxed);
 }
 
 double ag_metric_value(const ag_metric *s) {

@@ -34,6 +34,9 @@ void ag_metrics_tell(ag_metrics *m, ag_family family, const char *a, const char 
 void ag_metric_add(ag_metric *s, uint64_t n);       /* COUNTER */
 void ag_metric_set(ag_metric *s, double value);     /* GAUGE, SAMPLED */
 void ag_metric_observe(ag_metric *s, double value); /* HISTOGRAM; negative counts as 0 */
+/* HISTOGRAM of which somebody else counts: the observations in each of the n buckets of the family,
+ * the one beyond its last bound included, and the sum of all. */
+void ag_metric_set_buckets(ag_metric *s, const uint64_t *counts, size_t n, double sum);
 /* What it shows: a counter's total, a gauge's value, a histogram's number of observations. */
 double ag_metric_value(const ag_metric *s);
 

@@ -171,8 +171,8 @@ static void scrape_engine(ag_metrics *m, const char *model, const ag_engine_stat
     set(m, AG_M_PREFIX_QUERIES, model, NULL, (double)s->n_prefix_queried);
     set(m, AG_M_PREFIX_HITS, model, NULL, (double)s->n_prefix_found);
     set(m, AG_M_PREEMPTIONS, model, NULL, (double)s->n_preempted);
-    set(m, AG_M_STEPS, model, NULL, (double)s->n_steps);
-    set(m, AG_M_ROWS, model, NULL, (double)s->n_rows);
+    ag_metric_set_buckets(ag_metrics_get(m, AG_M_STEP_ROWS, model, NULL, NULL), s->n_steps_of,
+                          AG_STEP_SIZES, (double)s->n_rows);
     set(m, AG_M_STEP_SECONDS, model, NULL, SECONDS(s->n_step_us));
     set(m, AG_M_SPEC_DRAFTED, model, NULL, (double)s->n_drafted);
     set(m, AG_M_SPEC_ACCEPTED, model, NULL, (double)s->n_drafts_true);

@@ -67,6 +67,26 @@ static void buckets_are_cumulative_and_end_in_the_count(void **state) {
     ag_metrics_free(&m);
 }
 
+static void buckets_that_others_count_are_shown(void **state) {
+    (void)state;
+    ag_metrics *m = new_metrics();
+    ag_metric *s = ag_metrics_get(m, AG_M_STEP_ROWS, "m", NULL, NULL);
+    const uint64_t counts[15] = {[0] = 5, [3] = 2, [14] = 1};
+    ag_metric_set_buckets(s, counts, 15, 9021);
+    ag_metric_set_buckets(s, counts, 15, 9021); /* set, not added */
+    ag_metrics_format f = {.vllm_names = true};
+    expect(m, f,
+           "le=\"4\"} 5\nautoglm_step_rows_bucket{model=\"m\",le=\"8\"} 7\n"
+           "autoglm_step_rows_bucket{model=\"m\",le=\"16\"} 7\n");
+    expect(m, f,
+           "le=\"8192\"} 7\nautoglm_step_rows_bucket{model=\"m\",le=\"+Inf\"} 8\n"
+           "autoglm_step_rows_sum{model=\"m\"} 9021\nautoglm_step_rows_count{model=\"m\"} 8\n");
+    expect(m, f,
+           "# TYPE vllm:iteration_tokens_total histogram\n"
+           "vllm:iteration_tokens_total_bucket{model_name=\"m\",engine=\"0\",le=\"1\"} 5\n");
+    ag_metrics_free(&m);
+}
+
 static void openmetrics_ends_in_eof(void **state) {
     (void)state;
     ag_metrics *m = new_metrics();
@@ -170,6 +190,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_counter_is_written_with_its_labels_escaped),
         cmocka_unit_test(buckets_are_cumulative_and_end_in_the_count),
+        cmocka_unit_test(buckets_that_others_count_are_shown),
         cmocka_unit_test(openmetrics_ends_in_eof),
         cmocka_unit_test(too_many_label_values_share_one_series),
         cmocka_unit_test(what_is_told_anew_replaces_what_was_told),
