@@ -97,9 +97,10 @@ static ag_code ask_model(const char *base, const sources *s, char model[256], ag
     if (!code && reply.status == 200 && id)
         snprintf(model, 256, "%s", id);
     else if (!code)
-        code = ag_fail(err, AG_E_NOT_FOUND,
-                       "%s answered with status %d and no model; name one with --model", url,
-                       reply.status);
+        code = ag_fail(err, AG_E_IO,
+                       "%s answered with status %d and no model; the address is the API's, which "
+                       "usually ends in /v1, or --model names one",
+                       url, reply.status);
     json_decref(j);
     ag_buf_deinit(&body);
     ag_net_free(&net);

@@ -26,7 +26,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        self.plain(200, {"data": [{"id": "small"}]})
+        if self.path == "/v1/models":
+            self.plain(200, {"data": [{"id": "small"}]})
+        else:
+            self.plain(404, {"error": {"message": "no such thing"}})
 
     def chunk(self, data):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
@@ -140,6 +143,9 @@ class LoadTest(Case):
                 r = run("loadtest", "http://127.0.0.1:9/v1", slo, "1", *whole)
                 self.assertEqual(r.status, 2, r.err)
                 self.assertRegex(r.err, f"{slo} .*{' '.join(whole)}")
+        r = run("loadtest", self.serve().removesuffix("/v1"))
+        self.assertEqual(r.status, 1)
+        self.assertRegex(r.err, "/models answered with status 404 .* ends in /v1.*\n$")
         r = run("loadtest", "http://127.0.0.1:9/v1", "--model", "m", "-n", "1", "--json")
         self.assertEqual((r.status, r.json()["failed"]), (1, 1))
 

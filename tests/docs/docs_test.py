@@ -48,7 +48,7 @@ class Documents(unittest.TestCase):
             subprocess.run([CC, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/include",
                             "-o", f"{tmp}/hello", f"{tmp}/hello.c", f"-L{folder}", "-lautoglm",
                             f"-Wl,-rpath,{folder}"], check=True)
-            done = subprocess.run([f"{tmp}/hello", MODEL], capture_output=True, timeout=120)
+            done = subprocess.run([f"{tmp}/hello", MODEL], stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertTrue(done.stdout)
 
