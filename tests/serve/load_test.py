@@ -31,7 +31,7 @@ FULL, FIGURES_FILE, SEED = option("--full"), option("--figures"), int(option("--
 
 from load import (PATIENCE, Chaos, Connection, Crowd, Question, Tally, ask, leave, learn, mib, ms, scrape, settle,  # noqa: E402
                   unexplained)
-from server import BINARY, CHAT, Case, Server, main  # noqa: E402
+from server import BINARY, CHAT, Case, Server, children_of, main  # noqa: E402
 from threads import hang, thread_of  # noqa: E402
 
 SMALL = types.SimpleNamespace(
