@@ -14,7 +14,7 @@ packages_build="gcc libc6-dev cmake ninja-build pkg-config
 packages_model="ca-certificates python3 python3-pip"
 # Testing: the test library, the second compiler with its sanitizers and fuzzer, C++ for the header
 # test, the reference maths of the goldens, AVX-512 in plain C for machines without it.
-packages_test="git g++ binutils openssl curl libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 clang-format-14 libsimde-dev python3 python3-numpy python3-pip python3-venv"
+packages_test="git g++ binutils openssl curl libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 clang-format-14 libsimde-dev python3 python3-numpy python3-pip python3-venv python3-pyflakes"
 # Building for AArch64 and running the result. Libraries for it come by tools/arm64_root.
 packages_arm64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 

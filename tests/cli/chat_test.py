@@ -7,7 +7,7 @@ import subprocess
 import termios
 import time
 
-from cli import BINARY, Case, Terminal, environment, main, plain
+from cli import BINARY, Case, Terminal, environment, main
 
 SMALL = "tiny-llama3-q4_k"
 

@@ -1,7 +1,6 @@
 """autoglm check: the server's configuration, right and wrong."""
 import os
 import tempfile
-import unittest
 
 from cli import Case, main, run
 

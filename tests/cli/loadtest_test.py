@@ -1,10 +1,8 @@
 """autoglm loadtest against a small server whose every delay, refusal and failure is known."""
 import http.server
 import json
-import os
 import threading
 import time
-import unittest
 import xml.etree.ElementTree
 
 from cli import Case, main, run

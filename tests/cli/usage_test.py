@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 
-from cli import BINARY, COMMANDS, SOURCE, Case, environment, main, run
+from cli import BINARY, COMMANDS, SOURCE, Case, environment, main
 
 
 class Help(Case):

@@ -5,7 +5,6 @@ import json
 import re
 import struct
 import threading
-import unittest
 
 from server import CHAT, EMBED, Case, Server, main, model_path, run
 

@@ -252,7 +252,7 @@ class Config(Configured):
     def test_names_are_those_of_the_configurations_registry(self):
         registry, other = self.path("models.db"), self.path("other.db")
         self.succeeds("models", "add", "tiny", model_path(CHAT), "--registry", registry)
-        text = f"server: {{listen: '127.0.0.1:0'}}\nREGISTRYmodels: [{{name: chat, path: tiny, context: 512}}]\n"
+        text = "server: {listen: '127.0.0.1:0'}\nREGISTRYmodels: [{name: chat, path: tiny, context: 512}]\n"
         for more, args, env in ((f"engine: {{registry: {registry}}}\n", (), {"AUTOGLM_REGISTRY": other}),
                                 ("", (), {"AUTOGLM_REGISTRY": registry}),
                                 (f"engine: {{registry: {other}}}\n", ("--registry", registry), {})):

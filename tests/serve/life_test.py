@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from server import BINARY, CHAT, Case, Server, children_of, environment, main, model_path, run
+from server import CHAT, Case, Server, children_of, main, model_path, run
 from threads import hang
 
 LONG = {"messages": [{"role": "user", "content": "Hello"}], "ignore_eos": True, "max_tokens": 1900, "stream": True}

@@ -242,7 +242,6 @@ def quantize(name: str, x: np.ndarray) -> np.ndarray:
         u = x.view(np.uint32)
         return ((u + 0x7FFF + ((u >> 16) & 1)) >> 16).astype("<u2").view(np.uint8)     # to nearest, ties to even
     b = x.reshape(-1, n)
-    i = np.arange(n)
     cat = np.concatenate
     if name == "Q4_0":
         d, q = _sym(b, 4)
