@@ -15,14 +15,12 @@ warmed up. `others` is the most of one processor that anything else took meanwhi
 Without --llama ours is measured alone. Needs Python 3.9 and nothing else.
 """
 import argparse
-import collections
 import contextlib
 import http.client
 import json
 import os
 import random
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -30,6 +28,9 @@ import time
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from figures import OURS, Figures, Others, table  # noqa: E402
+
 WORDS = "time year people way day man thing woman life child world school state family student group country".split()
 ARRIVAL_WORDS = 16000
 STREAMS = 4
@@ -39,22 +40,6 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
-
-
-def busy_seconds():
-    """Of all processors together since the machine started."""
-    with open("/proc/stat") as f:
-        fields = [int(x) for x in f.readline().split()[1:]]
-    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
-
-
-def process_seconds(pid):
-    """Of a process and its children that live, or have been waited for."""
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    seconds = sum(int(x) for x in fields[11:15]) / os.sysconf("SC_CLK_TCK")
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return seconds + sum(process_seconds(int(child)) for child in f.read().split())
 
 
 class Server:
@@ -99,11 +84,11 @@ class Server:
 class Bench:
     def __init__(self, options):
         self.o = options
-        self.results = collections.defaultdict(lambda: collections.defaultdict(list))   # test -> engine -> figures
-        self.engines = ["autoglm"] + (["llama.cpp"] if options.llama else [])
+        self.figures = Figures("serve", options.json)
+        self.engines = [OURS] + (["llama.cpp"] if options.llama else [])
 
     def command(self, engine, clients, context):
-        if engine == "autoglm":
+        if engine == OURS:
             return [self.o.autoglm, "serve", "-t", self.o.threads, "-c", str(context), "--max-sequences", str(max(clients, 8))]
         return [os.path.join(self.o.llama, "llama-server"), "-t", self.o.threads, "-np", str(clients),
                 "-c", str(clients * context), "-cram", "0"]
@@ -120,16 +105,9 @@ class Bench:
         for engine in self.engines:
             with Server(self.command(engine, clients, context), model) as server:
                 self.loadtest(server, "-c", 1, "-n", 2, "--prompt-words", 16, "--max-tokens", 4, "--seed", 99)
-                began, busy, own = time.monotonic(), busy_seconds(), process_seconds(os.getpid())
-                figures = measure(server)
-                spent = process_seconds(os.getpid()) - own
-                others = (busy_seconds() - busy - spent) / (time.monotonic() - began)
-            figures["others"] = max(0, others)
-            self.results[test][engine].append(figures)
-            print(f"{test:18} {engine:10} " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()), file=sys.stderr)
-            if self.o.json:
-                with open(self.o.json, "a") as f:
-                    print(json.dumps({"test": test, "engine": engine, "model": os.path.basename(model), **figures}), file=f)
+                with Others() as others:
+                    figures = measure(server)
+            self.figures.add(test, engine, model, figures, others.share)
 
     def clients(self, server, clients, requests, *args):
         d = self.loadtest(server, "-c", clients, "-n", requests, *args)
@@ -222,26 +200,8 @@ def Arrival(server):
         loaded = [1000 * (first[0] - arrived)]
     return {"quiet p50 ms": percentile(quiet, 0.5), "quiet p99 ms": percentile(quiet, 0.99),
             "itl p50 ms": percentile(loaded, 0.5), "itl p99 ms": percentile(loaded, 0.99), "itl max ms": loaded[-1],
-            "ttft p50 ms": 1000 * (first[0] - arrived), "p99 / quiet p99": percentile(loaded, 0.99) / percentile(quiet, 0.99)}
-
-
-def table(results, engines):
-    """Medians, and how many times better ours is: higher rates, lower times."""
-    print("| test | figure | " + " | ".join(engines) + (" | ours is better by |" if len(engines) > 1 else " |"))
-    print("| --- | --- |" + " --- |" * (len(engines) + (len(engines) > 1)))
-    for test, by_engine in results.items():
-        for figure in by_engine[engines[0]][0]:
-            values = [[f[figure] for f in by_engine[e] if figure in f] for e in engines]
-            if not all(values):
-                continue
-            medians = [statistics.median(v) for v in values]
-            cells = [f"{m:.4g} ({min(v):.4g} to {max(v):.4g})" for m, v in zip(medians, values)]
-            if len(engines) > 1:
-                rate = figure.endswith("/s")
-                over, under = (medians[0], medians[1]) if rate else (medians[1], medians[0])
-                compared = under > 0 and (rate or figure.endswith("ms"))
-                cells.append(f"{over / under:.2f}" if compared else "")
-            print(f"| {test} | {figure} | " + " | ".join(cells) + " |")
+            "ttft p50 ms": 1000 * (first[0] - arrived),
+            "p99 / quiet p99": percentile(loaded, 0.99) / percentile(quiet, 0.99)}
 
 
 def main():
@@ -268,7 +228,7 @@ def main():
     for _ in range(options.rounds):
         for suite in suites:
             getattr(bench, suite)()
-    table(bench.results, bench.engines)
+    table(bench.figures.rows)
 
 
 if __name__ == "__main__":
