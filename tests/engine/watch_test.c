@@ -1,4 +1,5 @@
-/* Watching what goes through the matrices: the sums are right, and do not depend on threads. */
+/* Watching what goes through the matrices: the sums are right, and do not depend on threads; no
+ * more rows than it takes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,35 @@ static void sums_depend_neither_on_threads_nor_on_chunks(void **state) {
     }
 }
 
+/* Keys and values of a prompt are all needed, of the rest of the last layer one row a token. */
+static void the_last_layer_computes_what_is_asked_for(void **state) {
+    (void)state;
+    enum { N_NEW = 3 };
+    static answer a;
+    int32_t ids[N_IDS];
+    make_ids(ids);
+    ag_engine_opts o = test_opts(model_path("tiny-llama3", "q4_k"));
+    o.batch_tokens = 16;
+    ag_engine *engine = must_open(&o);
+    const ag_model *m = model_of(engine);
+    ag_layer *last = &m->layers[m->config.n_layers - 1];
+    ag_matrix *watched[] = {&last->k, &last->o, &last->down};
+    ag_watch watch[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        watch[i].squares = calloc((size_t)watched[i]->cols, sizeof(double));
+        watched[i]->watch = &watch[i];
+    }
+    ag_request_opts ask = ask_ids(ids, N_IDS, N_NEW, &a);
+    must_answer(engine, &ask);
+    assert_true(watch[0].n_rows == N_IDS + N_NEW - 1);
+    assert_true(watch[1].n_rows == N_NEW && watch[2].n_rows == N_NEW);
+    for (int i = 0; i < 3; i++) {
+        watched[i]->watch = NULL;
+        free(watch[i].squares);
+    }
+    ag_engine_close(&engine);
+}
+
 static void every_matrix_knows_its_tensor(void **state) {
     (void)state;
     ag_engine_opts o = test_opts(model_path("tiny-glm4", "q4_k"));
@@ -111,6 +141,7 @@ int main(void) {
         cmocka_unit_test(the_first_matrix_meets_normalised_embeddings),
         cmocka_unit_test(sums_depend_neither_on_threads_nor_on_chunks),
         cmocka_unit_test(every_matrix_knows_its_tensor),
+        cmocka_unit_test(the_last_layer_computes_what_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,12 +149,20 @@ static void all_logits(ag_core *core, const ag_step_item *it, int row0) {
     }
 }
 
+/* Of how many last tokens the output is needed. */
+static int n_out(const ag_step_item *it) {
+    if (it->all_logits || (it->pooled && it->pooling != AG_POOLING_LAST))
+        return it->n;
+    return it->pooled ? 1 : it->n_logits;
+}
+
 void ag_core_step(ag_core *core, ag_step_item *items, int n_items) {
     AG_ASSERT(n_items <= core->max_runs);
     ag_alloc_guard_begin("a step");
     for (int i = 0; i < n_items; i++)
         core->runs[i] = (ag_run){.ids = items[i].ids,
                                  .n = items[i].n,
+                                 .n_out = n_out(&items[i]),
                                  .kv = items[i].kv,
                                  .pos0 = items[i].kv->n_tokens,
                                  .pooled = items[i].pooled,
@@ -176,7 +184,7 @@ void ag_core_step(ag_core *core, ag_step_item *items, int n_items) {
         AG_ASSERT(n + items[i].n_logits <= core->max_logits);
         items[i].logits = core->scratch.logits + (size_t)n * (size_t)core->model.config.n_vocab;
         for (int k = items[i].n_logits; k > 0; k--)
-            core->logit_rows[n++] = core->runs[i].row0 + items[i].n - k;
+            core->logit_rows[n++] = core->runs[i].row0 + core->runs[i].n - k;
     }
     if (n > 0)
         ag_forward_logits(&core->model, core->pool, &core->scratch, core->logit_rows, n,

@@ -157,7 +157,8 @@ void ag_forward(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, i
         p.layer = &m->layers[i];
         p.layer_no = i;
         attention_half(&p);
-        mlp_half(&p, i + 1 < m->config.n_layers ? &m->layers[i + 1] : NULL);
+        if (p.n_rows > 0)
+            mlp_half(&p, i + 1 < m->config.n_layers ? &m->layers[i + 1] : NULL);
     }
     ag_pass_end(&p);
 }

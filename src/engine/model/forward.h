@@ -20,6 +20,7 @@ typedef struct ag_run {
     int n;              /* 1 or more */
     ag_kv_seq *kv;      /* blocks for pos0 + n positions are reserved */
     int pos0;           /* position of ids[0] = tokens already stored */
+    int n_out;          /* of so many last tokens the output is wanted: 0 to n */
     int row0;           /* first row in the step; set by ag_forward() */
     float *pooled;      /* [E] or NULL: what ag_forward_pool() fills */
     ag_pooling pooling; /* how; not AG_POOLING_MODEL */
@@ -79,10 +80,13 @@ ag_code ag_scratch_init(ag_scratch *s, const ag_model *m, const ag_kv_ops *kv, i
                         int max_logits, int threads, ag_err *err) AG_MUST_USE;
 void ag_scratch_deinit(ag_scratch *s);
 
-/* An encoder's run is a whole input: pos0 is 0. Its KV has one layer, which all its layers share.
+/* An encoder's run is a whole input: pos0 is 0, and all of its output is computed. Its KV has one
+ * layer, which all its layers share.
  *
  * Run all layers over the rows of `runs` (their sum at most max_rows), store their K and V, and
- * leave the residual stream in s->h. Each run's kv->n_tokens advances. */
+ * leave the residual stream in s->h. Of a decoder's tokens whose output is not wanted the last
+ * layer computes K and V alone: afterwards the runs are what is left, with n = n_out and their
+ * pos0 and row0. Each run's kv->n_tokens advances. */
 void ag_forward(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs);
 
 /* After ag_forward(), of runs with `pooled`: the first or latest token's vector, or the sum of all

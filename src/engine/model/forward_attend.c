@@ -103,6 +103,8 @@ void ag_plain_attention(ag_pass *p, ag_row_fn store) {
                                               {&l->v, v, s->wide_stride}},
                      3);
     ag_for_rows(p, p->n_rows, store);
+    if (!ag_pass_keep_wanted(p, s->wide, s->wide_stride))
+        return;
     ag_pass_attend(p, s->wide, s->wide_stride, s->x, s->x_stride);
     ag_pass_wants(p, (const ag_matrix *const[]){&l->o}, 1);
     if (p->want_q8)

@@ -120,6 +120,8 @@ void ag_forward_mla(ag_pass *p) {
     ag_for_rows(p, p->n_rows, query_row);
     multiply_heads(p, x->k_b, s->wide, s->wide_stride, c->mla.nope + c->mla.rope, s->latent,
                    s->latent_stride, c->d_head);
+    if (!ag_pass_keep_wanted(p, s->latent, s->latent_stride))
+        return;
     ag_pass_attend(p, s->latent, s->latent_stride, s->latent, s->latent_stride);
     if (x->v_b->ops->act == AG_ACT_Q8)
         ag_for_rows(p, p->n_rows, quantise_latent_row);

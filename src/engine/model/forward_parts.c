@@ -1,5 +1,7 @@
 #include "model/forward_parts.h"
 
+#include <string.h>
+
 ag_pass ag_pass_begin(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs) {
     ag_pass p = {.m = m, .pool = pool, .s = s, .runs = runs, .n_runs = n_runs};
     for (int i = 0; i < n_runs; i++) {
@@ -14,6 +16,33 @@ ag_pass ag_pass_begin(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *r
 void ag_pass_end(const ag_pass *p) {
     for (int i = 0; i < p->n_runs; i++)
         p->runs[i].kv->n_tokens = p->runs[i].pos0 + p->runs[i].n;
+}
+
+static void move_row(const ag_pass *p, int from, int to, float *q, size_t q_stride) {
+    const ag_model_config *c = &p->m->config;
+    if (from == to)
+        return;
+    memcpy(ag_row_h(p, to), ag_row_h(p, from), (size_t)c->n_embd * sizeof(float));
+    memcpy(q + (size_t)to * q_stride, q + (size_t)from * q_stride,
+           (size_t)(c->n_heads * c->d_head) * sizeof(float));
+}
+
+bool ag_pass_keep_wanted(ag_pass *p, float *q, size_t q_stride) {
+    if (p->layer_no + 1 < p->m->config.n_layers || p->m->config.arch->encoder)
+        return true;
+    p->n_rows = 0;
+    for (int i = 0; i < p->n_runs; i++) {
+        ag_run *r = &p->runs[i];
+        int from = r->row0 + r->n - r->n_out;
+        r->pos0 += r->n - r->n_out;
+        r->row0 = p->n_rows;
+        r->n = r->n_out;
+        for (int t = 0; t < r->n; t++, p->n_rows++) {
+            move_row(p, from + t, p->n_rows, q, q_stride);
+            p->s->run_of[p->n_rows] = i;
+        }
+    }
+    return p->n_rows > 0;
 }
 
 typedef struct row_job {

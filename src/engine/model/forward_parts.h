@@ -26,6 +26,10 @@ typedef void (*ag_row_fn)(const ag_pass *p, int row);
 /* Number the rows of the runs; afterwards tell the sequences how many tokens they have. */
 ag_pass ag_pass_begin(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs);
 void ag_pass_end(const ag_pass *p);
+/* In the last layer of a decoder, once keys and values are stored: only rows whose output is wanted
+ * go on, and stand at the front, with their h and the queries of their heads, each d_head numbers.
+ * False: there is none. */
+bool ag_pass_keep_wanted(ag_pass *p, float *q, size_t q_stride);
 /* All layers of an encoder; leaves the last one's output in h. */
 void ag_forward_bert(ag_pass *p);
 
