@@ -54,7 +54,9 @@ static int panels_of_chunk(const ag_matmul_job *j, int threads) {
     if (panels < least)
         panels = least;
     int even = (w->n_panels + threads - 1) / threads; /* every thread gets a share */
-    return panels < even ? panels : even;
+    if (panels > even)
+        panels = even;
+    return panels > 1 ? panels + panels % 2 : 1; /* kernels take many rows through two at a time */
 }
 
 /* In the order of the rows, so that sums do not depend on threads. */
