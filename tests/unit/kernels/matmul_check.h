@@ -234,10 +234,10 @@ static inline void mm_check_all(ag_rng *r, const ag_kernels *ref, const ag_kerne
             mm_check(r, ref, k, type, MM_RANDOM, rows[i % 7], block * blocks[mm_int(r, 5)],
                      1 + mm_int(r, 19));
         }
-        for (int n_tok = 1; n_tok <= 19; n_tok++)
+        for (int n_tok = 1; n_tok <= 25; n_tok++)
             mm_check(r, ref, k, type, MM_RANDOM, 1 + mm_int(r, 70), 768, n_tok);
         for (int fill = MM_HIGHEST; fill < MM_FILLS; fill++)
-            for (int n_tok = 1; n_tok <= 6; n_tok += 5)
+            for (int n_tok = 1; n_tok <= 21; n_tok += 5)
                 mm_check(r, ref, k, type, fill, 17, 512, n_tok);
         mm_check(r, ref, k, type, MM_RANDOM, 33, 4096 + (info->block == 1 ? 5 : 0), 5);
         mm_check(r, ref, k, type, MM_RANDOM, 17, 256, 150);

@@ -1,7 +1,9 @@
 /* The quantised matmuls: the ways through a matrix, over the steps of matmul_dots.h.
- *   direct  few tokens: unpack, use, forget. Bound by memory.
+ *   direct  few tokens: unpack, use, forget. Bound by memory. Further tiles of tokens unpack the
+ *           panel anew, from L1, which for some formats costs less than writing wblocks.
  *   slab    many tokens: the wblocks of two panels and SLAB groups of columns stay in L1 while a
- *           block of tokens, whose activations stay in L2, passes over them in tiles.
+ *           block of tokens, whose activations stay in L2, passes over them in tiles. Meanwhile the
+ *           next slab is asked for, so that unpacking does not wait for memory.
  * Tiles differ in shape only: every (row, token) result is one chain of operations over the groups
  * in order.
  *
@@ -14,6 +16,9 @@
 
 #include "kernels/simd/matmul_dots.h"
 
+#ifndef V_DIRECT
+#define V_DIRECT(f) 4 /* most tokens that go direct */
+#endif
 #ifndef V_SLAB_WEIGHTS
 #define V_SLAB_WEIGHTS(f, block) (void)(block)
 #endif
@@ -29,7 +34,6 @@
 
 enum {
     SLAB = V_SLAB,          /* groups of 32 columns in a slab, a multiple of 8 */
-    DIRECT = 4,             /* up to so many tokens go direct */
     TOKENS = V_BLOCK,       /* most tokens of a block */
     ACT_BYTES = V_ACT_BYTES /* activations of a block of tokens, to stay in L2 */
 };
@@ -96,10 +100,11 @@ V_INLINE const ag_q8_block *act_row(const ag_matmul_args *a, int tok) {
     return (const ag_q8_block *)((const char *)a->act + (size_t)tok * a->act_stride);
 }
 
-/* Few tokens: for ns streams, panel `panel + s * apart` and nt tokens, all columns. Four streams
- * far apart keep more reads of memory in flight than one: 24 GB/s instead of 15 on a Zen 3 core. */
-V_INLINE void direct_tile(const ag_qformat *f, int ns, int nt, const ag_matmul_args *a, int panel,
-                          int apart) {
+/* Few tokens: for ns streams, panel `panel + s * apart` and nt tokens from `tok` on, all columns.
+ * Four streams far apart keep more reads of memory in flight than one: 24 GB/s instead of 15 on a
+ * Zen 3 core. */
+V_INLINE void direct_tile(const ag_qformat *f, int ns, int nt, const ag_matmul_args *a, int tok,
+                          int panel, int apart) {
     const size_t bytes = ag_qf_panel_bytes(f, V_ROWS, a->cols);
     const uint8_t *w[4];
     const ag_q8_block *x[V_TILE];
@@ -109,7 +114,7 @@ V_INLINE void direct_tile(const ag_qformat *f, int ns, int nt, const ag_matmul_a
         w[s] = (const uint8_t *)a->w + (size_t)(panel + s * apart) * bytes;
     UNROLL
     for (int t = 0; t < nt; t++) {
-        x[t] = act_row(a, t);
+        x[t] = act_row(a, tok + t);
         UNROLL
         for (int s = 0; s < ns; s++)
             acc[s][0][t] = vf_zero();
@@ -138,15 +143,26 @@ V_INLINE void direct_tile(const ag_qformat *f, int ns, int nt, const ag_matmul_a
     for (int t = 0; t < nt; t++)
         UNROLL
     for (int s = 0; s < ns; s++)
-        store_rows(a, t, panel + s * apart, acc[s][0][t]);
+        store_rows(a, tok + t, panel + s * apart, acc[s][0][t]);
 }
 
 V_INLINE void direct_panels(const ag_qformat *f, int ns, int nt, const ag_matmul_args *a) {
     const int apart = (a->panel1 - a->panel0) / ns;
     for (int p = a->panel0; p < a->panel0 + apart; p++)
-        direct_tile(f, ns, nt, a, p, apart);
+        direct_tile(f, ns, nt, a, 0, p, apart);
     for (int p = a->panel0 + ns * apart; p < a->panel1; p++)
-        direct_tile(f, 1, nt, a, p, 0);
+        direct_tile(f, 1, nt, a, 0, p, 0);
+}
+
+/* Three tokens or more of one panel: tiles of 4 and 3, for five at the end 3 and 2. */
+V_INLINE void direct_tokens(const ag_qformat *f, const ag_matmul_args *a, int panel) {
+    int t = 0, left = a->n_tok;
+    for (; left >= 4 && left != 5 && left != 6; t += 4, left -= 4)
+        direct_tile(f, 1, 4, a, t, panel, 0);
+    for (; left >= 3; t += 3, left -= 3)
+        direct_tile(f, 1, 3, a, t, panel, 0);
+    if (left > 0)
+        direct_tile(f, 1, 2, a, t, panel, 0);
 }
 
 V_INLINE void run_direct(const ag_qformat *f, const ag_matmul_args *a) {
@@ -154,16 +170,22 @@ V_INLINE void run_direct(const ag_qformat *f, const ag_matmul_args *a) {
         direct_panels(f, 4, 1, a);
     else if (a->n_tok == 2)
         direct_panels(f, 2, 2, a);
-    else if (a->n_tok == 3)
-        direct_panels(f, 1, 3, a);
     else
-        direct_panels(f, 1, 4, a);
+        for (int p = a->panel0; p < a->panel1; p++)
+            direct_tokens(f, a, p);
 }
 
+/* Packed weights that are wanted next: `bytes` of each panel, `apart` from panel to panel. */
+typedef struct next_slab {
+    const uint8_t *at;
+    size_t apart;
+    int bytes;
+} next_slab;
+
 /* A slab of np panels (wblocks of panel p at slab + p * SLAB) and nt tokens: n_groups steps on the
- * accumulators kept between slabs. */
+ * accumulators kept between slabs, with a line of each panel at next->at asked for in every one. */
 V_INLINE void slab_tile(const ag_qformat *f, int np, int nt, const wblock *slab, int n_groups,
-                        const char *x0, size_t stride, vf (*sums)[2]) {
+                        const char *x0, size_t stride, vf (*sums)[2], next_slab next) {
     const ag_q8_block *x[V_TILE];
     vf acc[2][V_TILE];
     UNROLL
@@ -174,6 +196,9 @@ V_INLINE void slab_tile(const ag_qformat *f, int np, int nt, const wblock *slab,
             acc[p][t] = sums[t][p];
     }
     for (int g = 0; g < n_groups; g++) {
+        UNROLL
+        for (int p = 0; p < np; p++)
+            __builtin_prefetch(next.at + (size_t)p * next.apart + 64 * g);
         step(f, np, nt, slab + g, SLAB, x, true, acc);
         UNROLL
         for (int t = 0; t < nt; t++)
@@ -187,16 +212,22 @@ V_INLINE void slab_tile(const ag_qformat *f, int np, int nt, const wblock *slab,
 }
 
 V_INLINE void slab_tokens(const ag_qformat *f, int np, const wblock *slab, int n_groups,
-                          const ag_q8_block *x, size_t stride, int n_tok, vf (*sums)[2]) {
+                          const ag_q8_block *x, size_t stride, int n_tok, vf (*sums)[2],
+                          next_slab next) {
+    const uint8_t *const end = next.at + next.bytes;
+    const char *x0 = (const char *)x;
     int t = 0;
-    for (; t + V_TILE <= n_tok; t += V_TILE)
-        slab_tile(f, np, V_TILE, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
+    for (; t + V_TILE <= n_tok; t += V_TILE) {
+        slab_tile(f, np, V_TILE, slab, n_groups, x0 + t * stride, stride, sums + t, next);
+        if (next.at + 64 * n_groups < end)
+            next.at += 64 * n_groups;
+    }
     for (; t + 4 <= n_tok; t += 4)
-        slab_tile(f, np, 4, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
+        slab_tile(f, np, 4, slab, n_groups, x0 + t * stride, stride, sums + t, next);
     for (; t + 2 <= n_tok; t += 2)
-        slab_tile(f, np, 2, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
+        slab_tile(f, np, 2, slab, n_groups, x0 + t * stride, stride, sums + t, next);
     if (t < n_tok)
-        slab_tile(f, np, 1, slab, n_groups, (const char *)x + t * stride, stride, sums + t);
+        slab_tile(f, np, 1, slab, n_groups, x0 + t * stride, stride, sums + t, next);
 }
 
 /* Groups [g0, g0 + n) of a panel; both are multiples of a unit. */
@@ -228,7 +259,10 @@ V_INLINE void slab_panels(const ag_qformat *f, int np, const ag_matmul_args *a, 
         const int n = groups - g0 < SLAB ? groups - g0 : SLAB;
         for (int p = 0; p < np; p++)
             unpack_slab(f, w + p * bytes, g0, n, slab + p * SLAB);
-        V_SLAB_TOKENS(f, np, slab, n, act_row(a, tok) + g0, a->act_stride, n_tok, sums);
+        const int bytes_done = (g0 + n) / (f->unit / 32) * (int)unit_bytes(f);
+        const next_slab next = {g0 + n < groups ? w + bytes_done : w + np * bytes, bytes,
+                                n / (f->unit / 32) * (int)unit_bytes(f)};
+        V_SLAB_TOKENS(f, np, slab, n, act_row(a, tok) + g0, a->act_stride, n_tok, sums, next);
     }
     for (int t = 0; t < n_tok; t++)
         for (int p = 0; p < np; p++)
@@ -251,7 +285,7 @@ V_INLINE void run_slab(const ag_qformat *f, const ag_matmul_args *a) {
 #define AG_QUANT_RUN(id, name, ...)                                                                \
     static void matmul_##name(const ag_matmul_args *a) {                                           \
         const ag_qformat f = AG_QFORMAT(id, name, __VA_ARGS__);                                    \
-        if (a->n_tok <= DIRECT)                                                                    \
+        if (a->n_tok <= V_DIRECT(&f))                                                              \
             run_direct(&f, a);                                                                     \
         else                                                                                       \
             run_slab(&f, a);                                                                       \

@@ -170,16 +170,17 @@ V_INLINE void sign_weights(const ag_qformat *f, wblock *b) {
 }
 
 #define V_SLAB_WEIGHTS sign_weights
-#define V_SLAB_TOKENS  tile_tokens
-#define V_STEP         TILE
-#define V_BLOCK        (8 * TILE)
-#define V_ACT_BYTES    (1 << 20)
+#define V_SLAB_TOKENS(f, np, slab, n_groups, x, stride, n_tok, sums, next)                         \
+    ((void)(next), tile_tokens(f, np, slab, n_groups, x, stride, n_tok, sums))
+#define V_STEP      TILE
+#define V_BLOCK     (8 * TILE)
+#define V_ACT_BYTES (1 << 20)
 #include "kernels/simd/matmul_quant.h"
 
 #define RUN(id, name, ...)                                                                         \
     static void matmul_##name(const ag_matmul_args *a) {                                           \
         const ag_qformat f = AG_QFORMAT(id, name, __VA_ARGS__);                                    \
-        if (a->n_tok <= DIRECT) {                                                                  \
+        if (a->n_tok <= V_DIRECT(&f)) {                                                            \
             run_direct(&f, a);                                                                     \
             return;                                                                                \
         }                                                                                          \
