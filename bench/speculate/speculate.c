@@ -99,8 +99,9 @@ int main(int argc, char **argv) {
     const uint64_t drafted = after.n_drafted - before.n_drafted;
     const uint64_t taken = after.n_drafts_true - before.n_drafts_true;
     printf("without guesses %.1f tokens/s, with them %.1f: %.2f times\n", was, is, is / was);
-    printf("%" PRIu64 " of %" PRIu64 " guessed tokens were right (%.0f %%), %.0f %% of the answers\n", taken,
-           drafted, drafted ? 100.0 * (double)taken / (double)drafted : 0,
+    printf("%" PRIu64 " of %" PRIu64
+           " guessed tokens were right (%.0f %%), %.0f %% of the answers\n",
+           taken, drafted, drafted ? 100.0 * (double)taken / (double)drafted : 0,
            100.0 * (double)taken / (ROUNDS * TOKENS));
     ag_engine_close(&e);
     return 0;
