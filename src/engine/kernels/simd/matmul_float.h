@@ -10,7 +10,7 @@
 #include "kernels/panel.h"
 
 enum {
-    F_SLAB = 256,           /* columns whose weights stay in L1 while tokens pass */
+    F_SLAB = 192,           /* columns whose weights stay in L1 while tokens pass */
     F_TOKENS = 96,          /* most tokens of a block, a multiple of 6 */
     F_ACT_BYTES = 192 << 10 /* activations of a block of tokens, to stay in L2 */
 };
@@ -27,6 +27,7 @@ V_INLINE vf float_load(ag_type type, const uint8_t *p) {
 V_INLINE void float_steps(ag_type type, int np, int nt, const uint8_t *w, size_t w_step,
                           const float *const x[], int n, vf acc[8][6]) {
     const int vec = V_ROWS * float_item(type);
+    UNROLL_STEPS
     for (int k = 0; k < n; k++, w += vec) {
         vf weight[8];
         UNROLL
@@ -114,12 +115,34 @@ V_INLINE void float_tile(ag_type type, int np, int nt, const uint8_t *w, size_t 
 V_INLINE void float_tokens(ag_type type, int np, const uint8_t *w, size_t w_step, const char *x,
                            size_t stride, int n_tok, int n, vf (*sums)[2]) {
     int t = 0;
-    for (; t + 6 <= n_tok; t += 6)
+    for (; n_tok - t >= 9 || n_tok - t == 6; t += 6)
         float_tile(type, np, 6, w, w_step, x + t * stride, stride, n, sums + t);
-    for (; t + 3 <= n_tok; t += 3)
-        float_tile(type, np, 3, w, w_step, x + t * stride, stride, n, sums + t);
-    for (; t < n_tok; t++)
-        float_tile(type, np, 1, w, w_step, x + t * stride, stride, n, sums + t);
+    x += t * stride;
+    sums += t;
+    switch (n_tok - t) { /* the rest: a tile of one token would take as long as one of two */
+    case 8:
+        float_tile(type, np, 4, w, w_step, x, stride, n, sums);
+        float_tile(type, np, 4, w, w_step, x + 4 * stride, stride, n, sums + 4);
+        break;
+    case 7:
+        float_tile(type, np, 4, w, w_step, x, stride, n, sums);
+        float_tile(type, np, 3, w, w_step, x + 4 * stride, stride, n, sums + 4);
+        break;
+    case 5:
+        float_tile(type, np, 5, w, w_step, x, stride, n, sums);
+        break;
+    case 4:
+        float_tile(type, np, 4, w, w_step, x, stride, n, sums);
+        break;
+    case 3:
+        float_tile(type, np, 3, w, w_step, x, stride, n, sums);
+        break;
+    case 2:
+        float_tile(type, np, 2, w, w_step, x, stride, n, sums);
+        break;
+    case 1:
+        float_tile(type, np, 1, w, w_step, x, stride, n, sums);
+    }
 }
 
 V_INLINE void float_panels(ag_type type, int np, const ag_matmul_args *a, int panel, int tok,
@@ -145,7 +168,7 @@ V_INLINE void float_run(ag_type type, const ag_matmul_args *a) {
         float_run_direct(type, a);
         return;
     }
-    int block = (int)(F_ACT_BYTES / a->act_stride) / 6 * 6;
+    int block = (int)(F_ACT_BYTES / ((size_t)a->cols * sizeof(float))) / 6 * 6;
     block = block < 12 ? 12 : block > F_TOKENS ? F_TOKENS : block;
     for (int tok = 0; tok < a->n_tok; tok += block) {
         const int n = a->n_tok - tok < block ? a->n_tok - tok : block;
