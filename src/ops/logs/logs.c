@@ -16,6 +16,7 @@
 #define SERVICE       "autoglm"
 #define POLL_MS       100
 #define CLOSE_WAIT_US 2000000u
+#define GATHER_MS     10 /* lines of this time are written together: waking costs more than a line */
 
 /* Two buffers take turns: records are appended to one while the thread writes out the other. */
 struct ag_logs {
@@ -29,6 +30,7 @@ struct ag_logs {
     pthread_cond_t filled, emptied;
     ag_log_levels levels;
     ag_buf filling;  /* whole lines */
+    bool urgent;     /* what is filling is to be written now */
     bool writing;    /* the thread has lines in hand */
     int fd, next_fd; /* next_fd < 0: go on with fd */
     bool closing;
@@ -87,6 +89,18 @@ static void write_all(ag_logs *l, int fd, ag_span s) {
     }
 }
 
+/* Until enough has come for a write, or somebody waits for it; with the lock. */
+static void gather(ag_logs *l) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += GATHER_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (!l->urgent && !l->closing && pthread_cond_timedwait(&l->filled, &l->lock, &until) == 0)
+        ;
+    l->urgent = false;
+}
+
 static void *log_main(void *arg) {
     ag_logs *l = arg;
     pthread_setname_np(pthread_self(), "ag-log");
@@ -98,6 +112,7 @@ static void *log_main(void *arg) {
             pthread_cond_wait(&l->filled, &l->lock);
             continue;
         }
+        gather(l);
         ag_buf full = l->filling;
         l->filling = out;
         l->writing = true;
@@ -140,13 +155,18 @@ static uint64_t take_dropped(ag_logs *l) {
     return n;
 }
 
-/* All of the line or nothing. */
-static void append(ag_logs *l, const ag_buf *line, uint64_t n_dropped) {
+/* All of the line or nothing. The thread is woken for the first of some lines, for one that matters
+ * and when the ring is half full. */
+static void append(ag_logs *l, const ag_buf *line, ag_log_level level, uint64_t n_dropped) {
     pthread_mutex_lock(&l->lock);
+    bool first = l->filling.n == 0;
     bool fits = !line->failed && l->filling.n + line->n <= l->ring_bytes &&
                 ag_buf_add(&l->filling, line->p, line->n);
     if (fits) {
-        pthread_cond_signal(&l->filled);
+        bool urgent = level <= AG_LOG_WARN || l->filling.n > l->ring_bytes / 2;
+        l->urgent |= urgent;
+        if (first || urgent)
+            pthread_cond_signal(&l->filled);
     } else {
         l->filling.failed = l->filling.over = false;
         l->n_dropped += n_dropped + 1;
@@ -184,7 +204,7 @@ void ag_logs_put(ag_logs *l, ag_log_level level, const char *component, const ch
     ag_buf_init(&line, AG_ROOM_OPS, 2 * AG_LOG_LINE_BYTES);
     ag_buf_reserve(&line, 1024);
     ag_log_line(&line, &r, l->format);
-    append(l, &line, r.n_dropped);
+    append(l, &line, level, r.n_dropped);
     ag_buf_deinit(&line);
 }
 
@@ -192,6 +212,8 @@ void ag_logs_flush(ag_logs *l) {
     if (!l)
         return;
     pthread_mutex_lock(&l->lock);
+    l->urgent = true;
+    pthread_cond_signal(&l->filled);
     while (l->filling.n || l->writing)
         pthread_cond_wait(&l->emptied, &l->lock);
     pthread_mutex_unlock(&l->lock);
@@ -252,7 +274,11 @@ ag_code ag_logs_open(const ag_logs_opts *o, ag_logs **out, ag_err *err) {
     l->ring_bytes = o->ring_bytes ? o->ring_bytes : (size_t)1 << 20;
     ag_buf_init(&l->filling, AG_ROOM_OPS, l->ring_bytes);
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->filled, NULL);
+    pthread_condattr_t by_steady_clock;
+    pthread_condattr_init(&by_steady_clock);
+    pthread_condattr_setclock(&by_steady_clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->filled, &by_steady_clock);
+    pthread_condattr_destroy(&by_steady_clock);
     pthread_cond_init(&l->emptied, NULL);
     ag_span service = ag_str(o->service ? o->service : SERVICE);
     l->service = ag_strndup(AG_ROOM_OPS, service.p, service.n);

@@ -2,9 +2,9 @@
  * or plain lines for a terminal.
  *
  * A record is a fixed message with facts. It is written into a ring and leaves by the thread
- * `ag-log`, so that no request ever waits for a disk or a pipe: when the ring is full, records are
- * dropped and counted, and the next record that fits says how many. Prompts, answers, keys and
- * token texts never go into a record.
+ * `ag-log`, so that no request ever waits for a disk or a pipe: some milliseconds later, warnings
+ * and errors at once. When the ring is full, records are dropped and counted, and the next record
+ * that fits says how many. Prompts, answers, keys and token texts never go into a record.
  *
  *     AG_LOG(logs, INFO, "runtime", "model ready", AG_STR("model", name), AG_U64("ms", took));
  *
