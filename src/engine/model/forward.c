@@ -17,7 +17,8 @@ static void embed_row(const ag_pass *p, int row) {
         m->kernels->scale(h, m->config.embed_scale, m->config.n_embd);
     size_t at = (size_t)row * (size_t)half;
     ag_rope_at(&m->rope_full, pos, p->s->cos[0] + at, p->s->sin[0] + at);
-    ag_rope_at(&m->rope_local, pos, p->s->cos[1] + at, p->s->sin[1] + at);
+    if (m->config.window > 0)
+        ag_rope_at(&m->rope_local, pos, p->s->cos[1] + at, p->s->sin[1] + at);
 }
 
 /* x = norm(h), quantised as well when that is wanted. */

@@ -6,6 +6,10 @@
 /* At most this many chunks a thread and matrix, so that panels stay together. */
 #define CHUNKS_PER_THREAD 8
 
+/* Fewer multiply-adds are done by the calling thread alone: they take 2 to 4 us, and waking another
+ * thread takes as long. */
+#define ALONE_WORK 150000.0
+
 typedef struct operation {
     const ag_matmul_job *jobs;
     int n;
@@ -72,7 +76,9 @@ static void watch(const ag_matmul_job *j) {
 
 void ag_matmul_run(ag_pool *pool, ag_matmul_job *jobs, int n) {
     int threads = ag_pool_threads(pool), chunks = 0;
+    double work = 0;
     for (int i = 0; i < n; i++) {
+        work += (double)jobs[i].w->rows * jobs[i].w->cols * jobs[i].n_rows;
         if (jobs[i].w->watch)
             watch(&jobs[i]);
         jobs[i].chunk_panels = panels_of_chunk(&jobs[i], threads);
@@ -80,5 +86,9 @@ void ag_matmul_run(ag_pool *pool, ag_matmul_job *jobs, int n) {
         chunks += (jobs[i].w->n_panels + jobs[i].chunk_panels - 1) / jobs[i].chunk_panels;
     }
     operation op = {jobs, n};
-    ag_pool_run(pool, chunks, run_chunk, &op);
+    if (work >= ALONE_WORK)
+        ag_pool_run(pool, chunks, run_chunk, &op);
+    else
+        for (int i = 0; i < chunks; i++)
+            run_chunk(&op, i, 0);
 }
