@@ -1,5 +1,7 @@
 /* The nth allocation, read and mapping fails, n = 1, 2, 3, ..., from open through a request to
- * close. After each failure nothing may be held, and the error must say what happened. */
+ * close. After each failure nothing may be held, and the error must say what happened. While
+ * sequences only decode, all may fail and none is missed. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,12 +158,96 @@ static void a_failing_mapping_is_reported(void **state) {
     fail_each(AG_FAULT_MMAP, false, "mapping");
 }
 
+/* ---- while tokens flow ----------------------------------------------------------------------- */
+
+enum { FLOWS = 4, FLOW_TOKENS = 100, FLOW_FROM = 8, FLOW_TO = 90 };
+
+typedef struct flow {
+    size_t n[FLOWS]; /* tokens of each sequence; the engine thread's */
+    bool ended, fired;
+} flow;
+static flow flowing;
+static pthread_mutex_t submitting = PTHREAD_MUTEX_INITIALIZER; /* held until all are in */
+
+/* From when all sequences decode until the first is near its end, no allocation succeeds. */
+static bool count_flow(void *ctx, const ag_token_event *e) {
+    size_t least = FLOW_TOKENS, most = 0;
+    (void)e;
+    pthread_mutex_lock(&submitting);
+    pthread_mutex_unlock(&submitting);
+    ++*(size_t *)ctx;
+    for (int i = 0; i < FLOWS; i++) {
+        least = flowing.n[i] < least ? flowing.n[i] : least;
+        most = flowing.n[i] > most ? flowing.n[i] : most;
+    }
+    if (least == FLOW_FROM && most < FLOW_TO && !flowing.ended)
+        ag_fault_arm(AG_FAULT_ALLOC, 1, true);
+    if (most == FLOW_TO && !flowing.ended) {
+        flowing.fired = ag_fault_fired(AG_FAULT_ALLOC);
+        flowing.ended = true;
+        ag_fault_arm(AG_FAULT_ALLOC, 0, false);
+    }
+    return true;
+}
+
+/* What the sequences do: the greedy one, one that draws, one with penalties, stop strings and
+ * log-probabilities, one held to a form (whose states are known by then: new ones are kept). Their
+ * KV passes from block to block. */
+static void set_flow(int i, ag_request_opts *o) {
+    static const char *const stops[] = {"never said", "nor that"};
+    if (i == 1 || i == 2) {
+        o->sampling.temperature = 0.8f;
+        o->sampling.top_p = 0.9f;
+        o->sampling.has_seed = true;
+    }
+    if (i == 2) {
+        o->sampling.repetition_penalty = 1.1f;
+        o->sampling.presence_penalty = 0.2f;
+        o->stop = stops;
+        o->n_stop = 2;
+        o->top_logprobs = 5;
+    }
+    if (i == 3)
+        o->structure = (ag_structure){.kind = AG_STRUCTURE_REGEX, .text = "[a-z ]+", .len = 7};
+    o->on_token = count_flow;
+    o->on_done = NULL;
+    o->ctx = &flowing.n[i];
+}
+
+static void decoding_asks_for_no_memory(void **state) {
+    static const int32_t ids[FLOWS][6] = {
+        {5, 9, 3, 7, 8, 2}, {4, 4, 8, 1, 9, 6}, {2, 3, 5, 7, 11, 13}, {1, 2, 3, 4, 5, 6}};
+    static answer unused;
+    (void)state;
+    ag_engine_opts eo = test_opts(model_path("tiny-llama3", "q4_k"));
+    eo.n_threads = 2;
+    eo.kv_tokens = 1024;
+    ag_engine *engine = must_open(&eo);
+    ag_request *r[FLOWS];
+    flowing = (flow){0};
+    pthread_mutex_lock(&submitting);
+    for (int i = 0; i < FLOWS; i++) {
+        ag_request_opts o = ask_ids(ids[i], 6, FLOW_TOKENS, &unused);
+        set_flow(i, &o);
+        r[i] = must_submit(engine, &o);
+    }
+    pthread_mutex_unlock(&submitting);
+    for (int i = 0; i < FLOWS; i++)
+        must_finish(&r[i]);
+    assert_true(flowing.ended);
+    assert_false(flowing.fired);
+    for (int i = 0; i < FLOWS; i++)
+        assert_int_equal(flowing.n[i], FLOW_TOKENS);
+    ag_engine_close(&engine);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failing_mapping_is_reported),
         cmocka_unit_test(a_failing_read_is_reported),
         cmocka_unit_test(a_failing_allocation_fails_one_call_and_leaks_nothing),
         cmocka_unit_test(failing_allocations_from_some_point_on_leak_nothing),
+        cmocka_unit_test(decoding_asks_for_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
