@@ -25,36 +25,39 @@ INLINE void pack_head(const ag_qformat *f, int panel, const ag_split *s, int row
         sc[(8 + j) * panel] = s->mn[j];
 }
 
-/* The 32 integers of one row into its bytes of the group. */
+/* `width` bits of each integer of n quads, from bit `used` on, side by side in one word. */
+INLINE uint32_t join(const uint32_t *quads, int n, int used, int width) {
+    const uint32_t mask = ((1u << width) - 1) * 0x01010101u;
+    uint32_t word = 0;
+    for (int j = 0; j < n; j++)
+        word |= (quads[j] >> used & mask) << width * j;
+    return word;
+}
+
+/* The 32 integers of one row into its bytes of the group: a quad is a word, whose four integers go
+ * the same way, so no byte order shows. */
 INLINE void pack_group(const ag_qformat *f, int panel, const uint8_t u[32], int row, uint8_t *out) {
     const int vec = 4 * panel;
-    for (int i = 0; i < 4; i++) {
-        uint8_t *at = out + 4 * row + i;
-        int used = 0; /* bits of the integers that lie in vectors already */
-        if (f->bits == 8)
-            for (int j = 0; j < 8; j++, at += vec)
-                *at = u[4 * j + i];
-        if (ag_qf_nibbles(f)) {
-            for (int j = 0; j < 4; j++, at += vec)
-                *at = (uint8_t)((u[4 * j + i] & 15) | (u[4 * j + 16 + i] & 15) << 4);
-            used = 4;
-        }
-        if (ag_qf_pairs(f)) {
-            for (int h = 0; h < 2; h++, at += vec) {
-                unsigned byte = 0;
-                for (int j = 0; j < 4; j++)
-                    byte |= (u[16 * h + 4 * j + i] >> used & 3u) << 2 * j;
-                *at = (uint8_t)byte;
-            }
-            used += 2;
-        }
-        if (ag_qf_bits(f)) {
-            unsigned byte = 0;
-            for (int j = 0; j < 8; j++)
-                byte |= (u[4 * j + i] >> used & 1u) << j;
-            *at = (uint8_t)byte;
-        }
+    uint32_t quads[8], words[8];
+    int n = 0, used = 0; /* words made; bits of the integers that lie in them already */
+    memcpy(quads, u, sizeof quads);
+    if (f->bits == 8)
+        for (; n < 8; n++)
+            words[n] = quads[n];
+    if (ag_qf_nibbles(f)) {
+        for (; n < 4; n++)
+            words[n] = (quads[n] & 0x0f0f0f0fu) | (quads[n + 4] & 0x0f0f0f0fu) << 4;
+        used = 4;
     }
+    if (ag_qf_pairs(f)) {
+        words[n++] = join(quads, 4, used, 2);
+        words[n++] = join(quads + 4, 4, used, 2);
+        used += 2;
+    }
+    if (ag_qf_bits(f))
+        words[n++] = join(quads, 8, used, 1);
+    for (int j = 0; j < n; j++)
+        memcpy(out + vec * j + 4 * row, &words[j], 4);
 }
 
 INLINE void pack_quant(const ag_qformat *f, int panel, const uint8_t *src, int rows, int cols,

@@ -1,20 +1,29 @@
-/* Takes file blocks apart. What the numbers mean is in kernels/blocks.h. */
+/* Takes file blocks apart. What the numbers mean is in kernels/blocks.h.
+ *
+ * Every weight of a model goes through here at load, so the loops walk as the bytes lie: compilers
+ * make vectors of them, which they do not of an index that is computed for each element. */
 #include "kernels/ref/split.h"
 
 #include <string.h>
 
 #include "kernels/blocks.h"
 
-static void nibbles(const uint8_t qs[16], uint8_t u[32]) {
+static void nibbles(const uint8_t qs[restrict 16], uint8_t u[restrict 32]) {
     for (int i = 0; i < 16; i++) {
         u[i] = qs[i] & 15;
         u[i + 16] = qs[i] >> 4;
     }
 }
 
+/* Bit i of each byte of qh to bit 4 of the i-th of eight integers. */
 static void fifth_bits(const uint8_t qh[4], uint8_t u[32]) {
-    for (int i = 0; i < 32; i++)
-        u[i] |= (uint8_t)((qh[i / 8] >> (i % 8) & 1) << 4);
+    for (int j = 0; j < 4; j++) {
+        uint64_t eight;
+        memcpy(&eight, u + 8 * j, 8);
+        const uint64_t own = qh[j] * 0x0101010101010101u & 0x8040201008040201u;
+        eight |= (own + 0x7f7f7f7f7f7f7f7fu) >> 3 & 0x1010101010101010u;
+        memcpy(u + 8 * j, &eight, 8);
+    }
 }
 
 static void scales_k4(const uint8_t s[12], uint8_t sc[8], uint8_t mn[8]) {
@@ -27,15 +36,23 @@ static void scales_k4(const uint8_t s[12], uint8_t sc[8], uint8_t mn[8]) {
 }
 
 static void nibbles_k(const uint8_t qs[128], uint8_t u[256]) {
-    for (int i = 0; i < 256; i++)
-        u[i] = qs[32 * (i / 64) + i % 32] >> (4 * (i / 32 % 2)) & 15;
+    for (int j = 0; j < 4; j++, qs += 32, u += 64)
+        for (int i = 0; i < 32; i++) {
+            u[i] = qs[i] & 15;
+            u[i + 32] = qs[i] >> 4;
+        }
 }
 
 static void split_q6_k(const ag_block_q6_k *b, ag_split *out) {
-    for (int i = 0; i < 256; i++) {
-        const int lo = b->ql[64 * (i / 128) + i % 64] >> (4 * (i % 128 / 64)) & 15;
-        const int hi = b->qh[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32)) & 3;
-        out->u[i] = (uint8_t)(lo | hi << 4);
+    for (int j = 0; j < 2; j++) {
+        const uint8_t *ql = b->ql + 64 * j, *qh = b->qh + 32 * j;
+        uint8_t *u = out->u + 128 * j;
+        for (int i = 0; i < 32; i++) {
+            u[i] = (uint8_t)((ql[i] & 15) | (qh[i] << 4 & 0x30));
+            u[i + 32] = (uint8_t)((ql[i + 32] & 15) | (qh[i] << 2 & 0x30));
+            u[i + 64] = (uint8_t)(ql[i] >> 4 | (qh[i] & 0x30));
+            u[i + 96] = (uint8_t)(ql[i + 32] >> 4 | (qh[i] >> 2 & 0x30));
+        }
     }
     memcpy(out->sc, b->scales, 16);
     out->d = b->d;
@@ -43,8 +60,20 @@ static void split_q6_k(const ag_block_q6_k *b, ag_split *out) {
 
 /* Two bits of each element, as Q2_K and Q3_K have them. */
 static void pairs_k(const uint8_t qs[64], uint8_t u[256]) {
-    for (int i = 0; i < 256; i++)
-        u[i] = qs[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32)) & 3;
+    for (int j = 0; j < 2; j++, qs += 32, u += 128)
+        for (int i = 0; i < 32; i++) {
+            u[i] = qs[i] & 3;
+            u[i + 32] = qs[i] >> 2 & 3;
+            u[i + 64] = qs[i] >> 4 & 3;
+            u[i + 96] = qs[i] >> 6;
+        }
+}
+
+/* Bit j of the i-th byte of qh to one bit of the i-th of the j-th 32 integers. */
+static void high_bits_k(const uint8_t qh[32], int bit, uint8_t u[256]) {
+    for (int j = 0; j < 8; j++)
+        for (int i = 0; i < 32; i++)
+            u[32 * j + i] |= (uint8_t)((qh[i] >> j & 1) << bit);
 }
 
 static void split_q2_k(const ag_block_q2_k *b, ag_split *out) {
@@ -59,8 +88,7 @@ static void split_q2_k(const ag_block_q2_k *b, ag_split *out) {
 
 static void split_q3_k(const ag_block_q3_k *b, ag_split *out) {
     pairs_k(b->qs, out->u);
-    for (int i = 0; i < 256; i++)
-        out->u[i] |= (uint8_t)((b->hmask[i % 32] >> (i / 32) & 1) << 2);
+    high_bits_k(b->hmask, 2, out->u);
     for (int j = 0; j < 16; j++) {
         const int lo = b->scales[j % 8] >> (4 * (j / 8)) & 15;
         const int hi = b->scales[8 + j % 4] >> (2 * (j / 4)) & 3;
@@ -129,8 +157,7 @@ void ag_split_block(ag_type type, const void *block, ag_split *out) {
         out->m = b->dmin;
         scales_k4(b->scales, out->sc, out->mn);
         nibbles_k(b->qs, out->u);
-        for (int i = 0; i < 256; i++)
-            out->u[i] |= (uint8_t)((b->qh[i % 32] >> (i / 32) & 1) << 4);
+        high_bits_k(b->qh, 4, out->u);
         break;
     }
     case AG_T_Q2_K:
