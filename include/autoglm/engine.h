@@ -72,7 +72,11 @@ typedef struct ag_engine_opts {
     const char *chat_template; /* Jinja source that replaces the model's own; NULL: the model's */
     const char *generation_config; /* NULL or "auto": ag_engine_get_sampling() tells what the
                                     * model's file says; "none": nothing */
-    ag_progress_fn on_progress;    /* may be NULL */
+    const char
+        *image_cache; /* folder where packed weights are kept, so that the next start maps them
+                       * (docs/models.md); NULL or "off": nowhere. One folder serves all */
+    uint64_t image_cache_bytes; /* of all that is kept there; 0: 32 GiB */
+    ag_progress_fn on_progress; /* may be NULL */
     void *progress_ctx;
     /* One line of text a record, no newline; from any thread. level: 0 error .. 3 debug. */
     void (*on_log)(void *ctx, int level, const char *component, const char *line);

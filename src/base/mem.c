@@ -134,6 +134,14 @@ void ag_free_pages(ag_room room, void *p, size_t n) {
     atomic_fetch_sub_explicit(&held[room], n, memory_order_relaxed);
 }
 
+void ag_mem_count(ag_room room, size_t n) {
+    atomic_fetch_add_explicit(&held[room], n, memory_order_relaxed);
+}
+
+void ag_mem_uncount(ag_room room, size_t n) {
+    atomic_fetch_sub_explicit(&held[room], n, memory_order_relaxed);
+}
+
 size_t ag_mem_bytes(ag_room room) {
     return atomic_load_explicit(&held[room], memory_order_relaxed);
 }

@@ -54,6 +54,9 @@ void ag_free(void *p);
  * asked for. Give it back with the same size. */
 void *ag_alloc_pages(ag_room room, size_t n) __attribute__((malloc, warn_unused_result));
 void ag_free_pages(ag_room room, void *p, size_t n);
+/* Bytes of a mapped file that stand for pages of a room count as its own, until they are let go. */
+void ag_mem_count(ag_room room, size_t n);
+void ag_mem_uncount(ag_room room, size_t n);
 
 /* Give what was freed, and lies in the allocator's store, back to the system. Takes milliseconds.
  */

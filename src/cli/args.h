@@ -81,6 +81,7 @@ struct ag_cli_args {
 
     /* names */
     const char *registry;
+    const char *image_cache;
     bool force;
 
     /* sampling and limits */

@@ -37,6 +37,19 @@ static int read_template(const ag_cli_args *a, ag_buf *text, const char **source
     return ag_cli_fail(&err);
 }
 
+const char *ag_cli_image_cache(const ag_cli_args *a) {
+    static char path[PATH_MAX];
+    const char *cache = ag_cli_env("XDG_CACHE_HOME"), *home = ag_cli_env("HOME");
+    if (a->image_cache)
+        return a->image_cache;
+    int n = -1;
+    if (cache && cache[0] == '/')
+        n = snprintf(path, sizeof path, "%s/autoglm/images", cache);
+    else if (home)
+        n = snprintf(path, sizeof path, "%s/.cache/autoglm/images", home);
+    return n > 0 && (size_t)n < sizeof path ? path : NULL;
+}
+
 static int read_opts(const ag_cli_args *a, const ag_cli_need *need, ag_buf *text,
                      ag_engine_opts *opts) {
     const char *tier = NULL, *model = ag_cli_model(a), *source = NULL;
@@ -46,6 +59,8 @@ static int read_opts(const ag_cli_args *a, const ag_cli_need *need, ag_buf *text
     *opts = ag_engine_default();
     opts->model = model;
     opts->registry = ag_cli_registry(a, NULL);
+    if (!need->measured || a->image_cache)
+        opts->image_cache = ag_cli_image_cache(a);
     opts->device_map = a->device_map;
     opts->max_context_length = a->ctx ? a->ctx : need->ctx;
     opts->max_sequences = need->sequences;

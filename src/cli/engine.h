@@ -20,6 +20,10 @@ typedef struct ag_cli_need {
 int ag_cli_engine_open(const ag_cli_args *a, const ag_cli_need *need, ag_engine **out,
                        uint64_t *load_us);
 
+/* The folder of packed weights: --image-cache, else autoglm/images below $XDG_CACHE_HOME or
+ * ~/.cache. NULL when none is known. Valid until the next call. */
+const char *ag_cli_image_cache(const ag_cli_args *a);
+
 /* The sampling options; `bias` must hold AG_CLI_MAX_LIST entries and live as long as *s.
  * AG_CLI_DONE, or AG_CLI_USAGE when a --logit-bias cannot be read. */
 int ag_cli_sampling(const ag_cli_args *a, ag_logit_bias *bias, ag_sampling *s);

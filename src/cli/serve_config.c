@@ -92,6 +92,7 @@ static int set_engine(list *l, const ag_cli_args *a) {
     set(l, "engine.isa", "--isa", tier);
     set(l, "engine.numa", "--numa", a->numa);
     set(l, "engine.registry", "--registry", a->registry);
+    set(l, "engine.image_cache", "--image-cache", a->image_cache);
     if (a->threads)
         set_number(l, "engine.threads", "--threads", a->threads, "");
     if (ag_cli_given(a, "memory-fraction"))
@@ -153,12 +154,16 @@ static int fill(list *l, const ag_cli_args *a) {
     return AG_CLI_DONE;
 }
 
-/* Where nobody says which registry, it is that of the other commands. */
-static bool usual_registry(const ag_cli_args *a, ag_config *c) {
-    const char *path = c->registry ? NULL : ag_cli_registry(a, NULL);
-    if (path)
-        c->registry = ag_arena_strndup(&c->arena, path, strlen(path));
-    return !path || c->registry;
+/* Where nobody says which, it is that of the other commands. */
+static bool usual(ag_config *c, const char **field, const char *path) {
+    if (!*field && path)
+        *field = ag_arena_strndup(&c->arena, path, strlen(path));
+    return *field || !path;
+}
+
+static bool usual_places(const ag_cli_args *a, ag_config *c) {
+    return usual(c, &c->registry, ag_cli_registry(a, NULL)) &&
+           usual(c, &c->image_cache, ag_cli_image_cache(a));
 }
 
 int ag_cli_serve_config(const ag_cli_args *a, ag_config **out, ag_err *first) {
@@ -177,7 +182,7 @@ int ag_cli_serve_config(const ag_cli_args *a, ag_config **out, ag_err *first) {
             status = ag_cli_fail(&(ag_err){.code = AG_E_NOMEM, .msg = "out of memory"});
         else if (ag_config_load(&sources, out, &mistakes, first))
             status = ag_cli_tell_mistakes(&mistakes, first);
-        else if (!usual_registry(a, *out))
+        else if (!usual_places(a, *out))
             status = ag_cli_fail(&(ag_err){.code = AG_E_NOMEM, .msg = "out of memory"});
     }
     if (!status && (*out)->n_models == 0)

@@ -17,6 +17,7 @@
 #include "cli/out.h"
 #include "cli/serve.h"
 #include "load/gguf.h"
+#include "load/image.h"
 
 #define MAX_PATHS 4096
 
@@ -165,6 +166,9 @@ static void fill(list *l, const ag_cli_args *a, const ag_config *c, bool supervi
         folder_of(c->log_file, folder);
         add(l, folder, AG_SANDBOX_WRITE, false);
     }
+    if (c->image_cache && strcmp(c->image_cache, "off") != 0 &&
+        ag_image_make_folder(c->image_cache, NULL) == AG_OK) /* else a model's start says why */
+        add(l, c->image_cache, AG_SANDBOX_KEEP, true);
     if (!supervised)
         add_sockets(l, c);
     add_system(l);

@@ -40,6 +40,8 @@ static const ag_cli_opt model_opts[] = {
      "on machines with several memory nodes: auto off interleave or a node's number", AT(numa)},
     {0, "device-map", AG_CLI_TEXT, "MAP", "auto",
      "what runs where: a device, 0-11=cpu,12-23=cpu or JSON as of Hugging Face", AT(device_map)},
+    {0, "image-cache", AG_CLI_PATH, "DIR", "autoglm/images in the cache folder",
+     "where packed weights are kept for the next start; off: nowhere", AT(image_cache)},
     {'c', "ctx", AG_CLI_U32, "N", "the model's own, cut to what fits",
      "tokens that one conversation may use", AT(ctx), .min = 1, .max = 134217728},
     {0, "kv-type", AG_CLI_CHOICE, "TYPE", "f16", "precision of the KV cache", AT(kv_type),

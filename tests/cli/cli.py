@@ -27,7 +27,7 @@ LIMIT = 120     # seconds for one command: sanitizers on a busy machine are slow
 
 def environment(**changes):
     env = {k: v for k, v in os.environ.items() if not k.startswith("AUTOGLM_") and k != "NO_COLOR"}
-    env.update({"TERM": "xterm", "XDG_DATA_HOME": "/nonexistent", **changes})
+    env.update({"TERM": "xterm", "XDG_DATA_HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent", **changes})
     return env
 
 

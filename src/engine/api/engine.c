@@ -3,6 +3,8 @@
 #include "api/engine.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -14,6 +16,10 @@
 #define MAX_SEQUENCES    1024u
 #define MAX_BATCH_TOKENS 65536u
 #define MAX_QUEUED       65536u
+
+/* Smaller weights are packed in some ten milliseconds. */
+#define LEAST_IMAGE_BYTES ((uint64_t)16 << 20)
+#define USUAL_CACHE_BYTES ((uint64_t)32 << 30)
 
 ag_engine_opts ag_engine_default(void) { return (ag_engine_opts){0}; }
 
@@ -117,17 +123,29 @@ static ag_code choose_threads(const char *numa, uint32_t wish, ag_numa_plan *pla
     return AG_OK;
 }
 
+static ag_image_store images_of(const ag_engine_opts *o) {
+    const char *folder = o->image_cache;
+    if (!folder || !*folder || strcasecmp(folder, "off") == 0)
+        return (ag_image_store){0};
+    return (ag_image_store){
+        .folder = folder,
+        .max_bytes = o->image_cache_bytes ? o->image_cache_bytes : USUAL_CACHE_BYTES,
+        .min_bytes = LEAST_IMAGE_BYTES,
+    };
+}
+
 static ag_code read_opts(const ag_engine_opts *o, const ag_logger *log, ag_core_opts *c,
                          int *n_threads, ag_err *err) {
-    *c = (ag_core_opts){.log = log,
-                        .device_map = o->device_map,
-                        .memory_fraction = o->memory_fraction > 0 ? o->memory_fraction : 0.7,
-                        .max_context = (int)o->max_context_length,
-                        .max_sequences = (int)o->max_sequences,
-                        .kv_tokens = o->kv_tokens,
-                        .batch_tokens = o->batch_tokens ? (int)o->batch_tokens : 512,
-                        .on_progress = o->on_progress,
-                        .progress_ctx = o->progress_ctx};
+    *c = (ag_core_opts){
+        .log = log,
+        .device_map = o->device_map,
+        .memory_fraction = o->memory_fraction > 0 ? o->memory_fraction : 0.7,
+        .max_context = (int)o->max_context_length,
+        .max_sequences = (int)o->max_sequences,
+        .kv_tokens = o->kv_tokens,
+        .batch_tokens = o->batch_tokens ? (int)o->batch_tokens : 512,
+        .images = images_of(o),
+    };
     ag_code code;
     if (!o->model || !*o->model)
         return ag_fail(err, AG_E_ARG, "model: neither a path nor a name was given");
@@ -198,6 +216,58 @@ static ag_code open_executor(ag_engine *e, const ag_engine_opts *o, int n_thread
     return code;
 }
 
+/* What reads the file's texts, which one thread builds while the others bring the weights in. */
+typedef struct text_opening {
+    ag_engine *e;
+    const ag_source *file;
+    const char *chat_template;
+    ag_progress_fn on_progress; /* the caller's */
+    void *progress_ctx;
+    ag_code code;
+    ag_err err;
+    atomic_bool failed; /* the weights are of no use */
+} text_opening;
+
+static void *open_text(void *arg) {
+    text_opening *t = arg;
+    t->code = ag_tokenizer_from_source(t->file, &t->e->tokenizer, &t->err);
+    if (!t->code)
+        t->code = ag_engine_open_chat(t->e, t->file, t->chat_template, &t->err);
+    atomic_store(&t->failed, t->code != AG_OK);
+    return NULL;
+}
+
+static bool go_on(void *ctx, uint64_t done_bytes, uint64_t total_bytes) {
+    text_opening *t = ctx;
+    return !atomic_load(&t->failed) &&
+           (!t->on_progress || t->on_progress(t->progress_ctx, done_bytes, total_bytes));
+}
+
+/* Texts and weights, at the same time; what is wrong with the texts is told first. */
+static ag_code open_contents(ag_engine *e, const ag_engine_opts *o, ag_source *file,
+                             const ag_core_opts *co, ag_err *err) {
+    text_opening t = {.e = e,
+                      .file = file,
+                      .chat_template = o->chat_template,
+                      .on_progress = o->on_progress,
+                      .progress_ctx = o->progress_ctx};
+    ag_core_opts watched = *co;
+    watched.on_progress = go_on;
+    watched.progress_ctx = &t;
+    pthread_t thread;
+    bool beside = pthread_create(&thread, NULL, open_text, &t) == 0;
+    if (!beside)
+        open_text(&t);
+    ag_code code = atomic_load(&t.failed) ? AG_OK : ag_core_open(&e->core, file, &watched, err);
+    if (beside)
+        pthread_join(thread, NULL);
+    if (!e->core.file) /* it owns the file once it is open */
+        ag_source_close(&file);
+    if (t.code && err)
+        *err = t.err;
+    return t.code ? t.code : code;
+}
+
 static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *path, ag_core_opts *co,
                           ag_err *err) {
     ag_source *file = NULL;
@@ -210,13 +280,7 @@ static ag_code open_parts(ag_engine *e, const ag_engine_opts *o, const char *pat
     e->own = ag_sampling_default();
     if (own)
         ag_engine_take_sampling(e, file);
-    /* The tokenizer first: it is quick, and a file without one is refused before the long work. */
-    if ((code = ag_tokenizer_from_source(file, &e->tokenizer, err)) ||
-        (code = ag_engine_open_chat(e, file, o->chat_template, err))) {
-        ag_source_close(&file);
-        return code;
-    }
-    if ((code = ag_core_open(&e->core, file, co, err)) || (code = take_name(e, path, err)) ||
+    if ((code = open_contents(e, o, file, co, err)) || (code = take_name(e, path, err)) ||
         (code = ag_sched_open(&e->core, e->tokenizer, e->executor,
                               &(ag_sched_opts){.max_requests = o->max_queued_requests,
                                                .max_tokens = o->max_queued_tokens,
@@ -280,6 +344,7 @@ static ag_code open_model(ag_engine *e, const ag_engine_opts *o, ag_err *err) {
             ref->name);
     else
         snprintf(e->digest, sizeof e->digest, "%s", ref->digest);
+    co.images.digest = e->digest;
     code = open_executor(e, o, n_threads, &co, err);
     if (!code)
         code = open_parts(e, o, ref->path, &co, err);

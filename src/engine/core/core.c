@@ -83,12 +83,20 @@ ag_code ag_core_measure(const ag_source *file, const ag_core_opts *wished, int n
     return code;
 }
 
+/* Opening failed: the file stays the caller's. */
+static void give_up(ag_core *core) {
+    core->file = NULL;
+    ag_core_close(core);
+}
+
 ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished, ag_err *err) {
     *core = (ag_core){.file = file, .pool = wished->pool, .numa = wished->numa};
     ag_model_opts mo = {.kernels = wished->kernels,
                         .dtype = wished->dtype,
                         .quantize = wished->quantize,
                         .numa = &core->numa,
+                        .images = wished->images,
+                        .log = wished->log,
                         .on_progress = wished->on_progress,
                         .progress_ctx = wished->progress_ctx};
     ag_binding *plan = NULL;
@@ -99,7 +107,7 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished,
         code = place(core, wished, err);
     if (code) {
         ag_binding_free(&plan);
-        ag_core_close(core);
+        give_up(core);
         return code;
     }
     const ag_core_opts o = settle(wished, &core->model.config);
@@ -115,7 +123,7 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished,
         code = open_buffers(core, &o, &budget, err);
     ag_binding_free(&plan);
     if (code)
-        ag_core_close(core);
+        give_up(core);
     return code;
 }
 

@@ -29,6 +29,7 @@ typedef struct ag_core_opts {
     int max_sequences;      /* 0: AG_USUAL_SEQUENCES, or more of an encoder */
     uint64_t kv_tokens;     /* 0: as many as are useful and fit */
     int batch_tokens;       /* rows of a step; at least the context of an encoder */
+    ag_image_store images;  /* packed weights of earlier starts */
     bool (*on_progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
     const ag_logger *log;
@@ -57,8 +58,8 @@ typedef struct ag_core {
     char *device_map; /* owned: what runs where, as pairs */
 } ag_core;
 
-/* Takes ownership of `file` in every case. AG_E_BUDGET (the message shows the arithmetic), and what
- * binding and loading give. */
+/* Takes ownership of `file` on success only. AG_E_BUDGET (the message shows the arithmetic), and
+ * what binding and loading give. */
 ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *opts,
                      ag_err *err) AG_MUST_USE;
 void ag_core_close(ag_core *core);

@@ -86,11 +86,19 @@ static ag_code make_names(ag_partial *p, ag_err *err) {
     return p->name && p->journal ? AG_OK : ag_fail(err, AG_E_NOMEM, "%s: out of memory", p->path);
 }
 
+/* Between opening and locking, another process may have finished the file and given it its name:
+ * then what we hold is no longer ours to empty. */
+static bool is_still_there(const ag_partial *p) {
+    struct stat ours, named;
+    return fstat(p->fd, &ours) == 0 && stat(p->name, &named) == 0 && ours.st_ino == named.st_ino &&
+           ours.st_dev == named.st_dev;
+}
+
 static ag_code open_both(ag_partial *p, ag_err *err) {
     p->fd = open(p->name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (p->fd < 0)
         return fail(p, p->name, "create", err);
-    if (flock(p->fd, LOCK_EX | LOCK_NB) != 0)
+    if (flock(p->fd, LOCK_EX | LOCK_NB) != 0 || !is_still_there(p))
         return ag_fail(err, AG_E_AGAIN, "%s: another process is writing this file", p->name);
     p->journal_fd = open(p->journal, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     return p->journal_fd < 0 ? fail(p, p->journal, "create", err) : AG_OK;

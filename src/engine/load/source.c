@@ -1,6 +1,11 @@
 /* Sources: building, reading rows, closing. */
 #include "load/source.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/sha256.h"
 #include "load/gguf.h"
 #include "load/hf.h"
 #include "load/source_parts.h"
@@ -120,6 +125,33 @@ const char *ag_source_format(const ag_source *s) { return s->format; }
 const char *ag_source_file_path(const ag_source *s, const ag_tensor *t) {
     const char *path = s->files[t->file].path;
     return path ? path : "";
+}
+
+static bool identify(int fd, const char *path, ag_sha256 *to) {
+    struct stat st;
+    char text[160];
+    if (fd >= 0 ? fstat(fd, &st) : stat(path, &st))
+        return false;
+    int n =
+        snprintf(text, sizeof text, "file %jd %jd %jd %jd.%09ld %jd.%09ld\n", (intmax_t)st.st_dev,
+                 (intmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec,
+                 st.st_mtim.tv_nsec, (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    ag_sha256_add(to, ag_span_of(text, (size_t)n));
+    return true;
+}
+
+/* Of a folder the configuration counts too: it says how weights are quantised. */
+bool ag_source_identify(const ag_source *s, ag_sha256 *to) {
+    char config[PATH_MAX];
+    bool known = s->path && s->n_files > 0;
+    for (size_t i = 0; i < s->n_files && known; i++)
+        known = s->files[i].path && identify(s->files[i].map.fd, NULL, to);
+    if (!known || !ag_hf_is_folder(s->path))
+        return known;
+    size_t n = strlen(s->path), name = strlen("config.json");
+    bool named = n >= name && strcmp(s->path + n - name, "config.json") == 0;
+    int put = snprintf(config, sizeof config, "%s%s", s->path, named ? "" : "/config.json");
+    return put < (int)sizeof config && identify(-1, config, to);
 }
 
 uint64_t ag_source_file_bytes(const ag_source *s) {

@@ -13,6 +13,8 @@
 #include "base/span.h"
 #include "kernels/types.h"
 
+struct ag_sha256;
+
 typedef enum ag_value_kind { /* GGUF's numbers */
                              AG_VALUE_U8 = 0,
                              AG_VALUE_I8 = 1,
@@ -88,6 +90,10 @@ const char *ag_source_format(const ag_source *s);  /* "GGUF 3", "Hugging Face fo
 uint64_t ag_source_file_bytes(const ag_source *s); /* all weight files together */
 /* The file that a tensor lies in; "" when from memory. */
 const char *ag_source_file_path(const ag_source *s, const ag_tensor *t);
+
+/* Add what tells these files from any others, and from themselves when they are changed: device,
+ * inode, size and times of each. False when they are not known: from memory. */
+bool ag_source_identify(const ag_source *s, struct ag_sha256 *to);
 
 size_t ag_source_n_keys(const ag_source *s);
 const ag_source_key *ag_source_key_at(const ag_source *s, size_t i);

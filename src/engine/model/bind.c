@@ -168,8 +168,11 @@ out:
 }
 
 void ag_model_close(ag_model *m) {
-    if (m->weights)
-        ag_free_pages(AG_ROOM_WEIGHTS, m->weights, m->weight_bytes);
+    ag_image_writer_free(&m->writer); /* it reads the weights */
+    if (m->image.contents)
+        ag_image_close(&m->image);
+    else if (m->weights)
+        ag_free_pages(AG_ROOM_WEIGHTS, (void *)(uintptr_t)m->weights, m->weight_bytes);
     if (m->vectors)
         ag_free_pages(AG_ROOM_WEIGHTS, m->vectors, m->vector_bytes);
     for (int i = 0; m->layers && i < m->config.n_layers; i++) {

@@ -2,6 +2,7 @@
  */
 #include "base/mem.h"
 #include "model/bind.h"
+#include "model/prepared.h"
 
 /* Of a tensor in its file, between two times that its pages are let go of. */
 #define BAND_BYTES ((size_t)32 << 20)
@@ -117,7 +118,13 @@ static void pack_matrix(packing *p, const ag_source *src, ag_pool *pool) {
     }
 }
 
-static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_source *src,
+static ag_code tell(const ag_binding *plan, const ag_model_opts *opts, size_t done, ag_err *err) {
+    return !opts->on_progress || opts->on_progress(opts->progress_ctx, done, plan->weight_bytes)
+               ? AG_OK
+               : ag_fail(err, AG_E_CANCELLED, "loading was cancelled");
+}
+
+static ag_code pack_all(uint8_t *weights, const ag_binding *plan, const ag_source *src,
                         const ag_model_opts *opts, ag_pool *pool, ag_err *err) {
     size_t each = temp_bytes_of(plan), temp_bytes = each * (size_t)ag_pool_threads(pool);
     uint8_t *temp = temp_bytes ? ag_alloc_pages(AG_ROOM_LOAD, temp_bytes) : NULL;
@@ -127,22 +134,16 @@ static ag_code pack_all(ag_model *m, const ag_binding *plan, const ag_source *sr
     packing p = {.temp = temp, .temp_bytes = each};
     for (size_t i = 0; i < plan->n_matrices && !code; i++) {
         const ag_plan_matrix *e = &plan->matrices[i];
-        if (opts->on_progress && !opts->on_progress(opts->progress_ctx, e->at, plan->weight_bytes))
-            code = ag_fail(err, AG_E_CANCELLED, "loading was cancelled");
-        if (code)
+        if ((code = tell(plan, opts, e->at, err)))
             break;
         const ag_tensor *next = i + 1 < plan->n_matrices ? plan->matrices[i + 1].t : NULL;
         if (next && next != e->t) /* matrices of one tensor follow each other */
             ag_source_want(src, next);
         p.e = e;
-        p.panels = m->weights + e->at;
+        p.panels = weights + e->at;
         p.last = next != e->t;
-        e->field->panels = p.panels;
         pack_matrix(&p, src, pool);
     }
-    if (!code && opts->on_progress &&
-        !opts->on_progress(opts->progress_ctx, plan->weight_bytes, plan->weight_bytes))
-        code = ag_fail(err, AG_E_CANCELLED, "loading was cancelled");
     if (temp)
         ag_free_pages(AG_ROOM_LOAD, temp, temp_bytes);
     return code;
@@ -164,20 +165,35 @@ static ag_code widen_all(ag_model *m, const ag_binding *plan, ag_err *err) {
     return AG_OK;
 }
 
+/* Packed here, from the file. */
+static ag_code pack_weights(ag_model *m, const ag_binding *plan, const ag_source *src,
+                            const ag_model_opts *opts, ag_pool *pool, ag_err *err) {
+    uint8_t *weights = ag_alloc_pages(AG_ROOM_WEIGHTS, m->weight_bytes);
+    m->weights = weights;
+    if (!weights)
+        return ag_fail(err, AG_E_NOMEM, "out of memory for %zu bytes of weights", m->weight_bytes);
+    (void)ag_numa_place(opts->numa, weights, m->weight_bytes); /* core/ tells a refusal */
+    return pack_all(weights, plan, src, opts, pool, err);
+}
+
 ag_code ag_model_load(ag_model *m, ag_binding **plan_p, const ag_source *src,
                       const ag_model_opts *opts, ag_pool *pool, ag_err *err) {
     ag_binding *plan = *plan_p;
-    ag_code code;
-    m->weights = ag_alloc_pages(AG_ROOM_WEIGHTS, m->weight_bytes);
-    m->vectors = m->weights ? ag_alloc_pages(AG_ROOM_WEIGHTS, m->vector_bytes) : NULL;
-    if (!m->vectors) {
-        code = ag_fail(err, AG_E_NOMEM, "out of memory for %zu bytes of weights", m->weight_bytes);
-    } else {
-        (void)ag_numa_place(opts->numa, m->weights, m->weight_bytes); /* core/ tells a refusal */
-        code = widen_all(m, plan, err);
-    }
+    ag_prepared prepared;
+    m->vectors = ag_alloc_pages(AG_ROOM_WEIGHTS, m->vector_bytes);
+    ag_code code = m->vectors ? widen_all(m, plan, err)
+                              : ag_fail(err, AG_E_NOMEM, "out of memory for %zu bytes of weights",
+                                        m->vector_bytes);
     if (!code)
-        code = pack_all(m, plan, src, opts, pool, err);
+        ag_prepared_find(&prepared, m, plan, src, opts, pool);
+    if (!code && !m->image.contents)
+        code = pack_weights(m, plan, src, opts, pool, err);
+    if (!code)
+        code = tell(plan, opts, plan->weight_bytes, err);
+    for (size_t i = 0; i < plan->n_matrices && !code; i++)
+        plan->matrices[i].field->panels = m->weights + plan->matrices[i].at;
+    if (!code && !m->image.contents)
+        ag_prepared_keep(&prepared, m, opts);
     m->bound = plan->matrices;
     m->n_bound = plan->n_matrices;
     plan->matrices = NULL;

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "kernels/kernels.h"
+#include "load/image.h"
 #include "model/config.h"
 #include "model/mix.h"
 #include "model/rope.h"
@@ -96,9 +97,11 @@ typedef struct ag_model {
     ag_matrix output; /* [n_vocab, E]; a packed copy of its own when tied to the embedding;
                        * none in an encoder */
     bool tied;
-    uint8_t *weights; /* owned pages: everything packed */
+    const uint8_t *weights; /* everything packed: owned pages, or in the image */
     size_t weight_bytes;
-    float *vectors; /* owned: norms and biases as float32 */
+    ag_image image;          /* open: the weights come from an earlier start */
+    ag_image_writer *writer; /* owned: keeps them for the next one; NULL: nothing is kept */
+    float *vectors;          /* owned: norms and biases as float32 */
     size_t vector_bytes;
     uint64_t n_params;
     ag_type main_type;            /* that most of the matrices' weights are computed in */
@@ -115,6 +118,8 @@ typedef struct ag_model_opts {
     int dtype;                /* AG_DTYPE_KEEP or an ag_type */
     const ag_mix *quantize;   /* re-encode as a mix chooses; NULL: as dtype says */
     const ag_numa_plan *numa; /* where the weights' pages come from */
+    ag_image_store images;    /* packed weights of earlier starts; zero: none */
+    const ag_logger *log;     /* what became of them; NULL: silent */
     /* Called between matrices with packed bytes done and in all; false gives up. May be NULL. */
     bool (*on_progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
@@ -127,8 +132,9 @@ typedef struct ag_model_opts {
 typedef struct ag_binding ag_binding;
 ag_code ag_model_bind(const ag_source *src, const ag_model_opts *opts, ag_model *m,
                       ag_binding **plan, ag_err *err) AG_MUST_USE;
-/* Allocate, pack on all threads of the pool, and drop the file's pages. Consumes *plan in every
- * case. AG_E_NOMEM, AG_E_CANCELLED. On error the model must still be closed. */
+/* Map the image of these weights; where there is none, allocate, pack on all threads of the pool,
+ * drop the file's pages, and begin to write an image. Consumes *plan in every case. AG_E_NOMEM,
+ * AG_E_CANCELLED. On error the model must still be closed. */
 ag_code ag_model_load(ag_model *m, ag_binding **plan, const ag_source *src,
                       const ag_model_opts *opts, ag_pool *pool, ag_err *err) AG_MUST_USE;
 void ag_binding_free(ag_binding **plan);

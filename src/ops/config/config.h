@@ -60,6 +60,8 @@ typedef struct ag_config {
     uint64_t memory_bytes;
     uint64_t max_queued_requests, max_queued_tokens, itl_target, max_queue_time;
     const char *registry;
+    const char *image_cache; /* a folder, or "off" */
+    uint64_t image_cache_size;
     /* models */
     const ag_config_model *models; /* [n_models] */
     size_t n_models;

@@ -92,6 +92,11 @@ const ag_config_row ag_config_rows[] = {
      .help = "The same in bytes; 0: memory_fraction says it."},
     {"engine.registry", AG_CONFIG_PATH, AT(registry), NULL,
      .help = "Registry of model names; absent: that of `autoglm models`."},
+    {"engine.image_cache", AG_CONFIG_PATH, AT(image_cache), NULL,
+     .help = "Folder where packed weights are kept, so that the next start maps them, or off; "
+             "absent: images/ in the user's cache folder."},
+    {"engine.image_cache_size", AG_CONFIG_SIZE, AT(image_cache_size), "32GiB", RANGE(0, 1e15),
+     .help = "Of all packed weights there; the longest unused go first. 0: 32GiB."},
     {"engine.max_queued_requests", AG_CONFIG_COUNT, AT(max_queued_requests), "512",
      RANGE(1, 1000000), .help = "Requests of one model that may wait; more are refused (503)."},
     {"engine.max_queued_tokens", AG_CONFIG_COUNT, AT(max_queued_tokens), "0", RANGE(0, 1e12),

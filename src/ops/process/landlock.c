@@ -38,7 +38,13 @@ static ruleset all_of(int version) {
     return (ruleset){files, version >= 4 ? TCP_V4 : 0, version >= 6 ? SCOPES_V6 : 0};
 }
 
-static uint64_t rights_of(ag_sandbox_may may, bool is_folder) {
+static uint64_t rights_of(ag_sandbox_may may, bool is_folder, int version) {
+    if (may == AG_SANDBOX_KEEP)
+        return !is_folder ? 0
+                          : LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+                                LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+                                LANDLOCK_ACCESS_FS_REMOVE_FILE |
+                                (version >= 3 ? (uint64_t)TRUNCATE_V3 : 0);
     if (may == AG_SANDBOX_READ)
         return LANDLOCK_ACCESS_FS_READ_FILE | (is_folder ? LANDLOCK_ACCESS_FS_READ_DIR : 0);
     if (may == AG_SANDBOX_WRITE)
@@ -54,7 +60,7 @@ static bool must_stay_open(int fd) {
 }
 
 /* False: errno says why. */
-static bool allow(int rules, const ag_sandbox_path *p, const char **missing) {
+static bool allow(int rules, int version, const ag_sandbox_path *p, const char **missing) {
     struct stat st;
     int fd = open(p->path, O_PATH | O_CLOEXEC);
     if (fd < 0) {
@@ -63,8 +69,8 @@ static bool allow(int rules, const ag_sandbox_path *p, const char **missing) {
         return true;
     }
     bool is_folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
-    struct landlock_path_beneath_attr rule = {.allowed_access = rights_of(p->may, is_folder),
-                                              .parent_fd = fd};
+    struct landlock_path_beneath_attr rule = {
+        .allowed_access = rights_of(p->may, is_folder, version), .parent_fd = fd};
     bool ok = !rule.allowed_access ||
               syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
     int error = errno;
@@ -82,7 +88,7 @@ int ag_confine_files(const ag_sandbox_path *paths, size_t n, const char **missin
     long rules = version > 0 ? syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0) : -1;
     bool ok = rules >= 0;
     for (size_t i = 0; i < n && ok; i++)
-        ok = allow((int)rules, &paths[i], missing);
+        ok = allow((int)rules, (int)version, &paths[i], missing);
     ok = ok && syscall(SYS_landlock_restrict_self, (int)rules, 0) == 0;
     if (!ok)
         snprintf(why, room, "%s",

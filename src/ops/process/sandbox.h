@@ -20,6 +20,7 @@ typedef enum ag_sandbox_may {
     AG_SANDBOX_READ,   /* a file, or all below a folder */
     AG_SANDBOX_WRITE,  /* write a file, or files below a folder and new ones there; not read them */
     AG_SANDBOX_REMOVE, /* files below a folder */
+    AG_SANDBOX_KEEP,   /* all that one does with files below a folder, but run them */
 } ag_sandbox_may;
 
 typedef struct ag_sandbox_path {

@@ -37,7 +37,7 @@ static ag_code self_test(ag_engine *engine, const ag_engine_info *info, ag_err *
     ag_request_opts opts = ag_request_default();
     opts.prompt = "Hello";
     opts.prompt_len = 5;
-    opts.max_tokens = 2;
+    opts.max_tokens = 1;
     opts.sampling.temperature = 0;
     opts.on_done = note_result;
     opts.ctx = &result;

@@ -13,6 +13,8 @@ static void fill_opts(const ag_server *s, const ag_config *c, const ag_config_mo
     *o = ag_engine_default();
     o->model = m->path;
     o->registry = c->registry;
+    o->image_cache = c->image_cache;
+    o->image_cache_bytes = c->image_cache_size;
     o->device_map = m->device_map;
     o->max_context_length = ag_server_u32(m->context);
     o->max_sequences = ag_server_u32(m->sequences);
