@@ -20,65 +20,19 @@ import http.client
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 from figures import OURS, Figures, Others, table  # noqa: E402
+from servers import Server  # noqa: E402
 
 WORDS = "time year people way day man thing woman life child world school state family student group country".split()
 ARRIVAL_WORDS = 16000
 STREAMS = 4
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    """A server of either kind on a port of its own, ready for requests."""
-
-    def __init__(self, command, model):
-        self.port = free_port()
-        self.process = subprocess.Popen(command + ["-m", model, "--host", "127.0.0.1", "--port", str(self.port)],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 300
-        while not self.ready():
-            if self.process.poll() is not None or time.monotonic() > end:
-                sys.exit(f"serve.py: no server from: {' '.join(command)} -m {model}")
-            time.sleep(0.02)
-
-    def ready(self):
-        with contextlib.suppress(OSError):
-            for path in ("readyz", "health"):       # llama-server has /health only, which waits for the model
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as answer:
-                        return answer.status == 200
-                except urllib.error.HTTPError as e:
-                    if e.code != 404:
-                        return False
-        return False
-
-    def url(self):
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Bench:
