@@ -7,7 +7,9 @@
 DIRECTORY holds llama-server. The suites:
   load     closed loop, 128 words in and 64 tokens out, streamed, by so many clients
   prefix   32 clients whose prompts share 1,500 words
-  tokens   completions of one token each by 1, 8 and 32 clients, and 64 streamed tokens by 8 (--tiny)
+  tokens   completions of one token each by 1, 8 and 32 clients, and 64 streamed tokens by 8 (--tiny); `server cpu` is
+           the processor time that serving adds to a streamed token: that of the server's processes less that of
+           `autoglm bench` (llama-batched-bench) on one thread for the same tokens, model's and scheduler's
   arrival  gaps between the tokens of four streams, alone and while a prompt of 16,000 words is read (--long)
 
 The load comes from `autoglm loadtest` for both. Every measurement has a server of its own, started for it and
@@ -20,6 +22,7 @@ import http.client
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import threading
@@ -27,12 +30,26 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
-from figures import OURS, Figures, Others, table  # noqa: E402
+from figures import OURS, Figures, Others, process_seconds, table  # noqa: E402
 from servers import Server  # noqa: E402
 
 WORDS = "time year people way day man thing woman life child world school state family student group country".split()
 ARRIVAL_WORDS = 16000
 STREAMS = 4
+BARE = {OURS: ("--npp", "10", "--ntg", "64"), "llama.cpp": ("-npp", "10", "-ntg", "64")}
+
+
+def load(autoglm, server, *args):
+    out = subprocess.run([autoglm, "loadtest", server.url(), "--json", *map(str, args)],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if not out.stdout.strip():
+        sys.exit(f"{os.path.basename(sys.argv[0])}: {out.stderr}")
+    return json.loads(out.stdout.strip().splitlines()[-1])
+
+
+def children_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Bench:
@@ -48,16 +65,13 @@ class Bench:
                 "-c", str(clients * context), "-cram", "0"]
 
     def loadtest(self, server, *args):
-        out = subprocess.run([self.o.autoglm, "loadtest", server.url(), "--json", *map(str, args)],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-        if not out.stdout.strip():
-            sys.exit(f"serve.py: {out.stderr}")
-        return json.loads(out.stdout.strip().splitlines()[-1])
+        return load(self.o.autoglm, server, *args)
 
     def run(self, test, model, clients, context, measure):
         """One round of a test for every engine; measure(server) gives its figures."""
         for engine in self.engines:
             with Server(self.command(engine, clients, context), model) as server:
+                server.kind = engine
                 self.loadtest(server, "-c", 1, "-n", 2, "--prompt-words", 16, "--max-tokens", 4, "--seed", 99)
                 with Others() as others:
                     figures = measure(server)
@@ -87,7 +101,27 @@ class Bench:
         for c in (1, 8, 32):
             self.run(f"one token {c}", self.o.tiny, c, 256,
                      lambda s, c=c: self.clients(s, c, 4000, *args, "--max-tokens", 1, "--no-stream"))
-        self.run("stream 64 tokens 8", self.o.tiny, 8, 256, lambda s: self.clients(s, 8, 400, *args, "--max-tokens", 64))
+        self.run("stream 64 tokens 8", self.o.tiny, 8, 256, lambda s: self.streams(s, *args))
+
+    def bare_us(self, kind):
+        """Processor time of a token alone: 8 sequences of 10 tokens in and 64 out, a long run less a short one."""
+        def seconds(times):
+            if kind == OURS:
+                command = [self.o.autoglm, "bench", "--batch", "8", "-r", str(times)]
+            else:
+                program = os.path.join(self.o.llama, "llama-batched-bench")
+                command = [program, "-c", "1024", "-npl", ",".join(["8"] * times)]
+            began = children_seconds()
+            subprocess.run(command + ["-m", self.o.tiny, "-t", "1", *BARE[kind]], check=True,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            return children_seconds() - began
+        return 1e6 * (seconds(80) - seconds(20)) / (60 * 8 * 64)
+
+    def streams(self, server, *args):
+        before = process_seconds(server.process.pid)
+        figures = self.clients(server, 8, 400, *args, "--max-tokens", 64)
+        us = 1e6 * (process_seconds(server.process.pid) - before) / (400 * 64)
+        return {**figures, "cpu us/token": us, "server cpu us/token": us - self.bare_us(server.kind)}
 
     def arrival(self):
         self.run("arrival", self.o.long, STREAMS + 1, ARRIVAL_WORDS * 3 // 2, Arrival)
