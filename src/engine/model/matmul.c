@@ -4,7 +4,7 @@
  * and small enough that the last one is not waited for long. */
 #define CHUNK_WORK 400000.0
 /* At most this many chunks a thread and matrix, so that panels stay together. */
-#define CHUNKS_PER_THREAD 8
+#define CHUNKS_PER_THREAD 32
 
 /* Fewer multiply-adds are done by the calling thread alone: they take 2 to 4 us, and waking another
  * thread takes as long. */
