@@ -8,8 +8,8 @@ DIRECTORY holds llama-server. The suites:
   load     closed loop, 128 words in and 64 tokens out, streamed, by so many clients
   prefix   32 clients whose prompts share 1,500 words
   tokens   completions of one token each by 1, 8 and 32 clients, and 64 streamed tokens by 8 (--tiny); `server cpu` is
-           the processor time that serving adds to a streamed token: that of the server's processes less that of
-           `autoglm bench` (llama-batched-bench) on one thread for the same tokens, model's and scheduler's
+           the processor time that serving adds to a streamed token: that of the server's processes less what
+           `autoglm bench` (llama-batched-bench) takes on one thread for the same tokens, model's and scheduler's
   arrival  gaps between the tokens of four streams, alone and while a prompt of 16,000 words is read (--long)
 
 The load comes from `autoglm loadtest` for both. Every measurement has a server of its own, started for it and
@@ -22,7 +22,7 @@ import http.client
 import json
 import os
 import random
-import resource
+import statistics
 import subprocess
 import sys
 import threading
@@ -45,11 +45,6 @@ def load(autoglm, server, *args):
     if not out.stdout.strip():
         sys.exit(f"{os.path.basename(sys.argv[0])}: {out.stderr}")
     return json.loads(out.stdout.strip().splitlines()[-1])
-
-
-def children_seconds():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 class Bench:
@@ -104,18 +99,18 @@ class Bench:
         self.run("stream 64 tokens 8", self.o.tiny, 8, 256, lambda s: self.streams(s, *args))
 
     def bare_us(self, kind):
-        """Processor time of a token alone: 8 sequences of 10 tokens in and 64 out, a long run less a short one."""
-        def seconds(times):
-            if kind == OURS:
-                command = [self.o.autoglm, "bench", "--batch", "8", "-r", str(times)]
-            else:
-                program = os.path.join(self.o.llama, "llama-batched-bench")
-                command = [program, "-c", "1024", "-npl", ",".join(["8"] * times)]
-            began = children_seconds()
-            subprocess.run(command + ["-m", self.o.tiny, "-t", "1", *BARE[kind]], check=True,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            return children_seconds() - began
-        return 1e6 * (seconds(80) - seconds(20)) / (60 * 8 * 64)
+        """Time of a token on one thread, without a server: of 8 sequences with 10 tokens in and 64 out."""
+        if kind == OURS:
+            command, rates = [self.o.autoglm, "bench", "--batch", "8", "-r", "40", "--json"], ("prefill_tok_s", "tok_s")
+        else:
+            program = os.path.join(self.o.llama, "llama-batched-bench")
+            command = [program, "-c", "1024", "-npl", ",".join(["8"] * 20), "--output-format", "jsonl"]
+            rates = ("speed_pp", "speed_tg")
+        out = subprocess.run(command + ["-m", self.o.tiny, "-t", "1", *BARE[kind]], check=True, text=True,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+        rows = [json.loads(line) for line in out.splitlines() if line.startswith("{") and rates[1] in line]
+        prompt, token = (statistics.median(1e6 / row[rate] for row in rows if rate in row) for rate in rates)
+        return token + prompt * 10 / 64
 
     def streams(self, server, *args):
         before = process_seconds(server.process.pid)
