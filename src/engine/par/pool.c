@@ -13,20 +13,27 @@
  */
 #include "par/pool.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "par/seat.h"
 
 #define CLOSED UINT32_MAX
 /* About 20 µs: longer than the gap between two operations of a step, shorter than a time slice. */
 #define SPINS 2000
+/* How long a chunk of another's is waited for before it is asked whether that thread runs at all:
+ * far less than a time slice, some milliseconds. */
+#define PATIENCE_NS 200000
 
 typedef struct worker {
     ag_pool *pool;
@@ -44,13 +51,18 @@ struct ag_pool {
     _Atomic(void *) ctx;
     _Atomic uint32_t n_chunks;
     _Atomic bool stop;
-    size_t bytes;  /* of this object */
-    int n_workers; /* started */
+    _Atomic bool watched; /* somebody watches those in a chunk: see wait_watching() */
+    size_t bytes;         /* of this object */
+    int n_workers;        /* started */
+    int n_seats;          /* of the caller and the workers, started or not */
+    ag_seat *seats;       /* of the caller, then of workers; behind them */
     worker workers[];
 };
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t seen) {
-    syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+/* False when `timeout` (NULL: none) has passed. */
+static bool futex_wait(_Atomic uint32_t *word, uint32_t seen, const struct timespec *timeout) {
+    return syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_PRIVATE, seen, timeout, NULL, 0) == 0 ||
+           errno != ETIMEDOUT;
 }
 
 static void futex_wake(_Atomic uint32_t *word, int n) {
@@ -76,7 +88,11 @@ static bool run_one(ag_pool *p, int index) {
         if (chunk == CLOSED || chunk >= n)
             return false;
         if (atomic_compare_exchange_weak(&p->ticket, &t, t + 1)) {
+            ag_seat *seat = &p->seats[index];
+            atomic_store_explicit(&seat->cpu, sched_getcpu(), memory_order_relaxed);
+            atomic_store_explicit(&seat->working, true, memory_order_relaxed);
             fn(ctx, (int)chunk, index);
+            atomic_store_explicit(&seat->working, false, memory_order_relaxed);
             uint32_t done = atomic_fetch_add(&p->n_done, 1) + 1;
             if (done == n && atomic_load(&p->caller_sleeps))
                 futex_wake(&p->n_done, 1);
@@ -90,7 +106,21 @@ static bool has_work(ag_pool *p) {
     return (uint32_t)t != CLOSED && (uint32_t)t < atomic_load(&p->n_chunks);
 }
 
-static void wait_for_work(ag_pool *p) {
+/* Sleep until *word is not `seen`. One of those who sleep while others are in their chunks watches
+ * them. */
+static void wait_watching(ag_pool *p, _Atomic uint32_t *word, uint32_t seen) {
+    static const struct timespec patience = {.tv_nsec = PATIENCE_NS};
+    if (atomic_exchange(&p->watched, true)) {
+        futex_wait(word, seen, NULL);
+        return;
+    }
+    ag_seat_note(p->seats, p->n_seats);
+    if (!futex_wait(word, seen, &patience))
+        ag_seat_bring_lost(p->seats, p->n_seats, PATIENCE_NS);
+    atomic_store(&p->watched, false);
+}
+
+static void wait_for_work(ag_pool *p, int index) {
     for (int i = 0; i < SPINS; i++) {
         if (has_work(p) || atomic_load_explicit(&p->stop, memory_order_relaxed))
             return;
@@ -98,8 +128,13 @@ static void wait_for_work(ag_pool *p) {
     }
     atomic_fetch_add(&p->sleepers, 1);
     uint32_t seen = atomic_load(&p->wake);
-    if (!has_work(p) && !atomic_load(&p->stop))
-        futex_wait(&p->wake, seen);
+    if (!has_work(p) && !atomic_load(&p->stop)) {
+        if (atomic_load(&p->n_done) < atomic_load(&p->n_chunks))
+            wait_watching(p, &p->wake, seen);
+        else
+            futex_wait(&p->wake, seen, NULL);
+        ag_seat_go_apart(p->seats, p->n_seats, index);
+    }
     atomic_fetch_sub(&p->sleepers, 1);
 }
 
@@ -109,10 +144,11 @@ static void *worker_main(void *arg) {
     char name[16];
     snprintf(name, sizeof name, "ag-cpu-%d", w->index);
     pthread_setname_np(pthread_self(), name);
+    ag_seat_take(&p->seats[w->index]);
     ag_alloc_guard_begin("a compute worker"); /* workers never allocate */
     while (!atomic_load_explicit(&p->stop, memory_order_acquire)) {
         if (!run_one(p, w->index))
-            wait_for_work(p);
+            wait_for_work(p, w->index);
     }
     return NULL;
 }
@@ -129,11 +165,15 @@ ag_code ag_pool_new(int n_threads, ag_pool **out, ag_err *err) {
     if (n_threads < 1 || n_threads > AG_POOL_MAX_THREADS)
         return ag_fail(err, AG_E_ARG, "%d threads asked for; expected 1 to %d", n_threads,
                        AG_POOL_MAX_THREADS);
-    size_t bytes = sizeof(ag_pool) + (size_t)(n_threads - 1) * sizeof(worker);
+    size_t n = (size_t)n_threads;
+    size_t seats_at = ag_round_up(sizeof(ag_pool) + (n - 1) * sizeof(worker), 64);
+    size_t bytes = seats_at + n * sizeof(ag_seat);
     ag_pool *p = ag_alloc_pages(AG_ROOM_CORE, bytes); /* page-aligned, zeroed */
     if (!p)
         return ag_fail(err, AG_E_NOMEM, "out of memory for the compute pool");
     p->bytes = bytes;
+    p->n_seats = n_threads;
+    p->seats = (ag_seat *)((char *)p + seats_at);
     atomic_store(&p->ticket, (uint64_t)CLOSED);
     for (int i = 0; i < n_threads - 1; i++) {
         worker *w = &p->workers[i];
@@ -180,7 +220,7 @@ static void wait_for_done(ag_pool *p, uint32_t n) {
         uint32_t seen = atomic_load(&p->n_done);
         if (seen == n)
             break;
-        futex_wait(&p->n_done, seen);
+        wait_watching(p, &p->n_done, seen);
     }
     atomic_store(&p->caller_sleeps, 0);
 }
@@ -191,6 +231,7 @@ void ag_pool_run(ag_pool *p, int n_chunks, ag_chunk_fn fn, void *ctx) {
             fn(ctx, i, 0);
         return;
     }
+    ag_seat_take(&p->seats[0]);
     uint64_t epoch = (atomic_load(&p->ticket) >> 32) + 1;
     atomic_store(&p->ticket, epoch << 32 | CLOSED);
     atomic_store(&p->n_done, 0);

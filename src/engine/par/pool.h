@@ -2,8 +2,8 @@
  *
  * The calling thread works too, so a pool of n threads has n - 1 workers. A worker that lost its
  * core holds up nobody: chunks it has not taken are done by the others, and only the chunk it is in
- * is waited for. Waiting spins briefly and then sleeps, because on a small machine other threads
- * need the same cores.
+ * is waited for, while its thread is brought to the core of who waits. Waiting spins briefly and
+ * then sleeps, because on a small machine other threads need the same cores.
  *
  * Results must not depend on which thread runs which chunk, nor on how many there are. */
 #ifndef AG_PAR_POOL_H
