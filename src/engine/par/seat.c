@@ -11,20 +11,30 @@ void ag_seat_take(ag_seat *s) {
     atomic_store_explicit(&s->tid, own, memory_order_relaxed);
 }
 
+/* Taken while somebody is moved: who read the set of a thread that another has just narrowed would
+ * restore the narrow one. False: somebody is being moved, which may wait. */
+static atomic_flag moving = ATOMIC_FLAG_INIT;
+
+static bool begin_move(void) { return !atomic_flag_test_and_set(&moving); }
+static void end_move(void) { atomic_flag_clear(&moving); }
+
 void ag_seat_go_apart(ag_seat *seats, int n, int me) {
     const int here = sched_getcpu();
     bool together = false;
     for (int i = 0; i < n; i++)
         together |= i != me && seats[i].tid && seats[i].cpu == here;
     cpu_set_t allowed, apart;
-    if (!together || sched_getaffinity(0, sizeof allowed, &allowed))
+    if (!together || !begin_move())
         return;
-    apart = allowed;
-    for (int i = 0; i < n; i++)
-        if (i != me && seats[i].tid)
-            CPU_CLR(seats[i].cpu, &apart);
-    if (CPU_COUNT(&apart) > 0 && !sched_setaffinity(0, sizeof apart, &apart))
-        (void)sched_setaffinity(0, sizeof allowed, &allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+        apart = allowed;
+        for (int i = 0; i < n; i++)
+            if (i != me && seats[i].tid)
+                CPU_CLR(seats[i].cpu, &apart);
+        if (CPU_COUNT(&apart) > 0 && !sched_setaffinity(0, sizeof apart, &apart))
+            (void)sched_setaffinity(0, sizeof allowed, &allowed);
+    }
+    end_move();
 }
 
 /* The clock of one thread by its number, as pthread_getcpuclockid() makes it; a number, unlike a
@@ -60,8 +70,13 @@ static bool bring(ag_seat *s) {
 void ag_seat_bring_lost(ag_seat *seats, int n, uint64_t waited_ns) {
     for (int i = 0; i < n; i++) {
         ag_seat *s = &seats[i];
-        if (s->working && s->used_ns > 0 && used_ns(s->tid) - s->used_ns < waited_ns / 4 &&
-            bring(s))
+        if (!s->working || s->used_ns == 0 || used_ns(s->tid) - s->used_ns >= waited_ns / 4)
+            continue;
+        if (!begin_move())
+            return;
+        bool brought = bring(s);
+        end_move();
+        if (brought)
             return;
     }
 }

@@ -2,12 +2,12 @@
  * left them badly placed. That happens only beside other processes, when there are more threads to
  * run than cores:
  *
- *   together   A thread that is woken is often put on the core of the one that woke it. There both
- *              stay: they take turns on one core while the neighbour has the other to itself, and
- * as no core is idle the system sees nothing to mend. The woken one goes apart. lost       A thread
- * that the neighbour displaced in the middle of a chunk waits for its next turn, some milliseconds,
- * and all others wait for the chunk. A waiting thread sees that the other's processor time stands
- * still, brings it to its own core and sleeps.
+ * - Together: a thread that is woken is often put on the core of the one that woke it. There both
+ *   stay: they take turns on one core while the neighbour has the other to itself, and as no core
+ *   is idle the system sees nothing to mend. The woken one goes apart.
+ * - Lost: a thread that the neighbour displaced in the middle of a chunk waits for its next turn,
+ *   some milliseconds, and all others wait for the chunk. A waiting thread sees that the other's
+ *   processor time stands still, brings it to its own core and sleeps.
  *
  * Both only change where the system puts a thread at this moment: its set of allowed cores is the
  * same before and after. Where a call is refused nothing happens. */
