@@ -96,11 +96,15 @@ def best(figure, engines):
     return (max if is_rate(figure) else min)(peers, key=peers.get) if peers else None
 
 
+def number(value, digits):
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+
+
 def cell(values):
     if not values:
         return "-"
-    spread = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
-    return f"{statistics.median(values):.4g}{spread}"
+    spread = f" ({number(min(values), 3)} to {number(max(values), 3)})" if len(values) > 1 else ""
+    return number(statistics.median(values), 4) + spread
 
 
 def table(rows, out=sys.stdout):
