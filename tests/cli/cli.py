@@ -3,12 +3,14 @@
 The programs here are called as `NAME_test.py BINARY MODELS_DIR`, where MODELS_DIR holds the tiny models made by
 tests/golden/models/make_models.py. Standard library only.
 """
+import atexit
 import fcntl
 import json
 import os
 import pty
 import re
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -23,11 +25,13 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 COMMANDS = ["chat", "run", "inspect", "bench", "quantize", "imatrix", "eval", "embed", "tokenize", "logits", "check",
             "loadtest", "version", "help", "models", "pull", "serve"]
 LIMIT = 120     # seconds for one command: sanitizers on a busy machine are slow
+CACHE = tempfile.mkdtemp()      # of all programs that a test starts
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 
 def environment(**changes):
     env = {k: v for k, v in os.environ.items() if not k.startswith("AUTOGLM_") and k != "NO_COLOR"}
-    env.update({"TERM": "xterm", "XDG_DATA_HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent", **changes})
+    env.update({"TERM": "xterm", "XDG_DATA_HOME": "/nonexistent", "XDG_CACHE_HOME": CACHE, **changes})
     return env
 
 

@@ -111,13 +111,14 @@ class Image(Case):
 
     def test_the_usual_place_is_the_users_cache(self):
         env = {"XDG_CACHE_HOME": self.path("cache")}
-        args = ["run", "-m", self.model_file, "-n", "1", "-v", "--temp", "0", "x"]
-        for _ in range(50):     # one that ends before its image is written gives up
-            done = run(*args, env=env)
-            self.assertEqual(done.status, 0, done.err)
-            if "mapped from" in done.err:
-                break
-        self.assertIn(self.path("cache/autoglm/images"), done.err)
+        server = Server.__new__(Server)
+        server.begin([BINARY, "serve", "-m", self.model_file, "--port", "0", "-v"], env=env)
+        with server:
+            server.until("is kept for the next start")
+            self.assertEqual(server.stop(), 0)
+        done = run("run", "-m", self.model_file, "-n", "1", "-v", "--temp", "0", "x", env=env)
+        self.assertEqual(done.status, 0, done.err)
+        self.assertIn("mapped from " + self.path("cache/autoglm/images"), done.err)
 
     def test_a_full_disk_costs_speed_only(self):
         server = Server.__new__(Server)

@@ -60,6 +60,7 @@ class AutoGLMEngine:
                  kv_tokens: int = 0, kv_type: object = "float16", batch_tokens: int = 0,
                  max_queued_requests: int = 0, max_queued_tokens: int = 0, itl_target_ms: int = 0, speculate: int = 0,
                  isa: str | None = None, chat_template: str | None = None, generation_config: str = "auto",
+                 image_cache: str | os.PathLike[str] | None = None, image_cache_bytes: int = 0,
                  on_progress: Progress | None = None) -> None:
         """Load a model; blocks until it is ready. Ctrl-C stops loading.
 
@@ -92,6 +93,9 @@ class AutoGLMEngine:
         chat_template: Jinja source that replaces the model's own.
         generation_config: "auto": options that a request leaves out are as the model's file advises, if
             it does; "none": they have the library's defaults.
+        image_cache: folder where packed weights are kept, so that the next start maps them; None:
+            nowhere (docs/models.md).
+        image_cache_bytes: of all that is kept there; 0: 32 GiB.
         on_progress: called with bytes of weights ready and in all.
 
         Raises ModelNotFoundError, ModelFormatError, UnsupportedError, OutOfMemoryBudgetError,
@@ -110,6 +114,8 @@ class AutoGLMEngine:
         names = default_registry() if registry is None else registry
         if names:
             texts["registry"] = model_path(names)
+        if image_cache is not None:
+            texts["image_cache"] = model_path(image_cache)
         for name, value in (("quantize", quantize), ("isa", isa), ("chat_template", chat_template)):
             if value is not None:
                 texts[name] = utf8(value, name)
@@ -120,7 +126,7 @@ class AutoGLMEngine:
                    "n_threads": n_threads, "max_sequences": max_sequences, "kv_tokens": kv_tokens,
                    "batch_tokens": batch_tokens, "max_queued_requests": max_queued_requests,
                    "max_queued_tokens": max_queued_tokens, "itl_target_ms": itl_target_ms,
-                   "speculate": speculate}
+                   "speculate": speculate, "image_cache_bytes": image_cache_bytes}
         for name, number in numbers.items():
             write_field(opts, name, number)
         self._lib = lib
