@@ -101,8 +101,7 @@ void ag_pass_attend(const ag_pass *p, const float *q, size_t q_stride, float *ou
     if (threads > 1)
         ag_pool_run(p->pool, chunks * o.parts, attend_chunk, &o);
     else
-        for (int i = 0; i < chunks * o.parts; i++)
-            attend_chunk(&o, i, 0);
+        ag_pool_run_alone(chunks * o.parts, attend_chunk, &o);
 }
 
 void ag_plain_attention(ag_pass *p, ag_row_fn store) {

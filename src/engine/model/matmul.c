@@ -89,6 +89,5 @@ void ag_matmul_run(ag_pool *pool, ag_matmul_job *jobs, int n) {
     if (work >= ALONE_WORK)
         ag_pool_run(pool, chunks, run_chunk, &op);
     else
-        for (int i = 0; i < chunks; i++)
-            run_chunk(&op, i, 0);
+        ag_pool_run_alone(chunks, run_chunk, &op);
 }

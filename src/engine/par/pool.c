@@ -227,8 +227,7 @@ static void wait_for_done(ag_pool *p, uint32_t n) {
 
 void ag_pool_run(ag_pool *p, int n_chunks, ag_chunk_fn fn, void *ctx) {
     if (n_chunks <= 1 || p->n_workers == 0) {
-        for (int i = 0; i < n_chunks; i++)
-            fn(ctx, i, 0);
+        ag_pool_run_alone(n_chunks, fn, ctx);
         return;
     }
     ag_seat_take(&p->seats[0]);

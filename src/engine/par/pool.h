@@ -31,5 +31,10 @@ void ag_pool_pin(ag_pool *p, const ag_numa_plan *plan);
 /* Run chunks 0 .. n_chunks-1 and return when all are done. Chunks are handed out in order. Only one
  * thread at a time may call this on a pool. */
 void ag_pool_run(ag_pool *p, int n_chunks, ag_chunk_fn fn, void *ctx);
+/* The same by the calling thread alone: what is less work than waking another. */
+static inline void ag_pool_run_alone(int n_chunks, ag_chunk_fn fn, void *ctx) {
+    for (int i = 0; i < n_chunks; i++)
+        fn(ctx, i, 0);
+}
 
 #endif
