@@ -117,17 +117,13 @@ V_INLINE void float_tokens(ag_type type, int np, const uint8_t *w, size_t w_step
     int t = 0;
     for (; n_tok - t >= 9 || n_tok - t == 6; t += 6)
         float_tile(type, np, 6, w, w_step, x + t * stride, stride, n, sums + t);
+    if (n_tok - t > 6) { /* 7 or 8: a tile of one token would take as long as one of two */
+        float_tile(type, np, 4, w, w_step, x + t * stride, stride, n, sums + t);
+        t += 4;
+    }
     x += t * stride;
     sums += t;
-    switch (n_tok - t) { /* the rest: a tile of one token would take as long as one of two */
-    case 8:
-        float_tile(type, np, 4, w, w_step, x, stride, n, sums);
-        float_tile(type, np, 4, w, w_step, x + 4 * stride, stride, n, sums + 4);
-        break;
-    case 7:
-        float_tile(type, np, 4, w, w_step, x, stride, n, sums);
-        float_tile(type, np, 3, w, w_step, x + 4 * stride, stride, n, sums + 4);
-        break;
+    switch (n_tok - t) {
     case 5:
         float_tile(type, np, 5, w, w_step, x, stride, n, sums);
         break;
