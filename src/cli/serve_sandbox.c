@@ -166,7 +166,7 @@ static void fill(list *l, const ag_cli_args *a, const ag_config *c, bool supervi
         folder_of(c->log_file, folder);
         add(l, folder, AG_SANDBOX_WRITE, false);
     }
-    if (c->image_cache && strcmp(c->image_cache, "off") != 0 &&
+    if (ag_image_is_folder(c->image_cache) &&
         ag_image_make_folder(c->image_cache, NULL) == AG_OK) /* else a model's start says why */
         add(l, c->image_cache, AG_SANDBOX_KEEP, true);
     if (!supervised)

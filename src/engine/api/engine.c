@@ -124,11 +124,10 @@ static ag_code choose_threads(const char *numa, uint32_t wish, ag_numa_plan *pla
 }
 
 static ag_image_store images_of(const ag_engine_opts *o) {
-    const char *folder = o->image_cache;
-    if (!folder || !*folder || strcasecmp(folder, "off") == 0)
+    if (!ag_image_is_folder(o->image_cache))
         return (ag_image_store){0};
     return (ag_image_store){
-        .folder = folder,
+        .folder = o->image_cache,
         .max_bytes = o->image_cache_bytes ? o->image_cache_bytes : USUAL_CACHE_BYTES,
         .min_bytes = LEAST_IMAGE_BYTES,
     };

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <strings.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -144,6 +145,10 @@ void ag_image_close(ag_image *image) {
 }
 
 /* ---- making room ----------------------------------------------------------------------------- */
+
+bool ag_image_is_folder(const char *folder) {
+    return folder && *folder && strcasecmp(folder, "off") != 0;
+}
 
 ag_code ag_image_make_folder(const char *folder, ag_err *err) {
     struct stat st;

@@ -53,6 +53,8 @@ ag_code ag_image_write(const ag_image_store *store, const char *key, ag_span con
 void ag_image_writer_wait(ag_image_writer *w);
 void ag_image_writer_free(ag_image_writer **w);
 
+/* Does this say a folder? NULL, "" and "off" do not: no images are kept. */
+bool ag_image_is_folder(const char *folder);
 /* Make the folder and its parents, for us alone. AG_E_IO, AG_E_LIMIT. */
 ag_code ag_image_make_folder(const char *folder, ag_err *err) AG_MUST_USE;
 
