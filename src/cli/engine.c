@@ -39,15 +39,9 @@ static int read_template(const ag_cli_args *a, ag_buf *text, const char **source
 
 const char *ag_cli_image_cache(const ag_cli_args *a) {
     static char path[PATH_MAX];
-    const char *cache = ag_cli_env("XDG_CACHE_HOME"), *home = ag_cli_env("HOME");
     if (a->image_cache)
         return a->image_cache;
-    int n = -1;
-    if (cache && cache[0] == '/')
-        n = snprintf(path, sizeof path, "%s/autoglm/images", cache);
-    else if (home)
-        n = snprintf(path, sizeof path, "%s/.cache/autoglm/images", home);
-    return n > 0 && (size_t)n < sizeof path ? path : NULL;
+    return ag_cli_user_path(path, "XDG_CACHE_HOME", ".cache", "autoglm/images") ? path : NULL;
 }
 
 static int read_opts(const ag_cli_args *a, const ag_cli_need *need, ag_buf *text,

@@ -276,6 +276,17 @@ const char *ag_cli_env(const char *name) {
     return value && *value ? value : NULL;
 }
 
+bool ag_cli_user_path(char path[PATH_MAX], const char *variable, const char *usual,
+                      const char *name) {
+    const char *folder = ag_cli_env(variable), *home = ag_cli_env("HOME");
+    int n = -1;
+    if (folder && folder[0] == '/') /* a relative one is invalid, says its standard */
+        n = snprintf(path, PATH_MAX, "%s/%s", folder, name);
+    else if (home)
+        n = snprintf(path, PATH_MAX, "%s/%s/%s", home, usual, name);
+    return n > 0 && n < PATH_MAX;
+}
+
 bool ag_cli_may_colour(int fd) {
     const char *term = ag_cli_env("TERM");
     return ag_cli_is_terminal(fd) && !ag_cli_env("NO_COLOR") && !(term && !strcmp(term, "dumb"));

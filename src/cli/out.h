@@ -10,6 +10,7 @@
 #define AG_CLI_OUT_H
 
 #include <jansson.h>
+#include <limits.h>
 
 #include "base/log.h"
 #include "base/span.h"
@@ -63,6 +64,10 @@ int ag_cli_usage(const char *fmt, ...) AG_PRINTF(1, 2);
 /* A variable of the environment, or NULL when it is unset or empty. Every use of the environment
  * goes through here. */
 const char *ag_cli_env(const char *name);
+/* `name` below the folder that an XDG variable names, else below `usual` in the home folder. False:
+ * none is known, or the path is too long. */
+bool ag_cli_user_path(char path[PATH_MAX], const char *variable, const char *usual,
+                      const char *name);
 /* May escape sequences be written to this descriptor? It is a terminal that is not "dumb" and
  * NO_COLOR is not set. */
 bool ag_cli_may_colour(int fd);

@@ -44,16 +44,14 @@ static int read_spec(work *w) {
 
 /* --to, or OWNER/NAME where models are kept. */
 static int choose_folder(work *w) {
-    const char *models = ag_cli_env("AUTOGLM_MODELS"), *data = ag_cli_env("XDG_DATA_HOME");
-    const char *home = ag_cli_env("HOME");
+    const char *models = ag_cli_env("AUTOGLM_MODELS");
+    char usual[PATH_MAX];
     if (w->a->to)
         ag_buf_adds(&w->folder, w->a->to);
     else if (models)
         ag_buf_addf(&w->folder, "%s/%s", models, w->spec.repo);
-    else if (data && data[0] == '/')
-        ag_buf_addf(&w->folder, "%s/autoglm/models/%s", data, w->spec.repo);
-    else if (home)
-        ag_buf_addf(&w->folder, "%s/.local/share/autoglm/models/%s", home, w->spec.repo);
+    else if (ag_cli_user_path(usual, "XDG_DATA_HOME", ".local/share", "autoglm/models"))
+        ag_buf_addf(&w->folder, "%s/%s", usual, w->spec.repo);
     const char *path = ag_buf_cstr(&w->folder);
     if (!path || w->folder.failed || w->folder.n == 0)
         return ag_cli_usage("pull: where to? --to DIR is missing");

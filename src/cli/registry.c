@@ -12,17 +12,12 @@
 const char *ag_cli_registry(const ag_cli_args *a, bool *chosen) {
     static char path[PATH_MAX];
     const char *given = a->registry ? a->registry : ag_cli_env("AUTOGLM_REGISTRY");
-    const char *data = ag_cli_env("XDG_DATA_HOME"), *home = ag_cli_env("HOME");
     if (chosen)
         *chosen = given != NULL;
     if (given)
         return given;
-    int n = -1;
-    if (data && data[0] == '/') /* a relative one is invalid, says its standard */
-        n = snprintf(path, sizeof path, "%s/autoglm/models.db", data);
-    else if (home)
-        n = snprintf(path, sizeof path, "%s/.local/share/autoglm/models.db", home);
-    return n > 0 && (size_t)n < sizeof path ? path : NULL;
+    bool known = ag_cli_user_path(path, "XDG_DATA_HOME", ".local/share", "autoglm/models.db");
+    return known ? path : NULL;
 }
 
 int ag_cli_resolve(const ag_cli_args *a, const char *model, char path[PATH_MAX]) {
