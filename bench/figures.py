@@ -22,13 +22,19 @@ def busy_seconds():
     return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
+def processes(pid):
+    """A process, its children and theirs."""
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [pid] + [p for child in f.read().split() for p in processes(int(child))]
+
+
 def process_seconds(pid):
     """Of a process and its children that live, or have been waited for."""
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    seconds = sum(int(x) for x in fields[11:15]) / os.sysconf("SC_CLK_TCK")
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return seconds + sum(process_seconds(int(child)) for child in f.read().split())
+    seconds = 0
+    for p in processes(pid):
+        with open(f"/proc/{p}/stat") as f:
+            seconds += sum(int(x) for x in f.read().rsplit(")", 1)[1].split()[11:15])
+    return seconds / os.sysconf("SC_CLK_TCK")
 
 
 class Others:

@@ -17,16 +17,11 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "serve")]
-from figures import OURS, Figures, Others, table  # noqa: E402
+from figures import OURS, Figures, Others, processes, table  # noqa: E402
 from serve import load  # noqa: E402
 from servers import Server  # noqa: E402
 
 MIB = 1 << 20
-
-
-def processes(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return [pid] + [p for child in f.read().split() for p in processes(int(child))]
 
 
 def resident(pid):
