@@ -47,7 +47,11 @@ double ag_pace_quiet_us(const ag_pace *p, const ag_load *load) {
     return predict(p, x);
 }
 
-double ag_pace_decode_row_us(const ag_pace *p) { return p->by[1] / ROWS; }
+/* A stream alone never says what a second row would cost: all its steps have one, and what they add
+ * as it grows passes for any of the terms. */
+double ag_pace_decode_row_us(const ag_pace *p) {
+    return (p->by[1] > p->by[3] ? p->by[1] : p->by[3]) / ROWS;
+}
 
 /* What a row of a prompt costs that looks back at `looks` tokens. */
 static double row_us(const ag_pace *p, double looks) {

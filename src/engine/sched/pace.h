@@ -36,7 +36,7 @@ typedef struct ag_pace {
 void ag_pace_learn(ag_pace *p, const ag_load *load, double us);
 /* Time of a step of decoding sequences alone; 0: not known yet. */
 double ag_pace_quiet_us(const ag_pace *p, const ag_load *load);
-/* What one more decoding row costs; 0: not known. */
+/* What one more decoding row costs, no less than a row of a prompt; 0: not known. */
 double ag_pace_decode_row_us(const ag_pace *p);
 /* Time that `n_reading` prompts may add to a step of `load` (whose prefill is not looked at): 0
  * while nothing is known, negative (no bound) without decoding sequences. Without a target, one

@@ -89,6 +89,22 @@ static void a_machine_that_changes_is_learned_anew(void **state) {
     check_plans(&p, &m, 0.1);
 }
 
+/* All steps of a lone stream have one row: the constant explains it as well, and guesses seem free.
+ * Times of a real machine, which was cold at its first long prompt. */
+static void a_row_of_a_lone_stream_costs_no_less_than_one_of_a_prompt(void **state) {
+    (void)state;
+    static const ag_load warm_up = {.prefill = 8, .prefill_looks = 32};
+    static const ag_load prompt = {.prefill = 158, .prefill_looks = 158 * 79};
+    ag_pace p = {0};
+    ag_pace_learn(&p, &warm_up, 15000);
+    ag_pace_learn(&p, &(ag_load){.decoding = 1, .decode_looks = 9}, 4000);
+    ag_pace_learn(&p, &prompt, 165000);
+    for (int i = 0; i < 64; i++) {
+        ag_pace_learn(&p, &(ag_load){.decoding = 1, .decode_looks = 158 + i}, 3500 + 3 * i);
+        assert_true(ag_pace_decode_row_us(&p) > 600);
+    }
+}
+
 /* Beside many prompts the streams have the pace of all of them as streams, halved. */
 static void many_prompts_are_read_as_fast_as_they_will_run(void **state) {
     (void)state;
@@ -291,6 +307,7 @@ static void who_would_come_far_too_late_is_sent_away(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_steady_machine_is_learned),
+        cmocka_unit_test(a_row_of_a_lone_stream_costs_no_less_than_one_of_a_prompt),
         cmocka_unit_test(a_noisy_machine_is_learned),
         cmocka_unit_test(a_machine_that_changes_is_learned_anew),
         cmocka_unit_test(many_prompts_are_read_as_fast_as_they_will_run),
