@@ -71,6 +71,13 @@ void ag_file_map_want(const ag_file_map *m, size_t at, size_t n) {
     advise(m, at, n, MADV_WILLNEED, 0);
 }
 
+void ag_file_map_scatter(const ag_file_map *m, size_t at, size_t n) {
+    advise(m, at, n, MADV_RANDOM, 1);
+#ifdef MADV_NOHUGEPAGE
+    advise(m, at, n, MADV_NOHUGEPAGE, 1); /* a page of 2 MiB of the cache is mapped as a whole */
+#endif
+}
+
 void ag_file_map_drop(const ag_file_map *m, size_t at, size_t n) {
     advise(m, at, n, MADV_DONTNEED, 1);
 }

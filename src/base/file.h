@@ -17,8 +17,10 @@ typedef struct ag_file_map {
  */
 ag_code ag_file_map_open(ag_file_map *m, const char *path, ag_err *err) AG_MUST_USE;
 void ag_file_map_close(ag_file_map *m);
-/* Tell the system that bytes [at, at + n) will be read soon / are no longer needed. */
+/* Tell the system that bytes [at, at + n) will be read soon / in small parts far apart, for which
+ * it should not bring in their surroundings / are no longer needed. */
 void ag_file_map_want(const ag_file_map *m, size_t at, size_t n);
+void ag_file_map_scatter(const ag_file_map *m, size_t at, size_t n);
 void ag_file_map_drop(const ag_file_map *m, size_t at, size_t n);
 
 /* Append the whole file ("-" is standard input) to out, whose cap bounds it.

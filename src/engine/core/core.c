@@ -7,6 +7,8 @@
 #include "core/budget.h"
 #include "core/devices.h"
 
+#define EMBEDDED_ROWS 512 /* 64 KiB each: 32 MiB at most */
+
 static ag_code open_buffers(ag_core *core, const ag_core_opts *o, const ag_budget *b, ag_err *err) {
     core->max_context = b->max_context;
     ag_rope_fit(&core->model.rope_full, b->max_context);
@@ -120,6 +122,8 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished,
         code = ag_model_load(&core->model, &plan, file, &mo, own ? own : o.pool, err);
     ag_pool_free(&own);
     if (!code)
+        ag_source_scatter(file, core->model.embd.from);
+    if (!code)
         code = open_buffers(core, &o, &budget, err);
     ag_binding_free(&plan);
     if (code)
@@ -164,6 +168,17 @@ static int n_out(const ag_step_item *it) {
     return it->pooled ? 1 : it->n_logits;
 }
 
+/* A row that is read of the embedding brings 64 KiB of its file into memory; with time all of it
+ * would be resident, which may be a fifth of the weights. */
+static void let_go_of_embedding(ag_core *core, const ag_step_item *items, int n_items) {
+    for (int i = 0; i < n_items; i++)
+        core->rows_embedded += items[i].n;
+    if (core->rows_embedded < EMBEDDED_ROWS)
+        return;
+    ag_source_drop(core->file, core->model.embd.from);
+    core->rows_embedded = 0;
+}
+
 void ag_core_step(ag_core *core, ag_step_item *items, int n_items) {
     AG_ASSERT(n_items <= core->max_runs);
     ag_alloc_guard_begin("a step");
@@ -176,6 +191,7 @@ void ag_core_step(ag_core *core, ag_step_item *items, int n_items) {
                                  .pooled = items[i].pooled,
                                  .pooling = items[i].pooling};
     ag_forward(&core->model, core->pool, &core->scratch, core->runs, n_items);
+    let_go_of_embedding(core, items, n_items);
     bool pools = false;
     for (int i = 0; i < n_items; i++)
         pools |= items[i].pooled != NULL;

@@ -54,6 +54,7 @@ typedef struct ag_core {
     int max_runs, max_logits;
     int max_context;
     int batch_tokens;
+    int rows_embedded; /* since the file's pages of the embedding were let go of */
     uint64_t kv_bytes;
     char *device_map; /* owned: what runs where, as pairs */
 } ag_core;

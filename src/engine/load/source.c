@@ -188,4 +188,5 @@ static void hint(const ag_source *s, const ag_tensor *t,
 }
 
 void ag_source_want(const ag_source *s, const ag_tensor *t) { hint(s, t, ag_file_map_want); }
+void ag_source_scatter(const ag_source *s, const ag_tensor *t) { hint(s, t, ag_file_map_scatter); }
 void ag_source_drop(const ag_source *s, const ag_tensor *t) { hint(s, t, ag_file_map_drop); }

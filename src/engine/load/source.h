@@ -112,8 +112,10 @@ static inline uint64_t ag_tensor_rows(const ag_tensor *t) {
  * or else written to `room`, which holds them. Any thread. */
 const void *ag_tensor_read(const ag_tensor *t, uint64_t row, size_t n, ag_type as, void *room);
 
-/* Tell the system that a tensor's bytes will be read soon / need not stay in memory. */
+/* Tell the system that a tensor's bytes will be read soon / row by row, here and there / need not
+ * stay in memory. */
 void ag_source_want(const ag_source *s, const ag_tensor *t);
+void ag_source_scatter(const ag_source *s, const ag_tensor *t);
 void ag_source_drop(const ag_source *s, const ag_tensor *t);
 
 /* Typed look-ups: AG_E_NOT_FOUND when absent, AG_E_FORMAT when of another kind or out of range

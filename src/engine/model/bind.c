@@ -79,15 +79,11 @@ static void bind_layer(ag_binder *b, int i) {
 static void bind_embedding(ag_binder *b) {
     ag_model *m = b->m;
     const ag_tensor *t = ag_bind_find(b, -1, "token_embd", "weight");
-    ag_table table = {0};
     if (t)
-        ag_bind_table(b, t, 0, m->config.n_embd, &table);
+        ag_bind_table(b, t, 0, m->config.n_embd, &m->embd);
     else
         ag_bind_missing(b, -1, "token_embd", "weight");
-    m->config.n_vocab = table.n;
-    m->embd_type = table.type;
-    m->embd = table.rows;
-    m->embd_row_bytes = table.row_bytes;
+    m->config.n_vocab = m->embd.n;
 }
 
 static void bind_decoder(ag_binder *b) {

@@ -231,5 +231,5 @@ void ag_bind_table(ag_binder *b, const ag_tensor *t, int rows, int cols, ag_tabl
                           ag_source_path(b->src), AG_SPAN(t->name));
         return;
     }
-    *field = (ag_table){t->type, t->data, ag_type_bytes(t->type, (size_t)cols), (int)n};
+    *field = (ag_table){t, ag_type_bytes(t->type, (size_t)cols), cols, (int)n};
 }

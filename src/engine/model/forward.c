@@ -8,11 +8,9 @@
 static void embed_row(const ag_pass *p, int row) {
     const ag_model *m = p->m;
     const ag_run *r = &p->runs[p->s->run_of[row]];
-    int32_t id = r->ids[row - r->row0];
     int pos = r->pos0 + row - r->row0, half = m->config.rot / 2;
     float *h = ag_row_h(p, row);
-    ag_type_decode(m->embd_type, m->embd + (size_t)id * m->embd_row_bytes, h,
-                   (size_t)m->config.n_embd);
+    ag_table_read(&m->embd, r->ids[row - r->row0], h);
     if (m->config.embed_scale != 1)
         m->kernels->scale(h, m->config.embed_scale, m->config.n_embd);
     size_t at = (size_t)row * (size_t)half;

@@ -27,18 +27,16 @@ static void norm_row(const ag_pass *p, int row) {
 }
 
 static void add_table(const ag_pass *p, const ag_table *t, int at, int row) {
-    const ag_model_config *c = &p->m->config;
     float *x = ag_row_x(p, row);
-    ag_type_decode(t->type, t->rows + (size_t)at * t->row_bytes, x, (size_t)c->n_embd);
-    p->m->kernels->add(ag_row_h(p, row), x, c->n_embd);
+    ag_table_read(t, at, x);
+    p->m->kernels->add(ag_row_h(p, row), x, t->cols);
 }
 
 static void embed_row(const ag_pass *p, int row) {
     const ag_model *m = p->m;
     const ag_run *r = &p->runs[p->s->run_of[row]];
     int i = row - r->row0;
-    ag_type_decode(m->embd_type, m->embd + (size_t)r->ids[i] * m->embd_row_bytes, ag_row_h(p, row),
-                   (size_t)m->config.n_embd);
+    ag_table_read(&m->embd, r->ids[i], ag_row_h(p, row));
     if (m->token_types.n > 0)
         add_table(p, &m->token_types, 0, row);
     add_table(p, &m->positions, i, row);

@@ -59,11 +59,15 @@ typedef struct ag_mla {
 
 /* A tensor that is read row by row while running, from the file's mapping. */
 typedef struct ag_table {
-    ag_type type;
-    const uint8_t *rows;
+    const ag_tensor *from; /* plain: without a view */
     size_t row_bytes;
-    int n;
+    int cols, n;
 } ag_table;
+
+/* out[cols] = a row. */
+static inline void ag_table_read(const ag_table *t, int row, float *out) {
+    ag_type_decode(t->from->type, t->from->data + (size_t)row * t->row_bytes, out, (size_t)t->cols);
+}
 
 typedef struct ag_layer {
     const float *attn_norm;       /* [E] or NULL */
@@ -87,9 +91,7 @@ typedef struct ag_model {
     const ag_kernels *kernels;
     ag_layer *layers; /* owned [n_layers] */
     ag_rope rope_full, rope_local;
-    ag_type embd_type;   /* of the embedding, which is read from the file row by row */
-    const uint8_t *embd; /* [n_vocab] rows in the file's mapping */
-    size_t embd_row_bytes;
+    ag_table embd;                           /* [n_vocab] rows */
     ag_table positions;                      /* [n_ctx] rows, of an encoder */
     ag_table token_types;                    /* its row 0 is added to every token; none: no rows */
     const float *embd_norm, *embd_norm_bias; /* [E], of an encoder */
