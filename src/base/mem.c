@@ -108,7 +108,7 @@ void ag_free(void *p) {
     free(h);
 }
 
-void *ag_alloc_pages(ag_room room, size_t n) {
+void *ag_alloc_small_pages(ag_room room, size_t n) {
     check_guard();
     if (ag_fault_hit(AG_FAULT_ALLOC))
         return NULL;
@@ -117,11 +117,16 @@ void *ag_alloc_pages(ag_room room, size_t n) {
     void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
+    atomic_fetch_add_explicit(&held[room], n, memory_order_relaxed);
+    return p;
+}
+
+void *ag_alloc_pages(ag_room room, size_t n) {
+    void *p = ag_alloc_small_pages(room, n);
 #ifdef MADV_HUGEPAGE
-    if (n >= (size_t)4 << 20)
+    if (p && n >= (size_t)4 << 20)
         (void)madvise(p, n, MADV_HUGEPAGE);
 #endif
-    atomic_fetch_add_explicit(&held[room], n, memory_order_relaxed);
     return p;
 }
 

@@ -50,9 +50,12 @@ char *ag_strndup(ag_room room, const char *s, size_t n) __attribute__((malloc, w
 /* NULL is accepted. */
 void ag_free(void *p);
 
-/* Zeroed page-aligned memory straight from the system, for weights, KV and scratch; huge pages are
- * asked for. Give it back with the same size. */
+/* Zeroed page-aligned memory straight from the system, for KV and scratch; huge pages are asked
+ * for. Give it back with the same size. */
 void *ag_alloc_pages(ag_room room, size_t n) __attribute__((malloc, warn_unused_result));
+/* The same in small pages, for weights: these are read from one end to the other, which is no
+ * faster with huge pages, and a start waits until the system has found and cleared all of them. */
+void *ag_alloc_small_pages(ag_room room, size_t n) __attribute__((malloc, warn_unused_result));
 void ag_free_pages(ag_room room, void *p, size_t n);
 /* Bytes of a mapped file that stand for pages of a room count as its own, until they are let go. */
 void ag_mem_count(ag_room room, size_t n);

@@ -168,7 +168,7 @@ static ag_code widen_all(ag_model *m, const ag_binding *plan, ag_err *err) {
 /* Packed here, from the file. */
 static ag_code pack_weights(ag_model *m, const ag_binding *plan, const ag_source *src,
                             const ag_model_opts *opts, ag_pool *pool, ag_err *err) {
-    uint8_t *weights = ag_alloc_pages(AG_ROOM_WEIGHTS, m->weight_bytes);
+    uint8_t *weights = ag_alloc_small_pages(AG_ROOM_WEIGHTS, m->weight_bytes);
     m->weights = weights;
     if (!weights)
         return ag_fail(err, AG_E_NOMEM, "out of memory for %zu bytes of weights", m->weight_bytes);
