@@ -7,9 +7,10 @@
 DIRECTORY holds llama-server. The suites:
   load     closed loop, 128 words in and 64 tokens out, streamed, by so many clients
   prefix   32 clients whose prompts share 1,500 words
-  tokens   completions of one token each by 1, 8 and 32 clients, and 64 streamed tokens by 8 (--tiny); `server cpu` is
-           the processor time that serving adds to a streamed token: that of the server's processes less what
-           `autoglm bench` (llama-batched-bench) takes on one thread for the same tokens, model's and scheduler's
+  tokens   completions of one token each by 1, 8 and 32 clients, and 64 streamed tokens by 8 (--tiny); then those with
+           one compute thread, lest its waiting counts: `server cpu` is the processor time that serving adds to a
+           streamed token, that of the server's processes less what `autoglm bench` (llama-batched-bench) takes for
+           the same tokens, model's and scheduler's
   arrival  gaps between the tokens of four streams, alone and while a prompt of 16,000 words is read (--long)
 
 The load comes from `autoglm loadtest` for both. Every measurement has a server of its own, started for it and
@@ -53,19 +54,19 @@ class Bench:
         self.figures = Figures("serve", options.json)
         self.engines = [OURS] + (["llama.cpp"] if options.llama else [])
 
-    def command(self, engine, clients, context):
+    def command(self, engine, clients, context, threads):
         if engine == OURS:
-            return [self.o.autoglm, "serve", "-t", self.o.threads, "-c", str(context), "--max-sequences", str(max(clients, 8))]
-        return [os.path.join(self.o.llama, "llama-server"), "-t", self.o.threads, "-np", str(clients),
+            return [self.o.autoglm, "serve", "-t", threads, "-c", str(context), "--max-sequences", str(max(clients, 8))]
+        return [os.path.join(self.o.llama, "llama-server"), "-t", threads, "-np", str(clients),
                 "-c", str(clients * context), "-cram", "0"]
 
     def loadtest(self, server, *args):
         return load(self.o.autoglm, server, *args)
 
-    def run(self, test, model, clients, context, measure):
+    def run(self, test, model, clients, context, measure, threads=None):
         """One round of a test for every engine; measure(server) gives its figures."""
         for engine in self.engines:
-            with Server(self.command(engine, clients, context), model) as server:
+            with Server(self.command(engine, clients, context, threads or self.o.threads), model) as server:
                 server.kind = engine
                 self.loadtest(server, "-c", 1, "-n", 2, "--prompt-words", 16, "--max-tokens", 4, "--seed", 99)
                 with Others() as others:
@@ -96,7 +97,9 @@ class Bench:
         for c in (1, 8, 32):
             self.run(f"one token {c}", self.o.tiny, c, 256,
                      lambda s, c=c: self.clients(s, c, 4000, *args, "--max-tokens", 1, "--no-stream"))
-        self.run("stream 64 tokens 8", self.o.tiny, 8, 256, lambda s: self.streams(s, *args))
+        args += ("--max-tokens", 64)
+        self.run("stream 64 tokens 8", self.o.tiny, 8, 256, lambda s: self.clients(s, 8, 400, *args))
+        self.run("stream 64 tokens 8, one thread", self.o.tiny, 8, 256, lambda s: self.costs(s, *args), "1")
 
     def bare_us(self, kind):
         """Time of a token on one thread, without a server: of 8 sequences with 10 tokens in and 64 out."""
@@ -112,11 +115,11 @@ class Bench:
         prompt, token = (statistics.median(1e6 / row[rate] for row in rows if rate in row) for rate in rates)
         return token + prompt * 10 / 64
 
-    def streams(self, server, *args):
+    def costs(self, server, *args):
         before = process_seconds(server.process.pid)
-        figures = self.clients(server, 8, 400, *args, "--max-tokens", 64)
+        figures = self.clients(server, 8, 400, *args)
         us = 1e6 * (process_seconds(server.process.pid) - before) / (400 * 64)
-        return {**figures, "cpu us/token": us, "server cpu us/token": us - self.bare_us(server.kind)}
+        return {"tokens/s": figures["tokens/s"], "cpu us/token": us, "server cpu us/token": us - self.bare_us(server.kind)}
 
     def arrival(self):
         self.run("arrival", self.o.long, STREAMS + 1, ARRIVAL_WORDS * 3 // 2, Arrival)
