@@ -5,8 +5,9 @@
 
 #include "autoglm/version.h"
 
-/* Changes with what packing or re-encoding makes of the same weights; so does every release. */
-#define LAYOUT 1
+/* Changes with what packing or re-encoding makes of the same weights, and with the sums of images;
+ * so does every release. */
+#define LAYOUT 2
 
 static void add(ag_sha256 *to, const char *fmt, ...) AG_PRINTF(2, 3);
 static void add(ag_sha256 *to, const char *fmt, ...) {

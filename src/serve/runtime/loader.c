@@ -34,15 +34,21 @@ static ag_code self_test(ag_engine *engine, const ag_engine_info *info, ag_err *
         return code;
     }
     ag_result result = {0};
+    int32_t *ids = NULL;
+    size_t n = 0;
+    ag_code code = ag_engine_tokenize(engine, "Hello", 5, true, false, &ids, &n, err);
+    if (code)
+        return code;
     ag_request_opts opts = ag_request_default();
-    opts.prompt = "Hello";
-    opts.prompt_len = 5;
+    opts.prompt_ids = ids;
+    opts.n_prompt_ids = n > 0; /* the kernels read weights fastest for one token */
     opts.max_tokens = 1;
     opts.sampling.temperature = 0;
     opts.on_done = note_result;
     opts.ctx = &result;
     ag_request *request;
-    ag_code code = ag_engine_submit(engine, &opts, &request, err);
+    code = ag_engine_submit(engine, &opts, &request, err);
+    ag_ids_free(ids);
     if (code)
         return code;
     ag_request_wait(request);
