@@ -85,7 +85,7 @@ class AutoGLMEngine:
         batch_tokens: most tokens computed in a step; 0: 512.
         max_queued_requests, max_queued_tokens: what may wait before EngineBusyError; 0: 512 and 8
             times kv_tokens.
-        itl_target_ms: between two tokens of an answer while other prompts are read; 0: 1.75 times
+        itl_target_ms: between two tokens of an answer while other prompts are read; 0: 1.65 times
             what it is without.
         speculate: tokens guessed ahead at most (answers stay the same); 0: 8, fewer where it does not
             gain; -1: none.

@@ -4,7 +4,7 @@
 #define SWEEPS   16   /* of the descent, a sample */
 #define SURE     4    /* samples after which one that is far off is cut down */
 #define FAR      3.0  /* times what was expected */
-#define SPARE    0.75 /* a step with prompts may take 1.75 times as long as without */
+#define SPARE    0.65 /* of a quiet step that prompts may add: what they really add varies */
 #define PROGRESS 8    /* prompts get at least an eighth of a decoding step, target or not */
 #define BLIND    16   /* rows of a prompt beside decoding sequences while nothing is known */
 

@@ -105,7 +105,7 @@ const ag_config_row ag_config_rows[] = {
      .help = "Longest wait before the first step; 0: the request's own timeout."},
     {"engine.itl_target", AG_CONFIG_DURATION, AT(itl_target), "0ms", RANGE(0, 60000),
      .help =
-         "Time of a step while answers stream: prompts are cut to fit it. 0: 1.75 times that of "
+         "Time of a step while answers stream: prompts are cut to fit it. 0: 1.65 times that of "
          "a step without prompts."},
     {NULL},
 };
