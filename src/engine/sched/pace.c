@@ -4,7 +4,8 @@
 #define SWEEPS   16   /* of the descent, a sample */
 #define SURE     4    /* samples after which one that is far off is cut down */
 #define FAR      3.0  /* times what was expected */
-#define SPARE    0.65 /* of a quiet step that prompts may add: what they really add varies */
+#define SPARE    0.65 /* of a quiet step that a prompt may add: what it really adds varies */
+#define MANY     0.75 /* the same of several prompts */
 #define PROGRESS 8    /* prompts get at least an eighth of a decoding step, target or not */
 #define BLIND    16   /* rows of a prompt beside decoding sequences while nothing is known */
 
@@ -87,7 +88,7 @@ double ag_pace_spare_us(const ag_pace *p, const ag_load *load, int n_reading) {
     if (!(p->target_us > 0)) {
         ag_load all = *load;
         all.decoding += n_reading > 1 ? n_reading - 1 : 0;
-        return (1 + SPARE) * ag_pace_quiet_us(p, &all) - quiet;
+        return (1 + (n_reading > 1 ? MANY : SPARE)) * ag_pace_quiet_us(p, &all) - quiet;
     }
     double spare = p->target_us - quiet;
     return spare > quiet / PROGRESS ? spare : quiet / PROGRESS;
