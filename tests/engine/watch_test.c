@@ -57,7 +57,7 @@ static void the_first_matrix_meets_normalised_embeddings(void **state) {
     float *x = malloc(e * sizeof *x);
     double *want = calloc(e, sizeof *want);
     for (int i = 0; i < N_IDS; i++) {
-        ag_table_read(&m->embd, ids[i], x);
+        ag_table_read(m->embd, ids[i], x);
         m->kernels->rms_norm(x, m->layers[0].attn_norm, (int)e, m->config.rms_eps, x);
         for (size_t k = 0; k < e; k++)
             want[k] += (double)x[k] * (double)x[k];

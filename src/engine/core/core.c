@@ -122,7 +122,7 @@ ag_code ag_core_open(ag_core *core, ag_source *file, const ag_core_opts *wished,
         code = ag_model_load(&core->model, &plan, file, &mo, own ? own : o.pool, err);
     ag_pool_free(&own);
     if (!code)
-        ag_source_scatter(file, core->model.embd.from);
+        ag_source_scatter(file, core->model.embd);
     if (!code)
         code = open_buffers(core, &o, &budget, err);
     ag_binding_free(&plan);
@@ -175,7 +175,7 @@ static void let_go_of_embedding(ag_core *core, const ag_step_item *items, int n_
         core->rows_embedded += items[i].n;
     if (core->rows_embedded < EMBEDDED_ROWS)
         return;
-    ag_source_drop(core->file, core->model.embd.from);
+    ag_source_drop(core->file, core->model.embd);
     core->rows_embedded = 0;
 }
 

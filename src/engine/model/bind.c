@@ -83,7 +83,7 @@ static void bind_embedding(ag_binder *b) {
         ag_bind_table(b, t, 0, m->config.n_embd, &m->embd);
     else
         ag_bind_missing(b, -1, "token_embd", "weight");
-    m->config.n_vocab = m->embd.n;
+    m->config.n_vocab = m->embd ? (int)m->embd->dim[1] : 0;
 }
 
 static void bind_decoder(ag_binder *b) {

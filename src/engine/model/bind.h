@@ -75,7 +75,7 @@ void ag_bind_router(ag_binder *b, int layer, const char *what, int rows, int col
 void ag_bind_matrix(ag_binder *b, int layer, const char *what, int rows, int cols,
                     ag_matrix *field);
 /* A tensor of rows of `cols` that is read while running; rows: how many, 0: any number. */
-void ag_bind_table(ag_binder *b, const ag_tensor *t, int rows, int cols, ag_table *field);
+void ag_bind_table(ag_binder *b, const ag_tensor *t, int rows, int cols, const ag_tensor **field);
 /* Everything of an encoder but its token embedding (bind_bert.c). */
 void ag_bind_bert(ag_binder *b);
 /* Several matrices stacked in one tensor, with their biases. */

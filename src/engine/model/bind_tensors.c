@@ -217,7 +217,7 @@ void ag_bind_stack(ag_binder *b, int layer, const char *what, int cols, int n,
     }
 }
 
-void ag_bind_table(ag_binder *b, const ag_tensor *t, int rows, int cols, ag_table *field) {
+void ag_bind_table(ag_binder *b, const ag_tensor *t, int rows, int cols, const ag_tensor **field) {
     if (b->code || !ag_bind_decodable(b, t))
         return;
     uint64_t n = t->n_dims > 1 ? t->dim[1] : 1;
@@ -231,5 +231,5 @@ void ag_bind_table(ag_binder *b, const ag_tensor *t, int rows, int cols, ag_tabl
                           ag_source_path(b->src), AG_SPAN(t->name));
         return;
     }
-    *field = (ag_table){t, ag_type_bytes(t->type, (size_t)cols), cols, (int)n};
+    *field = t;
 }

@@ -10,7 +10,7 @@ static void embed_row(const ag_pass *p, int row) {
     const ag_run *r = &p->runs[p->s->run_of[row]];
     int pos = r->pos0 + row - r->row0, half = m->config.rot / 2;
     float *h = ag_row_h(p, row);
-    ag_table_read(&m->embd, r->ids[row - r->row0], h);
+    ag_table_read(m->embd, r->ids[row - r->row0], h);
     if (m->config.embed_scale != 1)
         m->kernels->scale(h, m->config.embed_scale, m->config.n_embd);
     size_t at = (size_t)row * (size_t)half;

@@ -26,20 +26,20 @@ static void norm_row(const ag_pass *p, int row) {
     ag_quantise_row(p, row, c->n_embd);
 }
 
-static void add_table(const ag_pass *p, const ag_table *t, int at, int row) {
+static void add_table(const ag_pass *p, const ag_tensor *t, int at, int row) {
     float *x = ag_row_x(p, row);
     ag_table_read(t, at, x);
-    p->m->kernels->add(ag_row_h(p, row), x, t->cols);
+    p->m->kernels->add(ag_row_h(p, row), x, p->m->config.n_embd);
 }
 
 static void embed_row(const ag_pass *p, int row) {
     const ag_model *m = p->m;
     const ag_run *r = &p->runs[p->s->run_of[row]];
     int i = row - r->row0;
-    ag_table_read(&m->embd, r->ids[i], ag_row_h(p, row));
-    if (m->token_types.n > 0)
-        add_table(p, &m->token_types, 0, row);
-    add_table(p, &m->positions, i, row);
+    ag_table_read(m->embd, r->ids[i], ag_row_h(p, row));
+    if (m->token_types)
+        add_table(p, m->token_types, 0, row);
+    add_table(p, m->positions, i, row);
     norm_row(p, row);
 }
 

@@ -57,16 +57,11 @@ typedef struct ag_mla {
     ag_matrix matrices[];   /* [2 * H], where k_b and v_b lie */
 } ag_mla;
 
-/* A tensor that is read row by row while running, from the file's mapping. */
-typedef struct ag_table {
-    const ag_tensor *from; /* plain: without a view */
-    size_t row_bytes;
-    int cols, n;
-} ag_table;
-
-/* out[cols] = a row. */
-static inline void ag_table_read(const ag_table *t, int row, float *out) {
-    ag_type_decode(t->from->type, t->from->data + (size_t)row * t->row_bytes, out, (size_t)t->cols);
+/* out[dim[0]] = a row of a table: a plain tensor that is read while running, from the file's
+ * mapping. */
+static inline void ag_table_read(const ag_tensor *table, int row, float *out) {
+    const void *bytes = ag_tensor_read(table, (uint64_t)row, 1, table->type, NULL);
+    ag_type_decode(table->type, bytes, out, (size_t)table->dim[0]);
 }
 
 typedef struct ag_layer {
@@ -91,9 +86,9 @@ typedef struct ag_model {
     const ag_kernels *kernels;
     ag_layer *layers; /* owned [n_layers] */
     ag_rope rope_full, rope_local;
-    ag_table embd;                           /* [n_vocab] rows */
-    ag_table positions;                      /* [n_ctx] rows, of an encoder */
-    ag_table token_types;                    /* its row 0 is added to every token; none: no rows */
+    const ag_tensor *embd;        /* table of n_vocab rows */
+    const ag_tensor *positions;   /* table of n_ctx rows, of an encoder */
+    const ag_tensor *token_types; /* table whose row 0 is added to every token, or NULL */
     const float *embd_norm, *embd_norm_bias; /* [E], of an encoder */
     const float *output_norm;                /* [E], not of an encoder */
     ag_matrix output; /* [n_vocab, E]; a packed copy of its own when tied to the embedding;
