@@ -158,7 +158,7 @@ static void prefill(const ag_kernels *k, int type, int d, int group) {
 }
 
 int main(int argc, char **argv) {
-    static const int dims[] = {64, 80, 96, 128, 256}, groups[] = {1, 3, 4, 7, 8, 12, 16};
+    static const int dims[] = {64, 80, 96, 128, 256}, groups[] = {1, 3, 4, 6, 7, 8, 12, 16};
     const ag_kernels *k = ag_kernels_get(argc > 1 ? argv[1] : NULL);
     const int only = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 0;
     const char *type_only = argc > 3 ? argv[3] : NULL;

@@ -39,11 +39,14 @@ typedef struct ag_attend_rows {
     float cap;         /* 0, or the soft cap */
 } ag_attend_rows;
 
-/* s[r][j] of 1 .. tile rows for all 32 slots. Slots that hold no key give anything. */
-typedef void ag_attend_score(const float *q, int rows, int d, const void *k, float *s);
+/* s[r][j] of 1 .. tile rows for all 32 slots. Slots that hold no key give anything. `next`, as
+ * large as k, is what will be read then: it may be fetched meanwhile (the memory of a block comes
+ * in pieces of some KB, too short for what a processor foresees by itself). */
+typedef void ag_attend_score(const float *q, int rows, int d, const void *k, float *s,
+                             const void *next);
 /* acc[r] = acc[r] * corr[r], then += p[r][j] * V[j] for j = lo .. hi-1 only. */
 typedef void ag_attend_mix(const float *p, const float *corr, int rows, int d, const void *v,
-                           int lo, int hi, float *acc);
+                           int lo, int hi, float *acc, const void *next);
 
 typedef struct ag_attend_ops {
     int tile; /* rows that score and mix take at most */

@@ -10,7 +10,9 @@
 #include "kernels/ref/clones.h"
 
 /* Slots, and dimensions of a slab, are independent chains that run side by side. */
-AG_CLONES static void score(const float *q, int rows, int d, const void *k, float *s) {
+AG_CLONES static void score(const float *q, int rows, int d, const void *k, float *s,
+                            const void *next) {
+    (void)next;
     for (int r = 0; r < rows; r++, q += d, s += AG_KV_BLOCK) {
         const float *key = k;
         float sum[AG_KV_BLOCK] = {0};
@@ -22,7 +24,8 @@ AG_CLONES static void score(const float *q, int rows, int d, const void *k, floa
 }
 
 AG_CLONES static void mix(const float *p, const float *corr, int rows, int d, const void *v, int lo,
-                          int hi, float *acc) {
+                          int hi, float *acc, const void *next) {
+    (void)next;
     for (int r = 0; r < rows; r++, p += AG_KV_BLOCK, acc += d)
         for (int i = 0; i < d; i += AG_ATTEND_SLAB) {
             const float *value = (const float *)v + ag_attend_v_at(i, 0);

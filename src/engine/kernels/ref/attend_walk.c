@@ -101,7 +101,9 @@ static int next_tile(int left, int most) {
     return (left + tiles - 1) / tiles;
 }
 
-static void mix_rows(strip *s, int r0, int r1, ag_attend_mix *mix, const void *v) {
+/* The first call has `next` fetched; others are given what they read. */
+static void mix_rows(strip *s, int r0, int r1, ag_attend_mix *mix, const void *v,
+                     const void *next) {
     const size_t d = (size_t)s->d_v;
     for (int r = r0; r < r1;) {
         int end = r + 1;
@@ -110,7 +112,8 @@ static void mix_rows(strip *s, int r0, int r1, ag_attend_mix *mix, const void *v
         while (r < end) {
             int n = next_tile(end - r, s->ops->tile);
             mix(s->s + (size_t)r * AG_KV_BLOCK, s->corr + r, n, s->d_v, v, s->lo[r], s->hi[r],
-                s->acc + (size_t)r * d);
+                s->acc + (size_t)r * d, next);
+            next = v;
             r += n;
         }
     }
@@ -125,7 +128,7 @@ static void take_v_of_k(const float *k, int d_v, float *v) {
                 v[l] = k[l * AG_KV_BLOCK + j];
 }
 
-static void walk_block(strip *s, int block) {
+static void walk_block(strip *s, int block, int last) {
     const ag_attend_args *a = s->args;
     const ag_attend_ops *ops = s->ops;
     int r0, r1;
@@ -141,7 +144,8 @@ static void walk_block(strip *s, int block) {
     ag_attend_score *score = decode ? ops->score_f32 : ops->score;
     for (int r = r0, n; r < r1; r += n) {
         n = next_tile(r1 - r, ops->tile);
-        score(s->q + (size_t)r * (size_t)a->d, n, a->d, k, s->s + (size_t)r * AG_KV_BLOCK);
+        score(s->q + (size_t)r * (size_t)a->d, n, a->d, k, s->s + (size_t)r * AG_KV_BLOCK,
+              decode || r > r0 ? k : v);
     }
     ag_attend_rows rows = {.n = r1 - r0,
                            .s = s->s + (size_t)r0 * AG_KV_BLOCK,
@@ -159,7 +163,8 @@ static void walk_block(strip *s, int block) {
         ops->decode_v(v, s->d_v, s->v);
         v = s->v;
     }
-    mix_rows(s, r0, r1, decode ? ops->mix_f32 : ops->mix, v);
+    mix_rows(s, r0, r1, decode ? ops->mix_f32 : ops->mix, v,
+             decode || block == last ? v : a->blocks[block + 1] + a->k_at);
 }
 
 void ag_attend_walk(const ag_attend_args *args, const ag_attend_ops *ops) {
@@ -171,7 +176,7 @@ void ag_attend_walk(const ag_attend_args *args, const ag_attend_ops *ops) {
         begin(&s);
         int last = s.pos[s.n - 1] / AG_KV_BLOCK;
         for (int b = first_key(args, s.pos[0]) / AG_KV_BLOCK; b <= last; b++)
-            walk_block(&s, b);
+            walk_block(&s, b, last);
         finish(&s);
     }
 }

@@ -40,9 +40,16 @@ W_INLINE wf load_kv(int type, const void *base, size_t at) {
     }
 }
 
+/* Fetches the elements of `next` that have the place of the `n` read now. */
+W_INLINE void fetch(int type, const void *next, size_t at, int n) {
+    const size_t width = type == F32 ? 4 : type == Q8 ? 1 : 2;
+    for (size_t i = 0; i < (size_t)n * width; i += 64)
+        __builtin_prefetch((const char *)next + at * width + i);
+}
+
 /* Scores of R rows against W * NV keys from slot `c` on. */
 W_INLINE void score_keys(int type, int R, int NV, const float *q, int d, const void *k, int c,
-                         float *s) {
+                         float *s, const void *next) {
     wf acc[W_TILE][4], scale[4], b[4];
     W_UNROLL
     for (int r = 0; r < R; r++) {
@@ -57,6 +64,7 @@ W_INLINE void score_keys(int type, int R, int NV, const float *q, int d, const v
         for (int n = 0; type == Q8 && n < NV; n++)
             scale[n] = w_load_f16(ag_attend_scales(k, d) + i0 + c + W * n);
         for (int i = i0; i < i1; i++) {
+            fetch(type, next, (size_t)(c * d + i * W * NV), W * NV);
             W_UNROLL
             for (int n = 0; n < NV; n++) {
                 b[n] = load_kv(type, k, (size_t)ag_attend_k_at(i, c + W * n));
@@ -80,15 +88,16 @@ W_INLINE void score_keys(int type, int R, int NV, const float *q, int d, const v
     }
 }
 
-W_INLINE void score_tile(int type, int R, const float *q, int d, const void *k, float *s) {
+W_INLINE void score_tile(int type, int R, const float *q, int d, const void *k, float *s,
+                         const void *next) {
     const int NV = R <= 2 ? SCORE_VECTORS : 2;
     for (int c = 0; c < AG_KV_BLOCK; c += W * NV)
-        score_keys(type, R, NV, q, d, k, c, s);
+        score_keys(type, R, NV, q, d, k, c, s, next);
 }
 
 /* Sums of R rows over W * NV dimensions from `c` on, which begin a slab. */
 W_INLINE void mix_dims(int type, int R, int NV, const float *p, const float *corr, int d,
-                       const void *v, int lo, int hi, float *sums, int c) {
+                       const void *v, int lo, int hi, float *sums, int c, const void *next) {
     wf acc[W_TILE][8], b[8];
     float scale[AG_KV_BLOCK];
     W_UNROLL
@@ -101,6 +110,7 @@ W_INLINE void mix_dims(int type, int R, int NV, const float *p, const float *cor
         w_store(scale + j, w_load_f16(ag_attend_scales(v, d) + c / 32 * 32 + j));
     const size_t slab = (size_t)ag_attend_v_at(c, 0);
     for (int j = lo; j < hi; j++) {
+        fetch(type, next, (size_t)(c * AG_KV_BLOCK + j * W * NV), W * NV);
         W_UNROLL
         for (int n = 0; n < NV; n++) {
             b[n] = load_kv(type, v, slab + (size_t)ag_attend_v_at(W * n, j));
@@ -125,18 +135,18 @@ W_INLINE void mix_dims(int type, int R, int NV, const float *p, const float *cor
 
 /* Groups of Q8 are 32 dimensions, so the vectors of one of its calls must stay inside one. */
 W_INLINE void mix_tile(int type, int R, const float *p, const float *corr, int d, const void *v,
-                       int lo, int hi, float *acc) {
+                       int lo, int hi, float *acc, const void *next) {
     int c = 0;
     if (R == 1 && type != Q8)
         for (; c + 8 * W <= d; c += 8 * W)
-            mix_dims(type, R, 8, p, corr, d, v, lo, hi, acc, c);
+            mix_dims(type, R, 8, p, corr, d, v, lo, hi, acc, c, next);
     if (R <= 2 && (type != Q8 || 4 * W <= 32))
         for (; c + 4 * W <= d; c += 4 * W)
-            mix_dims(type, R, 4, p, corr, d, v, lo, hi, acc, c);
+            mix_dims(type, R, 4, p, corr, d, v, lo, hi, acc, c, next);
     for (; c + 2 * W <= d; c += 2 * W)
-        mix_dims(type, R, 2, p, corr, d, v, lo, hi, acc, c);
+        mix_dims(type, R, 2, p, corr, d, v, lo, hi, acc, c, next);
     if (W == AG_ATTEND_SLAB && c < d)
-        mix_dims(type, R, 1, p, corr, d, v, lo, hi, acc, c);
+        mix_dims(type, R, 1, p, corr, d, v, lo, hi, acc, c, next);
 }
 
 /* An instance for each number of rows. A tier with smaller tiles has no use for the last two. */
@@ -171,21 +181,22 @@ W_INLINE void mix_tile(int type, int R, const float *p, const float *corr, int d
 
 /* score_NAME and mix_NAME of a type. */
 #define INNER(NAME, TYPE)                                                                          \
-    static void score_##NAME(const float *q, int rows, int d, const void *k, float *s) {           \
+    static void score_##NAME(const float *q, int rows, int d, const void *k, float *s,             \
+                             const void *next) {                                                   \
         FOR_ROWS(rows, SCORE_##TYPE)                                                               \
     }                                                                                              \
     static void mix_##NAME(const float *p, const float *corr, int rows, int d, const void *v,      \
-                           int lo, int hi, float *acc) {                                           \
+                           int lo, int hi, float *acc, const void *next) {                         \
         FOR_ROWS(rows, MIX_##TYPE)                                                                 \
     }
-#define SCORE_F32(R)  score_tile(F32, R, q, d, k, s)
-#define SCORE_F16(R)  score_tile(F16, R, q, d, k, s)
-#define SCORE_BF16(R) score_tile(BF16, R, q, d, k, s)
-#define SCORE_Q8(R)   score_tile(Q8, R, q, d, k, s)
-#define MIX_F32(R)    mix_tile(F32, R, p, corr, d, v, lo, hi, acc)
-#define MIX_F16(R)    mix_tile(F16, R, p, corr, d, v, lo, hi, acc)
-#define MIX_BF16(R)   mix_tile(BF16, R, p, corr, d, v, lo, hi, acc)
-#define MIX_Q8(R)     mix_tile(Q8, R, p, corr, d, v, lo, hi, acc)
+#define SCORE_F32(R)  score_tile(F32, R, q, d, k, s, next)
+#define SCORE_F16(R)  score_tile(F16, R, q, d, k, s, next)
+#define SCORE_BF16(R) score_tile(BF16, R, q, d, k, s, next)
+#define SCORE_Q8(R)   score_tile(Q8, R, q, d, k, s, next)
+#define MIX_F32(R)    mix_tile(F32, R, p, corr, d, v, lo, hi, acc, next)
+#define MIX_F16(R)    mix_tile(F16, R, p, corr, d, v, lo, hi, acc, next)
+#define MIX_BF16(R)   mix_tile(BF16, R, p, corr, d, v, lo, hi, acc, next)
+#define MIX_Q8(R)     mix_tile(Q8, R, p, corr, d, v, lo, hi, acc, next)
 
 INNER(f32, F32)
 INNER(f16, F16)
