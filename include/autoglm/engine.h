@@ -66,7 +66,7 @@ typedef struct ag_engine_opts {
     uint64_t max_queued_tokens; /* of their prompts, likewise; 0: 8 times what the KV holds. A lone
                                  * request may be longer */
     uint32_t itl_target_ms; /* between two tokens of a stream while prompts are read beside it; 0:
-                             * 1.65 times what it is without */
+                             * 1.65 times what it is without, 1.75 where several are read */
     int32_t speculate;      /* of requests that say 0, as there; 0: up to 8, where it gains */
     const char *isa;        /* NULL or "auto": the best; "ref", "avx2", ... (autoglm version) */
     const char *chat_template; /* Jinja source that replaces the model's own; NULL: the model's */

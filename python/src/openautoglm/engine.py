@@ -86,7 +86,7 @@ class AutoGLMEngine:
         max_queued_requests, max_queued_tokens: what may wait before EngineBusyError; 0: 512 and 8
             times kv_tokens.
         itl_target_ms: between two tokens of an answer while other prompts are read; 0: 1.65 times
-            what it is without.
+            what it is without, 1.75 where several are read.
         speculate: tokens guessed ahead at most (answers stay the same); 0: 8, fewer where it does not
             gain; -1: none.
         isa: use at most these instructions of the CPU, for example "avx2"; None: the best.

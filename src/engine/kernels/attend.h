@@ -41,7 +41,8 @@ typedef struct ag_attend_rows {
 
 /* s[r][j] of 1 .. tile rows for all 32 slots. Slots that hold no key give anything. `next`, as
  * large as k, is what will be read then: it may be fetched meanwhile (the memory of a block comes
- * in pieces of some KB, too short for what a processor foresees by itself). */
+ * in pieces of some KB, too short for what a processor foresees by itself). Where nothing is to be
+ * fetched it is what this call reads. */
 typedef void ag_attend_score(const float *q, int rows, int d, const void *k, float *s,
                              const void *next);
 /* acc[r] = acc[r] * corr[r], then += p[r][j] * V[j] for j = lo .. hi-1 only. */

@@ -101,7 +101,7 @@ static int next_tile(int left, int most) {
     return (left + tiles - 1) / tiles;
 }
 
-/* The first call has `next` fetched; others are given what they read. */
+/* The first call has `next` fetched. */
 static void mix_rows(strip *s, int r0, int r1, ag_attend_mix *mix, const void *v,
                      const void *next) {
     const size_t d = (size_t)s->d_v;

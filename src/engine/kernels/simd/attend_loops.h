@@ -40,7 +40,7 @@ W_INLINE wf load_kv(int type, const void *base, size_t at) {
     }
 }
 
-/* Fetches the elements of `next` that have the place of the `n` read now. */
+/* Fetches n elements of `next`, as many as are read now, so all of it by the end of the loops. */
 W_INLINE void fetch(int type, const void *next, size_t at, int n) {
     const size_t width = type == F32 ? 4 : type == Q8 ? 1 : 2;
     for (size_t i = 0; i < (size_t)n * width; i += 64)

@@ -100,7 +100,14 @@ V_INLINE const ag_q8_block *act_row(const ag_matmul_args *a, int tok) {
     return (const ag_q8_block *)((const char *)a->act + (size_t)tok * a->act_stride);
 }
 
-#define AHEAD 2048 /* bytes that a stream of 3 tokens or more asks for ahead */
+#define AHEAD 2048 /* bytes */
+
+/* Asks for what a stream reads that many bytes after group `sub` of this unit. */
+V_INLINE void ask_ahead(const ag_qformat *f, const uint8_t *unit, int sub) {
+    const int part = (int)unit_bytes(f) / (f->unit / 32);
+    for (int i = 0; i < part; i += 64)
+        __builtin_prefetch(unit + AHEAD + sub * part + i);
+}
 
 /* Few tokens: for ns streams, panel `panel + s * apart` and nt tokens from `tok` on, all columns.
  * Four streams far apart keep more reads of memory in flight than one: 24 GB/s instead of 15 on a
@@ -129,10 +136,9 @@ V_INLINE void direct_tile(const ag_qformat *f, int ns, int nt, const ag_matmul_a
         for (int sub = 0; sub < f->unit / 32; sub++) {
             UNROLL
             for (int s = 0; s < ns; s++) {
-                const int part = (int)unit_bytes(f) / (f->unit / 32);
-                for (int i = 0; nt >= 3 && i < part; i += 64)
-                    __builtin_prefetch(w[s] + AHEAD + sub * part + i);
                 wblock b;
+                if (nt >= 3)
+                    ask_ahead(f, w[s], sub);
                 unpack(f, w[s], &h[s], sub, &b);
                 step(f, 1, nt, &b, 0, x, false, acc[s]);
             }
