@@ -118,9 +118,9 @@ typedef struct ag_kernels {
 /* Bytes from one quantised activation row of n elements to the next; a multiple of 64. */
 size_t ag_act_q8_bytes(int n);
 
-/* The table for this CPU, capped at `tier`, one of AG_TIER_WORDS (NULL or "auto": the best whose
- * speed is known, so never "amx"). NULL when the tier is unknown or this CPU lacks it. The result
- * is constant and lives as long as the process; safe from any thread. */
+/* The table for this CPU, capped at `tier`, one of AG_TIER_WORDS (NULL or "auto": the best). NULL
+ * when the tier is unknown or this CPU lacks it. The result is constant and lives as long as the
+ * process; safe from any thread. */
 const ag_kernels *ag_kernels_get(const char *tier);
 /* Tiers this CPU can run, best last; returns how many. */
 int ag_kernels_tiers(const char *const **names);

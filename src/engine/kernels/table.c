@@ -9,7 +9,7 @@
 
 static ag_kernels tables[AG_TIERS]; /* the first n_tiers are filled */
 static const char *tier_names[AG_TIERS];
-static int n_tiers, auto_tier; /* auto_tier: of the tables, what "auto" means */
+static int n_tiers;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void fill(ag_kernels *k, ag_tier tier) {
@@ -55,8 +55,6 @@ static void build(void) {
     for (int t = 0; t < AG_TIERS; t++) {
         if (!ag_cpu_runs((ag_tier)t))
             continue;
-        if (t != AG_TIER_AMX) /* is its equal in an emulator, but no machine has timed it yet */
-            auto_tier = n_tiers;
         fill(&tables[n_tiers], (ag_tier)t);
         tier_names[n_tiers++] = ag_tier_name((ag_tier)t);
     }
@@ -65,7 +63,7 @@ static void build(void) {
 const ag_kernels *ag_kernels_get(const char *tier) {
     pthread_once(&once, build);
     if (!tier || strcmp(tier, "auto") == 0)
-        return &tables[auto_tier];
+        return &tables[n_tiers - 1];
     for (int t = 0; t < n_tiers; t++)
         if (strcmp(tier, tier_names[t]) == 0)
             return &tables[t];

@@ -10,9 +10,10 @@
 #include "kernels/act.h"
 #include "kernels/simd/unroll.h"
 
-#define V_ROWS 8
-#define V_TILE 4  /* tokens of a tile */
-#define V_SLAB 16 /* groups of a slab: 2 panels in 12 KiB of L1 */
+#define V_ROWS      8
+#define V_TILE      4  /* tokens of a tile */
+#define V_SLAB      16 /* groups of a slab: 2 panels in 12 KiB of L1 */
+#define V_ACT_BYTES (192 << 10)
 
 typedef struct vi {
     int32x4_t a, b; /* rows 0-3, rows 4-7; 4 bytes or one integer each */

@@ -10,7 +10,7 @@
  * An ISA with a better dot product for several tokens than for one defines words before:
  * V_SLAB_WEIGHTS changes a wblock, once, into what V_SLAB_DOTS wants, which gives what dots()
  * gives. Or V_SLAB_TOKENS does what slab_tokens() does, with blocks of up to V_BLOCK tokens, a
- * multiple of V_STEP unless no more follow, whose activations take up to V_ACT_BYTES. */
+ * multiple of V_STEP unless no more follow. */
 #ifndef AG_KERNELS_SIMD_MATMUL_QUANT_H
 #define AG_KERNELS_SIMD_MATMUL_QUANT_H
 
@@ -29,12 +29,12 @@
 #define V_SLAB_TOKENS slab_tokens
 #define V_STEP        V_TILE
 #define V_BLOCK       (32 * V_STEP)
-#define V_ACT_BYTES   (192 << 10)
 #endif
 
 enum {
     SLAB = V_SLAB,          /* groups of 32 columns in a slab, a multiple of 8 */
-    TOKENS = V_BLOCK,       /* most tokens of a block */
+    TOKENS = V_BLOCK,       /* most tokens of a block, whole steps */
+    FEWEST = V_BLOCK / 2,   /* its fewest, for unpacking to count little */
     ACT_BYTES = V_ACT_BYTES /* activations of a block of tokens, to stay in L2 */
 };
 
@@ -94,6 +94,22 @@ V_INLINE void store_rows(const ag_matmul_args *a, int tok, int panel, vf acc) {
         store_last(a, tok, row, acc);
     else
         vf_store(out, a->bias ? vf_add(acc, vf_load(a->bias + row)) : acc);
+}
+
+/* What store_rows has put there, without a bias. */
+__attribute__((noinline)) static vf load_last(const ag_matmul_args *a, int tok, int row) {
+    const float *out = a->out + (size_t)tok * a->out_stride + row;
+    float lanes[V_ROWS] = {0};
+    for (int i = 0; i < a->rows - row; i++)
+        lanes[i] = out[i];
+    return vf_load(lanes);
+}
+
+V_INLINE vf load_rows(const ag_matmul_args *a, int tok, int panel) {
+    const int row = panel * V_ROWS;
+    if (row + V_ROWS > a->rows)
+        return load_last(a, tok, row);
+    return vf_load(a->out + (size_t)tok * a->out_stride + row);
 }
 
 V_INLINE const ag_q8_block *act_row(const ag_matmul_args *a, int tok) {
@@ -256,23 +272,29 @@ V_INLINE void unpack_slab(const ag_qformat *f, const uint8_t *panel, int g0, int
     }
 }
 
-/* np panels, n_tok (at most TOKENS) tokens from `tok` on, all columns. */
+/* Bytes of the first n groups of a panel, whole units. */
+V_INLINE int groups_bytes(const ag_qformat *f, int n) {
+    return n / (f->unit / 32) * (int)unit_bytes(f);
+}
+
+/* np panels, n_tok (at most TOKENS) tokens from `tok` on, groups [from, to), added to what out
+ * holds of the groups before. */
 V_INLINE void slab_panels(const ag_qformat *f, int np, const ag_matmul_args *a, int panel, int tok,
-                          int n_tok) {
+                          int n_tok, int from, int to) {
     const size_t bytes = ag_qf_panel_bytes(f, V_ROWS, a->cols);
     const uint8_t *w = (const uint8_t *)a->w + (size_t)panel * bytes;
-    const int groups = a->cols / 32;
     wblock slab[2 * SLAB];
     vf sums[TOKENS][2];
     for (int t = 0; t < n_tok; t++)
-        sums[t][0] = sums[t][1] = vf_zero();
-    for (int g0 = 0; g0 < groups; g0 += SLAB) {
-        const int n = groups - g0 < SLAB ? groups - g0 : SLAB;
+        for (int p = 0; p < np; p++)
+            sums[t][p] = from ? load_rows(a, tok + t, panel + p) : vf_zero();
+    for (int g0 = from; g0 < to; g0 += SLAB) {
+        const int n = to - g0 < SLAB ? to - g0 : SLAB;
         for (int p = 0; p < np; p++)
             unpack_slab(f, w + p * bytes, g0, n, slab + p * SLAB);
-        const int bytes_done = (g0 + n) / (f->unit / 32) * (int)unit_bytes(f);
-        const next_slab next = {g0 + n < groups ? w + bytes_done : w + np * bytes, bytes,
-                                n / (f->unit / 32) * (int)unit_bytes(f)};
+        const uint8_t *at =
+            g0 + n < to ? w + groups_bytes(f, g0 + n) : w + np * bytes + groups_bytes(f, from);
+        const next_slab next = {at, bytes, groups_bytes(f, n)};
         V_SLAB_TOKENS(f, np, slab, n, act_row(a, tok) + g0, a->act_stride, n_tok, sums, next);
     }
     for (int t = 0; t < n_tok; t++)
@@ -280,16 +302,27 @@ V_INLINE void slab_panels(const ag_qformat *f, int np, const ag_matmul_args *a, 
             store_rows(a, tok + t, panel + p, sums[t][p]);
 }
 
+/* A block of tokens meets all panels. Where their whole rows do not stay in L2, it meets them a
+ * span of groups at a time, and out keeps the sums meanwhile. */
 V_INLINE void run_slab(const ag_qformat *f, const ag_matmul_args *a) {
-    int block = (int)(ACT_BYTES / a->act_stride) / V_STEP * V_STEP;
-    block = block < 4 * V_STEP ? 4 * V_STEP : block > TOKENS ? TOKENS : block;
+    const int groups = a->cols / 32, fit = ACT_BYTES / (int)sizeof(ag_q8_block);
+    const int most = fit / groups > TOKENS ? TOKENS : fit / groups < FEWEST ? FEWEST : fit / groups;
+    const int blocks = (a->n_tok + most - 1) / most;
+    const int block = (a->n_tok + blocks * V_STEP - 1) / (blocks * V_STEP) * V_STEP;
+    const int span = fit / block > SLAB ? fit / block / SLAB * SLAB : SLAB;
     for (int tok = 0; tok < a->n_tok; tok += block) {
         const int n = a->n_tok - tok < block ? a->n_tok - tok : block;
-        int p = a->panel0;
-        for (; p + V_PANELS <= a->panel1; p += V_PANELS)
-            slab_panels(f, V_PANELS, a, p, tok, n);
-        if (p < a->panel1)
-            slab_panels(f, 1, a, p, tok, n);
+        for (int from = 0; from < groups; from += span) {
+            const int to = groups - from < span ? groups : from + span;
+            ag_matmul_args part = *a;
+            if (to < groups)
+                part.bias = NULL;
+            int p = a->panel0;
+            for (; p + V_PANELS <= a->panel1; p += V_PANELS)
+                slab_panels(f, V_PANELS, &part, p, tok, n, from, to);
+            if (p < a->panel1)
+                slab_panels(f, 1, &part, p, tok, n, from, to);
+        }
     }
 }
 

@@ -10,7 +10,8 @@
 #define V_ROWS 8
 #define V_TILE                                                                                     \
     4 /* tokens of a tile: 2 * 4 sums, 2 weights, 1 product and 1 value in 16 registers */
-#define V_SLAB 16 /* groups of a slab: 2 panels in 12 KiB of L1 */
+#define V_SLAB      16 /* groups of a slab: 2 panels in 12 KiB of L1 */
+#define V_ACT_BYTES (192 << 10)
 /* Measured: 8 bits need no unpacking, and heads of 256 columns make unpacking twice dear. */
 #define V_DIRECT(f) ((f)->bits == 8 ? 20 : (f)->unit == 32 ? 8 : 4)
 

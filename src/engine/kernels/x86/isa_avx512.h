@@ -11,6 +11,9 @@
 #define V_ROWS 16
 #define V_TILE 6 /* tokens of a tile: 12 chains hide the latency of a dot product */
 #define V_SLAB 8 /* groups of a slab: 2 panels in 12 KiB of L1 */
+#ifndef V_ACT_BYTES
+#define V_ACT_BYTES (512 << 10) /* such cores have an L2 of 1 MiB and more */
+#endif
 
 typedef __m512i vi;
 typedef __m512 vf;
