@@ -309,7 +309,8 @@ V_INLINE void run_slab(const ag_qformat *f, const ag_matmul_args *a) {
     const int most = fit / groups > TOKENS ? TOKENS : fit / groups < FEWEST ? FEWEST : fit / groups;
     const int blocks = (a->n_tok + most - 1) / most;
     const int block = (a->n_tok + blocks * V_STEP - 1) / (blocks * V_STEP) * V_STEP;
-    const int span = fit / block > SLAB ? fit / block / SLAB * SLAB : SLAB;
+    const bool again = a->panel1 - a->panel0 > V_PANELS; /* do panels follow that read the same? */
+    const int span = !again ? groups : fit / block > SLAB ? fit / block / SLAB * SLAB : SLAB;
     for (int tok = 0; tok < a->n_tok; tok += block) {
         const int n = a->n_tok - tok < block ? a->n_tok - tok : block;
         for (int from = 0; from < groups; from += span) {
