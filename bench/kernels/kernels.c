@@ -154,7 +154,9 @@ static matrix make_matrix(const ag_kernels *k, ag_type type, int rows, int cols,
         memcpy(m.w + (size_t)c * m.bytes, m.w, m.bytes);
     ag_free_pages(AG_ROOM_TEST, src, row_bytes * 16);
 
-    m.act_stride = m.ops->act == AG_ACT_Q8 ? ag_act_q8_bytes(cols) : (size_t)cols * 4;
+    m.act_stride = m.ops->act == AG_ACT_Q8     ? ag_act_q8_bytes(cols)
+                   : m.ops->act == AG_ACT_BF16 ? ag_act_bf16_bytes(cols)
+                                               : (size_t)cols * 4;
     m.act = pages(m.act_stride * (size_t)max_tok);
     m.out = pages((size_t)rows * (size_t)max_tok * 4);
     float *x = pages((size_t)cols * 4);
@@ -164,6 +166,8 @@ static matrix make_matrix(const ag_kernels *k, ag_type type, int rows, int cols,
         uint8_t *row = m.act + (size_t)t * m.act_stride;
         if (m.ops->act == AG_ACT_Q8)
             k->quantize_q8(x, cols, row);
+        else if (m.ops->act == AG_ACT_BF16)
+            k->round_bf16(x, cols, row);
         else
             memcpy(row, x, (size_t)cols * 4);
     }

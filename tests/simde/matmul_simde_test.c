@@ -6,6 +6,7 @@
 void ag_simde_matmul_fill_avx512(ag_kernels *k);
 void ag_simde_matmul_fill_vnni(ag_kernels *k);
 void ag_simde_matmul_fill_amx(ag_kernels *k);
+void ag_simde_bf16_fill_amx(ag_kernels *k);
 
 static void check_tier(void (*fill)(ag_kernels *), const char *name) {
     ag_rng r;
@@ -30,6 +31,7 @@ static void vnni_equals_the_plain_matmul_bit_for_bit(void **state) {
 static void fill_to_amx(ag_kernels *k) {
     ag_simde_matmul_fill_vnni(k);
     ag_simde_matmul_fill_amx(k);
+    ag_simde_bf16_fill_amx(k);
 }
 
 static void amx_equals_the_plain_matmul_bit_for_bit(void **state) {

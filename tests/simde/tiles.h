@@ -1,11 +1,12 @@
-/* The tile instructions that matmul_amx.c uses, in plain C, for machines without AMX: SIMDe has
- * none. The test includes this ahead of the kernel, whose intrinsics it takes the names of. What a
- * CPU would refuse, or compute nonsense from, fails here: a shape beyond the limits, a tile that is
- * not configured, factors whose shapes do not fit. One thread. */
+/* The tile instructions that the kernels for AMX use, in plain C, for machines without AMX: SIMDe
+ * has none. The test includes this ahead of the kernel, whose intrinsics it takes the names of.
+ * What a CPU would refuse, or compute nonsense from, fails here: a shape beyond the limits, a tile
+ * that is not configured, factors whose shapes do not fit. One thread. */
 #ifndef AG_TESTS_TILES_H
 #define AG_TESTS_TILES_H
 
 #include <immintrin.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,15 +79,44 @@ static inline void tile_dpbssd(int to, int left, int right) {
         }
 }
 
+static inline float tile_bf16(const uint8_t *p) {
+    uint32_t bits = (uint32_t)(p[0] | p[1] << 8) << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* c[m][n] += (the chain over pairs k of a[m][k][0] * b[k][n][0] from 0) + (that of their second
+ * numbers). */
+static inline void tile_dpbf16ps(int to, int left, int right) {
+    tmm *c = tile_at(to);
+    const tmm *a = tile_at(left), *b = tile_at(right);
+    tile_require(a->rows == c->rows && b->row_bytes == c->row_bytes && a->row_bytes == 4 * b->rows,
+                 "factors whose shapes do not fit");
+    for (int m = 0; m < c->rows; m++)
+        for (int n = 0; n < c->row_bytes / 4; n++) {
+            float sum, chain[2] = {0, 0};
+            memcpy(&sum, c->data[m] + 4 * n, 4);
+            for (int k = 0; k < a->row_bytes / 4; k++)
+                for (int i = 0; i < 2; i++)
+                    chain[i] = fmaf(tile_bf16(a->data[m] + 4 * k + 2 * i),
+                                    tile_bf16(b->data[k] + 4 * n + 2 * i), chain[i]);
+            sum += chain[0] + chain[1];
+            memcpy(c->data[m] + 4 * n, &sum, 4);
+        }
+}
+
 #undef _tile_loadd
 #undef _tile_stored
 #undef _tile_zero
 #undef _tile_dpbssd
+#undef _tile_dpbf16ps
 #define _tile_loadconfig tile_loadconfig
 #define _tile_release    tile_release
 #define _tile_zero       tile_zero
 #define _tile_loadd      tile_loadd
 #define _tile_stored     tile_stored
 #define _tile_dpbssd     tile_dpbssd
+#define _tile_dpbf16ps   tile_dpbf16ps
 
 #endif

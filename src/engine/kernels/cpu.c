@@ -123,7 +123,7 @@ bool ag_cpu_runs(ag_tier tier) {
         return runs_vnni(&b);
 #ifdef AG_AMX
     case AG_TIER_AMX:
-        return runs_vnni(&b) && has(b.l7d, 25) && may_use_amx(&b);
+        return runs_vnni(&b) && has(b.l7d, 25) && has(b.l7d, 22) && may_use_amx(&b);
 #endif
     default:
         return false;

@@ -11,7 +11,7 @@
     X(AVX2, "avx2")       /* x86-64: AVX2, FMA, F16C, BMI2 */                                      \
     X(AVX512, "avx512")   /* F, BW, VL, DQ */                                                      \
     X(VNNI, "vnni")       /* AVX512_VNNI */                                                        \
-    X(AMX, "amx")         /* AMX_TILE, AMX_INT8; where the compiler knows them */                  \
+    X(AMX, "amx")         /* AMX_TILE, AMX_INT8, AMX_BF16; where the compiler knows them */        \
     X(NEON, "neon")       /* AArch64: what every one has */                                        \
     X(DOTPROD, "dotprod") /* dot products of four bytes */                                         \
     X(I8MM, "i8mm")       /* products of 2 x 8 and 8 x 2 bytes */

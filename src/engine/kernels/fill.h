@@ -13,6 +13,7 @@ void ag_k_matmul_fill_avx2(ag_kernels *k);
 void ag_k_matmul_fill_avx512(ag_kernels *k);
 void ag_k_matmul_fill_vnni(ag_kernels *k);
 void ag_k_matmul_fill_amx(ag_kernels *k);
+void ag_k_bf16_fill_amx(ag_kernels *k);
 void ag_k_matmul_fill_neon(ag_kernels *k);
 void ag_k_matmul_fill_dotprod(ag_kernels *k);
 void ag_k_matmul_fill_i8mm(ag_kernels *k);

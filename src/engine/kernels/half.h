@@ -51,6 +51,15 @@ static inline uint16_t ag_f32_to_bf16(float f) {
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
+/* An activation, and a weight, for products of bfloat16: rounded, but 0 below 2^-60 and 2^-50. Then
+ * products and their sums are multiples of 2^-124, so none is ever subnormal: AMX would take such
+ * for 0, other instructions would not. */
+static inline uint16_t ag_bf16_act(float f) {
+    const uint16_t h = ag_f32_to_bf16(f);
+    return (h & 0x7fff) < 67 << 7 ? 0 : h;
+}
+static inline uint16_t ag_bf16_weight(uint16_t h) { return (h & 0x7fff) < 77 << 7 ? 0 : h; }
+
 /* 2^(e - 127); the reference gives infinity for 255. */
 static inline float ag_e8m0_to_f32(uint8_t e) {
     return ag_f32_of_bits(e ? (uint32_t)e << 23 : 0x00400000u);

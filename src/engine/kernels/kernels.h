@@ -6,7 +6,8 @@
  *   2. the order of additions along K, and along the keys of attention, is fixed.
  * Integer (quantised) matmuls are bit-equal on every ISA: each block contributes
  *   acc = fmaf(scale_w * scale_x, (float)isum, acc), then acc = fmaf(min_w, scaled_sum_x, acc)
- * in block order. Float kernels stay within a stated bound of a double-precision reference. */
+ * in block order. Float matmuls are, too: their fused multiply-adds come in a stated order
+ * (ref/matmul.c). */
 #ifndef AG_KERNELS_KERNELS_H
 #define AG_KERNELS_KERNELS_H
 
@@ -19,8 +20,9 @@
 /* ---- matmul: out[t][row] = sum_k w[row][k] * x[t][k] (+ bias[row]) ------------------------- */
 
 typedef enum ag_act {
-    AG_ACT_F32, /* activations stay float32: n floats a row */
-    AG_ACT_Q8,  /* int8 blocks of 32 with float scales, written by ag_kernels.quantize_q8 */
+    AG_ACT_F32,  /* activations stay float32: n floats a row */
+    AG_ACT_Q8,   /* int8 blocks of 32 with float scales, written by ag_kernels.quantize_q8 */
+    AG_ACT_BF16, /* rounded to bfloat16, written by ag_kernels.round_bf16 of the same table */
 } ag_act;
 
 typedef struct ag_matmul_args {
@@ -97,6 +99,9 @@ typedef struct ag_kernels {
     ag_kv_ops kv[AG_KV_TYPES];
     /* One row of n floats (a multiple of 32) to int8 blocks of 32; bytes from ag_act_q8_bytes. */
     void (*quantize_q8)(const float *x, int n, void *act);
+    /* One row of n floats rounded to bfloat16, in the form that this table's matmuls read; bytes
+     * from ag_act_bf16_bytes. */
+    void (*round_bf16)(const float *x, int n, void *act);
     /* y = x / sqrt(mean(x^2) + eps) * w. y may be x. */
     void (*rms_norm)(const float *x, const float *w, int n, float eps, float *y);
     /* y = (x - mean(x)) / sqrt(var(x) + eps) * w + b. y may be x. */
@@ -117,6 +122,8 @@ typedef struct ag_kernels {
 
 /* Bytes from one quantised activation row of n elements to the next; a multiple of 64. */
 size_t ag_act_q8_bytes(int n);
+/* The same of a row rounded to bfloat16. */
+size_t ag_act_bf16_bytes(int n);
 
 /* The table for this CPU, capped at `tier`, one of AG_TIER_WORDS (NULL or "auto": the best). NULL
  * when the tier is unknown or this CPU lacks it. The result is constant and lives as long as the

@@ -3,7 +3,9 @@
  * A panel is P rows (8, or 16 for AVX-512) of the matrix, interleaved so that vector lanes are
  * rows.
  *
- * Floats: for k = 0, 1, ...: the P values of column k, in file format.
+ * F32, F16: for k = 0, 1, ...: the P values of column k, in file format.
+ * BF16: for k = 0, 2, ...: columns k and k + 1 of row 0, of row 1, ... Zeros make the columns up to
+ * a multiple of 32.
  *
  * Quantised types: units of one file block of every row (32 or 256 columns), one after the other.
  * A unit is a head and then, for each 32 columns, the integers.
@@ -87,6 +89,10 @@ static inline int ag_qf_unit_bytes(const ag_qformat *f) {
 static inline size_t ag_qf_panel_bytes(const ag_qformat *f, int panel, int cols) {
     const size_t bytes = (size_t)(cols / f->unit) * (size_t)(ag_qf_unit_bytes(f) * panel);
     return (bytes + 63) & ~(size_t)63;
+}
+static inline int ag_bf16_cols(int cols) { return (cols + 31) & ~31; }
+static inline size_t ag_bf16_panel_bytes(int panel, int cols) {
+    return (size_t)ag_bf16_cols(cols) * (size_t)(2 * panel);
 }
 static inline size_t ag_float_panel_bytes(int item, int panel, int cols) {
     return ((size_t)cols * (size_t)(item * panel) + 63) & ~(size_t)63;

@@ -34,6 +34,7 @@ static void fill(ag_kernels *k, ag_tier tier) {
 #ifdef AG_AMX
     if (tier >= AG_TIER_AMX) {
         ag_k_matmul_fill_amx(k);
+        ag_k_bf16_fill_amx(k);
     }
 #endif
 #elif defined(__aarch64__)

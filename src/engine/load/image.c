@@ -19,7 +19,7 @@
 #include "base/hash.h"
 #include "load/partial.h"
 
-#define MAGIC       "AGIMAGE1"
+#define MAGIC       "AGIMAGE2"
 #define HEAD_BYTES  4096u
 #define PIECE_BYTES ((size_t)4 << 20)
 #define SYNC_PIECES 16 /* after so many they go to the disk: giving up need not wait for more */

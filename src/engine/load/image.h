@@ -7,7 +7,7 @@
  * The folder is a cache: anything in it may be removed at any time.
  *
  *   file  KEY.image
- *   head  4096 bytes: "AGIMAGE1", key (64 hex digits), bytes u64, sum u64, check u64, zeros;
+ *   head  4096 bytes: "AGIMAGE2", key (64 hex digits), bytes u64, sum u64, check u64, zeros;
  *         check is a hash of all before it
  *   then  the contents
  *

@@ -39,10 +39,12 @@ typedef struct ag_moe_scratch {
     int *first;             /* [n_experts + 1] first pair of each expert */
     float *in;              /* [P, in_stride]: x gathered, then act(gate) * up */
     uint8_t *in8;           /* [P, in8_stride] the same, quantised */
+    uint8_t *in16;          /* [P, in16_stride] the same, rounded to bfloat16 */
     float *out;             /* [P, out_stride]: gate|up, then down */
     float *shared;          /* [T, E] output of the shared expert */
     size_t in_stride;       /* floats */
     size_t in8_stride;      /* bytes */
+    size_t in16_stride;     /* bytes; 0 where no matrix wants them, as of the others like it */
     size_t out_stride;      /* floats */
     _Atomic uint64_t *uses; /* [n_layers, n_experts] rows so far; others may read */
 } ag_moe_scratch;
@@ -54,9 +56,11 @@ typedef struct ag_scratch {
     int max_rows, max_logits;
     float *h;               /* [T, E] residual stream */
     float *x;               /* [T, max(E, H*D, F)] input of the next matmuls, float32 */
-    uint8_t *x8;            /* [T, q8_stride] the same, quantised */
+    uint8_t *x8;            /* [T, x8_stride] the same, quantised */
+    uint8_t *x16;           /* [T, x16_stride] the same, rounded to bfloat16 */
     size_t x_stride;        /* floats */
     size_t x8_stride;       /* bytes */
+    size_t x16_stride;      /* bytes */
     float *wide;            /* [T, wide_stride]: q|k|v, or gate|up */
     size_t wide_stride;     /* floats */
     float *y;               /* [T, E] output of attention or mlp, before it is added */
@@ -69,6 +73,8 @@ typedef struct ag_scratch {
     size_t latent_stride;   /* floats */
     uint8_t *head8;         /* [T, head8_stride]: what a head's matrix reads, quantised */
     size_t head8_stride;    /* bytes */
+    uint8_t *head16;        /* [T, head16_stride] the same, rounded to bfloat16 */
+    size_t head16_stride;   /* bytes */
     struct ag_matmul_job *jobs; /* as many as experts or heads make */
     ag_moe_scratch moe;         /* unset in models without experts */
 } ag_scratch;

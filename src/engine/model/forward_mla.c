@@ -20,6 +20,17 @@ static uint8_t *head_q8(const ag_pass *p, int row, int head) {
     return p->s->head8 + (size_t)row * p->s->head8_stride +
            (size_t)head * p->s->head8_stride / (size_t)p->m->config.n_heads;
 }
+static uint8_t *head_bf16(const ag_pass *p, int row, int head) {
+    return p->s->head16 + (size_t)row * p->s->head16_stride +
+           (size_t)head * p->s->head16_stride / (size_t)p->m->config.n_heads;
+}
+/* What a head's matrix reads, from n numbers, in the forms that are wanted. */
+static void quantise_head(const ag_pass *p, int row, int head, const float *x, int n) {
+    if (p->want_q8)
+        p->m->kernels->quantize_q8(x, n, head_q8(p, row, head));
+    if (p->want_bf16)
+        p->m->kernels->round_bf16(x, n, head_bf16(p, row, head));
+}
 /* In a row of wide: the heads' queries, and behind them the latent vector with its key. */
 static int latent_at(const ag_model_config *c) {
     return c->n_heads * (c->mla.nope + c->mla.rope) > c->mla.q_rank
@@ -63,16 +74,14 @@ static void query_row(const ag_pass *p, int row) {
     rotate(p, row, q + m->nope, c->n_heads, d);
     for (int h = 0; h < c->n_heads; h++, q += d, latent += c->d_head) {
         memcpy(latent + m->rank, q + m->nope, (size_t)m->rope * sizeof *q);
-        if (p->want_q8)
-            p->m->kernels->quantize_q8(q, m->nope, head_q8(p, row, h));
+        quantise_head(p, row, h, q, m->nope);
     }
 }
 
 static void quantise_latent_row(const ag_pass *p, int row) {
     const ag_model_config *c = &p->m->config;
     for (int h = 0; h < c->n_heads; h++)
-        p->m->kernels->quantize_q8(row_latent(p, row) + h * c->d_head, c->mla.rank,
-                                   head_q8(p, row, h));
+        quantise_head(p, row, h, row_latent(p, row) + h * c->d_head, c->mla.rank);
 }
 
 static void quantise_output_row(const ag_pass *p, int row) {
@@ -89,6 +98,8 @@ static void multiply_heads(const ag_pass *p, const ag_matrix *w, const float *x,
                                         .x_stride = x_stride,
                                         .x8 = head_q8(p, 0, h),
                                         .x8_stride = p->s->head8_stride,
+                                        .x16 = head_bf16(p, 0, h),
+                                        .x16_stride = p->s->head16_stride,
                                         .n_rows = p->n_rows,
                                         .out = out + h * out_step,
                                         .out_stride = out_stride};
@@ -123,12 +134,13 @@ void ag_forward_mla(ag_pass *p) {
     if (!ag_pass_keep_wanted(p, s->latent, s->latent_stride))
         return;
     ag_pass_attend(p, s->latent, s->latent_stride, s->latent, s->latent_stride);
-    if (x->v_b->ops->act == AG_ACT_Q8)
+    ag_pass_wants(p, (const ag_matrix *const[]){x->v_b}, 1);
+    if (p->want_q8 || p->want_bf16)
         ag_for_rows(p, p->n_rows, quantise_latent_row);
     multiply_heads(p, x->v_b, s->latent, s->latent_stride, c->d_head, s->x, s->x_stride,
                    c->mla.value);
     ag_pass_wants(p, (const ag_matrix *const[]){&p->layer->o}, 1);
-    if (p->want_q8)
+    if (p->want_q8 || p->want_bf16)
         ag_for_rows(p, p->n_rows, quantise_output_row);
     ag_pass_multiply(p, (const ag_matmul_item[]){{&p->layer->o, s->y, (size_t)c->n_embd}}, 1);
 }

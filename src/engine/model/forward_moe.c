@@ -52,6 +52,9 @@ static float *pair_in(const ag_moe_scratch *s, int i) { return s->in + (size_t)i
 static uint8_t *pair_in8(const ag_moe_scratch *s, int i) {
     return s->in8 + (size_t)i * s->in8_stride;
 }
+static uint8_t *pair_in16(const ag_moe_scratch *s, int i) {
+    return s->in16 + (size_t)i * s->in16_stride;
+}
 static float *pair_out(const ag_moe_scratch *s, int i) {
     return s->out + (size_t)i * s->out_stride;
 }
@@ -65,6 +68,8 @@ static void gather_pair(const ag_pass *p, int i) {
         memcpy(pair_in(s, i), ag_row_x(p, row), (size_t)e * sizeof(float));
     if (x->gate->ops->act == AG_ACT_Q8 || x->up->ops->act == AG_ACT_Q8)
         memcpy(pair_in8(s, i), p->s->x8 + (size_t)row * p->s->x8_stride, ag_act_q8_bytes(e));
+    if (x->gate->ops->act == AG_ACT_BF16 || x->up->ops->act == AG_ACT_BF16)
+        memcpy(pair_in16(s, i), p->s->x16 + (size_t)row * p->s->x16_stride, ag_act_bf16_bytes(e));
 }
 
 /* Rows of the wave's pairs as they stand in `in`, times one of an expert's matrices. */
@@ -74,6 +79,8 @@ static ag_matmul_job pair_job(const ag_moe_scratch *s, const ag_matrix *w, int i
                            .x_stride = s->in_stride,
                            .x8 = pair_in8(s, i),
                            .x8_stride = s->in8_stride,
+                           .x16 = pair_in16(s, i),
+                           .x16_stride = s->in16_stride,
                            .n_rows = n,
                            .out = pair_out(s, i) + at,
                            .out_stride = s->out_stride};
@@ -93,6 +100,7 @@ static void widen(const ag_pass *p, int e0, int e1, bool shared) {
             if (p->n_rows == 1) {
                 j.x = p->s->x;
                 j.x8 = p->s->x8;
+                j.x16 = p->s->x16;
             }
             p->s->jobs[n++] = j;
         }
@@ -118,11 +126,15 @@ static void activate(const ag_pass *p, int i) {
         ag_activate(p, gate, p->m->config.moe.n_ff, pair_in(s, i));
         if (x->down->ops->act == AG_ACT_Q8)
             k->quantize_q8(pair_in(s, i), p->m->config.moe.n_ff, pair_in8(s, i));
+        if (x->down->ops->act == AG_ACT_BF16)
+            k->round_bf16(pair_in(s, i), p->m->config.moe.n_ff, pair_in16(s, i));
     } else {
         int row = i - pairs, n = p->m->config.moe.n_ff_shared;
         ag_activate(p, ag_row_wide(p, row), n, ag_row_x(p, row));
         if (x->shared_down.ops->act == AG_ACT_Q8)
             k->quantize_q8(ag_row_x(p, row), n, p->s->x8 + (size_t)row * p->s->x8_stride);
+        if (x->shared_down.ops->act == AG_ACT_BF16)
+            k->round_bf16(ag_row_x(p, row), n, p->s->x16 + (size_t)row * p->s->x16_stride);
     }
 }
 

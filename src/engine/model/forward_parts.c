@@ -74,12 +74,16 @@ void ag_for_rows(const ag_pass *p, int n, ag_row_fn fn) {
 void ag_quantise_row(const ag_pass *p, int row, int n) {
     if (p->want_q8)
         p->m->kernels->quantize_q8(ag_row_x(p, row), n, p->s->x8 + (size_t)row * p->s->x8_stride);
+    if (p->want_bf16)
+        p->m->kernels->round_bf16(ag_row_x(p, row), n, p->s->x16 + (size_t)row * p->s->x16_stride);
 }
 
 void ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n) {
-    p->want_q8 = false;
-    for (int i = 0; i < n; i++)
+    p->want_q8 = p->want_bf16 = false;
+    for (int i = 0; i < n; i++) {
         p->want_q8 |= w[i]->ops->act == AG_ACT_Q8;
+        p->want_bf16 |= w[i]->ops->act == AG_ACT_BF16;
+    }
 }
 
 ag_matmul_job ag_pass_job(const ag_pass *p, ag_matmul_item item) {
@@ -88,6 +92,8 @@ ag_matmul_job ag_pass_job(const ag_pass *p, ag_matmul_item item) {
                            .x_stride = p->s->x_stride,
                            .x8 = p->s->x8,
                            .x8_stride = p->s->x8_stride,
+                           .x16 = p->s->x16,
+                           .x16_stride = p->s->x16_stride,
                            .n_rows = p->n_rows,
                            .out = item.out,
                            .out_stride = item.out_stride};

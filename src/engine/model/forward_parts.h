@@ -16,7 +16,8 @@ typedef struct ag_pass {
     const float *norm;      /* rms weights of the next input, or NULL: it is h itself */
     bool last;              /* there is no next input */
     const float *post_norm; /* of the output just computed, or NULL */
-    bool want_q8;           /* the next matmuls want their input quantised */
+    bool want_q8;           /* the next matmuls want their input quantised, */
+    bool want_bf16;         /* or rounded to bfloat16 */
     const int *pick;        /* rows to compute logits for */
 } ag_pass;
 
@@ -46,14 +47,14 @@ static inline float *ag_row_wide(const ag_pass *p, int row) {
     return p->s->wide + (size_t)row * p->s->wide_stride;
 }
 
-/* x8 = x of the row's first n numbers, when the next matmuls want that. */
+/* x8 and x16 = x of the row's first n numbers, as far as the next matmuls want them. */
 void ag_quantise_row(const ag_pass *p, int row, int n);
 /* y = act(gate) * up, both [n], up behind gate. */
 static inline void ag_activate(const ag_pass *p, const float *gate, int n, float *y) {
     const ag_kernels *k = p->m->kernels;
     (p->m->config.arch->act == AG_ACT_GEGLU ? k->geglu : k->swiglu)(gate, gate + n, n, y);
 }
-/* Remember whether these matrices, the next to be used, want their input quantised. */
+/* Remember how these matrices, the next to be used, want their input. */
 void ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n);
 
 #define AG_GROUP_MAX 3

@@ -34,15 +34,18 @@ static void run_chunk(void *ctx, int chunk, int worker) {
     const ag_matrix *w = j->w;
     int panel0 = (chunk - j->first_chunk) * j->chunk_panels;
     int panel1 = panel0 + j->chunk_panels;
-    bool is_f32 = w->ops->act == AG_ACT_F32;
+    const void *const act[] = {[AG_ACT_F32] = j->x, [AG_ACT_Q8] = j->x8, [AG_ACT_BF16] = j->x16};
+    const size_t stride[] = {[AG_ACT_F32] = j->x_stride * sizeof(float),
+                             [AG_ACT_Q8] = j->x8_stride,
+                             [AG_ACT_BF16] = j->x16_stride};
     w->ops->run(&(ag_matmul_args){
         .w = w->panels,
         .rows = w->rows,
         .cols = w->cols,
         .panel0 = panel0,
         .panel1 = panel1 < w->n_panels ? panel1 : w->n_panels,
-        .act = is_f32 ? (const void *)j->x : j->x8,
-        .act_stride = is_f32 ? j->x_stride * sizeof(float) : j->x8_stride,
+        .act = act[w->ops->act],
+        .act_stride = stride[w->ops->act],
         .n_tok = j->n_rows,
         .out = j->out,
         .out_stride = j->out_stride,

@@ -7,13 +7,15 @@
 
 typedef struct ag_matmul_job {
     const ag_matrix *w;
-    const float *x;    /* [n_rows] rows as float32, if the matrix wants that */
-    size_t x_stride;   /* floats */
-    const uint8_t *x8; /* [n_rows] rows quantised, if it wants that */
-    size_t x8_stride;  /* bytes */
-    int n_rows;        /* 1 or more */
-    float *out;        /* row t at out + t * out_stride */
-    size_t out_stride; /* floats */
+    const float *x;     /* [n_rows] rows as float32, if the matrix wants that */
+    size_t x_stride;    /* floats */
+    const uint8_t *x8;  /* [n_rows] rows quantised, if it wants that */
+    size_t x8_stride;   /* bytes */
+    const uint8_t *x16; /* [n_rows] rows rounded, if it wants that */
+    size_t x16_stride;  /* bytes */
+    int n_rows;         /* 1 or more */
+    float *out;         /* row t at out + t * out_stride */
+    size_t out_stride;  /* floats */
     /* Filled by ag_matmul_run: */
     int chunk_panels; /* panels in a chunk */
     int first_chunk;  /* of the operation */

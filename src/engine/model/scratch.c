@@ -1,6 +1,7 @@
 /* Planning the working memory of a step. Buffers that never live at once share space: `wide` is
  * q|k|v during attention and gate|up during the mlp. */
 #include "base/mem.h"
+#include "model/bind.h"
 #include "model/matmul.h"
 
 /* Pairs of a row and an expert in one wave: as many as rows, since one expert may be the choice of
@@ -17,8 +18,17 @@ static void *carve(uint8_t *memory, size_t *at, size_t bytes) {
     return memory ? memory + from : NULL;
 }
 
-static void plan_moe(ag_moe_scratch *s, uint8_t *memory, size_t *at, const ag_model_config *c,
+/* Bytes of n numbers rounded to bfloat16: none where no matrix reads such. */
+static size_t bf16_bytes(const ag_model *m, size_t n) {
+    for (size_t i = 0; i < m->n_bound; i++)
+        if (m->bound[i].field->ops->act == AG_ACT_BF16)
+            return ag_act_bf16_bytes((int)n);
+    return 0;
+}
+
+static void plan_moe(ag_moe_scratch *s, uint8_t *memory, size_t *at, const ag_model *model,
                      size_t t) {
+    const ag_model_config *c = &model->config;
     const ag_moe_config *m = &c->moe;
     size_t n = (size_t)m->n_experts, k = (size_t)m->n_used, e = (size_t)c->n_embd;
     size_t f = (size_t)m->n_ff, pairs = t * k;
@@ -27,6 +37,7 @@ static void plan_moe(ag_moe_scratch *s, uint8_t *memory, size_t *at, const ag_mo
     s->max_pairs = (int)pairs;
     s->in_stride = ag_round_up(max_size(e, f), 16);
     s->in8_stride = ag_act_q8_bytes((int)ag_round_up(max_size(e, f), 32));
+    s->in16_stride = bf16_bytes(model, max_size(e, f));
     s->out_stride = ag_round_up(max_size(e, 2 * f), 16);
     s->scores = carve(memory, at, t * n * sizeof(float));
     s->expert = carve(memory, at, t * k * sizeof(int));
@@ -36,18 +47,22 @@ static void plan_moe(ag_moe_scratch *s, uint8_t *memory, size_t *at, const ag_mo
     s->first = carve(memory, at, (n + 1) * sizeof(int));
     s->in = carve(memory, at, pairs * s->in_stride * sizeof(float));
     s->in8 = carve(memory, at, pairs * s->in8_stride);
+    s->in16 = carve(memory, at, pairs * s->in16_stride);
     s->out = carve(memory, at, pairs * s->out_stride * sizeof(float));
     s->shared = carve(memory, at, m->n_ff_shared > 0 ? t * e * sizeof(float) : 0);
     s->uses = carve(memory, at, (size_t)c->n_layers * n * sizeof *s->uses);
 }
 
-static size_t plan_mla(ag_scratch *s, uint8_t *memory, size_t at, const ag_model_config *c) {
+static size_t plan_mla(ag_scratch *s, uint8_t *memory, size_t at, const ag_model *m) {
+    const ag_model_config *c = &m->config;
     size_t t = (size_t)s->max_rows, heads = (size_t)c->n_heads;
     int widest = c->mla.rank > c->mla.nope ? c->mla.rank : c->mla.nope;
     s->latent_stride = ag_round_up(heads * (size_t)c->d_head, 16);
     s->head8_stride = heads * ag_act_q8_bytes(widest);
+    s->head16_stride = heads * bf16_bytes(m, (size_t)widest);
     s->latent = carve(memory, &at, t * s->latent_stride * sizeof(float));
     s->head8 = carve(memory, &at, t * s->head8_stride);
+    s->head16 = carve(memory, &at, t * s->head16_stride);
     return at;
 }
 
@@ -81,11 +96,13 @@ static size_t plan(ag_scratch *s, uint8_t *memory, const ag_model *m, const ag_k
     size_t at = 0;
     s->x_stride = ((size_t)widest + 15) / 16 * 16;
     s->x8_stride = ag_act_q8_bytes((widest + 31) / 32 * 32);
+    s->x16_stride = bf16_bytes(m, (size_t)widest);
     s->wide_stride = (max_size(widest_attention(c), 2 * f) + 15) / 16 * 16;
     s->attend_stride = (kv->attend_scratch(AG_ATTEND_TILE, group, c->d_head) + 15) / 16 * 16;
     s->h = carve(memory, &at, t * e * sizeof(float));
     s->x = carve(memory, &at, t * s->x_stride * sizeof(float));
     s->x8 = carve(memory, &at, t * s->x8_stride);
+    s->x16 = carve(memory, &at, t * s->x16_stride);
     s->wide = carve(memory, &at, t * s->wide_stride * sizeof(float));
     s->y = carve(memory, &at, t * e * sizeof(float));
     for (int i = 0; i < 2; i++) {
@@ -101,9 +118,9 @@ static size_t plan(ag_scratch *s, uint8_t *memory, const ag_model *m, const ag_k
         jobs = max_size(jobs, (size_t)c->n_heads);
     s->jobs = carve(memory, &at, jobs * sizeof *s->jobs);
     if (c->mla.rank > 0)
-        at = plan_mla(s, memory, at, c);
+        at = plan_mla(s, memory, at, m);
     if (c->moe.n_experts > 0)
-        plan_moe(&s->moe, memory, &at, c, t);
+        plan_moe(&s->moe, memory, &at, m, t);
     return at;
 }
 

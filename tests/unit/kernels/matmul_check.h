@@ -123,12 +123,16 @@ static inline mm_case mm_open(const ag_kernels *k, ag_type type, int rows, int c
         ops->pack(w + (size_t)p * ops->panel * row_bytes, left < ops->panel ? left : ops->panel,
                   cols, (uint8_t *)c.w + p * bytes);
     }
-    c.act_stride = ops->act == AG_ACT_Q8 ? ag_act_q8_bytes(cols) : (size_t)cols * 4;
+    c.act_stride = ops->act == AG_ACT_Q8     ? ag_act_q8_bytes(cols)
+                   : ops->act == AG_ACT_BF16 ? ag_act_bf16_bytes(cols)
+                                             : (size_t)cols * 4;
     c.act = mm_aligned(c.act_stride * n_tok);
     for (int t = 0; t < n_tok; t++) {
         char *row = (char *)c.act + t * c.act_stride;
         if (ops->act == AG_ACT_Q8)
             k->quantize_q8(x + (size_t)t * cols, cols, row);
+        else if (ops->act == AG_ACT_BF16)
+            k->round_bf16(x + (size_t)t * cols, cols, row);
         else
             memcpy(row, x + (size_t)t * cols, (size_t)cols * 4);
     }

@@ -26,7 +26,7 @@ static void every_tier_quantises_activations_to_the_same_bytes(void **state) {
 /* The value an activation has after quantisation; float activations are themselves. */
 static double act_value(const mm_case *c, int tok, int k) {
     const char *row = (const char *)c->act + tok * c->act_stride;
-    if (c->k->matmul[c->type].act == AG_ACT_F32)
+    if (c->k->matmul[c->type].act != AG_ACT_Q8) /* the plain form of bfloat16 is float32, too */
         return ((const float *)(const void *)row)[k];
     const ag_q8_block *b = (const ag_q8_block *)(const void *)row + k / 32;
     return (double)b->d * b->q[k % 32];

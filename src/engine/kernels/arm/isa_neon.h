@@ -88,10 +88,15 @@ V_INLINE vf vf_of_f16(const void *p) {
     const float16x8_t h = vreinterpretq_f16_u8(vld1q_u8(p));
     return (vf){vcvt_f32_f16(vget_low_f16(h)), vcvt_high_f32_f16(h)};
 }
-V_INLINE vf vf_of_bf16(const void *p) {
-    const uint16x8_t h = vreinterpretq_u16_u8(vld1q_u8(p));
-    return (vf){vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(h), 16)),
-                vreinterpretq_f32_u32(vshll_high_n_u16(h, 16))};
+/* The first and the second of each lane's pair of bfloat16. */
+V_INLINE vf vf_of_even(vi pairs) {
+    return (vf){vreinterpretq_f32_s32(vshlq_n_s32(pairs.a, 16)),
+                vreinterpretq_f32_s32(vshlq_n_s32(pairs.b, 16))};
+}
+V_INLINE vf vf_of_odd(vi pairs) {
+    const int32x4_t high = vdupq_n_s32((int32_t)0xffff0000u);
+    return (vf){vreinterpretq_f32_s32(vandq_s32(pairs.a, high)),
+                vreinterpretq_f32_s32(vandq_s32(pairs.b, high))};
 }
 V_INLINE vi v_of_i16(int16x8_t h) { return (vi){vmovl_s16(vget_low_s16(h)), vmovl_high_s16(h)}; }
 V_INLINE vf vf_of_u8(const void *p) {

@@ -76,10 +76,12 @@ V_INLINE vi dot_scaled(vdot acc, vi scale) { return v_mul32(dot_end(acc), scale)
 
 #include "kernels/simd/matmul_float.h"
 
+#include "kernels/simd/matmul_bf16.h"
+
 AG_QFORMAT_MAP(AG_QUANT_RUN)
 AG_FLOAT_RUN(F32, f32)
 AG_FLOAT_RUN(F16, f16)
-AG_FLOAT_RUN(BF16, bf16)
+AG_BF16_RUN
 
 void ag_k_matmul_fill_neon(ag_kernels *k) {
 #define PUT(id, name, ...)                                                                         \

@@ -11,7 +11,10 @@
  * or, for Q2_K, whose minima change within the block,
  *   acc = fmaf(dmin / 32 * x.d, (float)msum, acc)   msum = sum over both halves of mn[half] *
  *                                                   x.s16[half], which is -32 * sum q
- * The other types skip it. Float types, for each column k in order: acc = fmaf(w, x, acc).
+ * The other types skip it. F32 and F16, for each column k in order: acc = fmaf(w, x, acc).
+ * BF16, for each 32 columns in order, the last made up with zeros: acc = acc + (even + odd), where
+ * even and odd are chains of fmaf(w, x, ...) from 0 over the columns of that kind. That is what AMX
+ * does with a tile (TDPBF16PS; Intel's Software Developer's Manual, volume 2).
  * acc starts at 0; the bias is added last.
  *
  * The rows of a panel are independent chains that a compiler may run side by side. */
@@ -160,13 +163,8 @@ INLINE float float_at(ag_type type, const uint8_t *p) {
     if (type == AG_T_F16)
         return f16_at(p);
     float w;
-    uint16_t h;
-    if (type == AG_T_F32) {
-        memcpy(&w, p, 4);
-        return w;
-    }
-    memcpy(&h, p, 2);
-    return ag_bf16_to_f32(h);
+    memcpy(&w, p, 4);
+    return w;
 }
 
 INLINE void float_steps(const float w[][PANEL], const float *x, int n, float acc[PANEL]) {
@@ -195,6 +193,37 @@ INLINE void float_tile(const ag_matmul_args *a, ag_type type, int panel, int tok
         store(a, tok + t, panel, acc[t]);
 }
 
+/* 32 columns: x as ag_k_round_bf16_ref writes it. */
+INLINE void bf16_step(const float w[32][PANEL], const float *x, float acc[PANEL]) {
+    float even[PANEL] = {0}, odd[PANEL] = {0};
+    for (int k = 0; k < 32; k += 2)
+        for (int r = 0; r < PANEL; r++) {
+            even[r] = fmaf(w[k][r], x[k], even[r]);
+            odd[r] = fmaf(w[k + 1][r], x[k + 1], odd[r]);
+        }
+    for (int r = 0; r < PANEL; r++)
+        acc[r] += even[r] + odd[r];
+}
+
+INLINE void bf16_tile(const ag_matmul_args *a, ag_type type, int panel, int tok, int n) {
+    (void)type;
+    const uint8_t *p = (const uint8_t *)a->w + (size_t)panel * ag_bf16_panel_bytes(PANEL, a->cols);
+    float acc[TOKENS][PANEL] = {{0}};
+    for (int k0 = 0; k0 < a->cols; k0 += 32) {
+        float w[32][PANEL];
+        for (int k = 0; k < 32; k++)
+            for (int r = 0; r < PANEL; r++) {
+                uint16_t h;
+                memcpy(&h, p + ((size_t)((k0 + k) / 2 * PANEL + r) * 2 + k % 2) * 2, 2);
+                w[k][r] = ag_bf16_to_f32(h);
+            }
+        for (int t = 0; t < n; t++)
+            bf16_step(w, (const float *)(const void *)act_row(a, tok + t) + k0, acc[t]);
+    }
+    for (int t = 0; t < n; t++)
+        store(a, tok + t, panel, acc[t]);
+}
+
 /* Every panel and tile of tokens. */
 #define RUN(tile, a, format)                                                                       \
     for (int panel = (a)->panel0; panel < (a)->panel1; panel++)                                    \
@@ -209,7 +238,7 @@ AG_QFORMAT_MAP(QUANT)
 
 AG_CLONES static void matmul_f32(const ag_matmul_args *a) { RUN(float_tile, a, AG_T_F32); }
 AG_CLONES static void matmul_f16(const ag_matmul_args *a) { RUN(float_tile, a, AG_T_F16); }
-AG_CLONES static void matmul_bf16(const ag_matmul_args *a) { RUN(float_tile, a, AG_T_BF16); }
+AG_CLONES static void matmul_bf16(const ag_matmul_args *a) { RUN(bf16_tile, a, AG_T_BF16); }
 
 void ag_k_matmul_fill_ref(ag_kernels *k) {
 #define PUT(id, name, ...)                                                                         \
@@ -219,4 +248,5 @@ void ag_k_matmul_fill_ref(ag_kernels *k) {
     PUT(F16, f16)
     PUT(BF16, bf16)
     k->quantize_q8 = ag_k_quantize_q8_ref;
+    k->round_bf16 = ag_k_round_bf16_ref;
 }

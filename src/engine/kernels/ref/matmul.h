@@ -12,6 +12,8 @@
 void ag_k_quantize_q8_ref(const float *x, int n, void *act);
 void ag_k_quantize_q8_avx2(const float *x, int n, void *act);
 void ag_k_quantize_q8_neon(const float *x, int n, void *act);
+/* float32 that are bfloat16: n, and zeros up to a multiple of 32. */
+void ag_k_round_bf16_ref(const float *x, int n, void *act);
 
 /* Sizes and packing of panels of 8 and of 16 rows; .pack is NULL for types not decoded. */
 typedef struct ag_packer {
@@ -25,9 +27,10 @@ extern const ag_packer ag_k_pack_16[AG_T_LIMIT];
 static inline void ag_k_matmul_put(ag_kernels *k, ag_type type, const char *name, int panel,
                                    void (*run)(const ag_matmul_args *)) {
     const ag_packer *p = panel == 16 ? &ag_k_pack_16[type] : &ag_k_pack_8[type];
-    const bool plain = type == AG_T_F32 || type == AG_T_F16 || type == AG_T_BF16;
-    k->matmul[type] =
-        (ag_matmul_ops){name, panel, plain ? AG_ACT_F32 : AG_ACT_Q8, p->panel_bytes, p->pack, run};
+    const ag_act act = type == AG_T_BF16                      ? AG_ACT_BF16
+                       : type == AG_T_F32 || type == AG_T_F16 ? AG_ACT_F32
+                                                              : AG_ACT_Q8;
+    k->matmul[type] = (ag_matmul_ops){name, panel, act, p->panel_bytes, p->pack, run};
 }
 
 #endif

@@ -2,6 +2,7 @@
  * load, and is bound by memory. */
 #include <string.h>
 
+#include "kernels/half.h"
 #include "kernels/panel.h"
 #include "kernels/ref/matmul.h"
 #include "kernels/ref/split.h"
@@ -91,6 +92,17 @@ INLINE void pack_float(int item, int panel, const uint8_t *src, int rows, int co
                    item);
 }
 
+INLINE void pack_bf16(int panel, const uint8_t *src, int rows, int cols, uint8_t *out) {
+    memset(out, 0, ag_bf16_panel_bytes(panel, cols));
+    for (int row = 0; row < rows; row++)
+        for (int k = 0; k < cols; k++) {
+            uint16_t h;
+            memcpy(&h, src + ((size_t)row * (size_t)cols + (size_t)k) * 2, 2);
+            h = ag_bf16_weight(h);
+            memcpy(out + ((size_t)(k / 2 * panel + row) * 2 + k % 2) * 2, &h, 2);
+        }
+}
+
 #define QUANT(id, P, ...)                                                                          \
     static size_t bytes_##id##_##P(int cols) {                                                     \
         return ag_qf_panel_bytes(&(const ag_qformat)__VA_ARGS__, P, cols);                         \
@@ -112,8 +124,13 @@ FLOAT(F32, 4, 8)
 FLOAT(F32, 4, 16)
 FLOAT(F16, 2, 8)
 FLOAT(F16, 2, 16)
-FLOAT(BF16, 2, 8)
-FLOAT(BF16, 2, 16)
+#define BF16_PANEL(P)                                                                              \
+    static size_t bytes_BF16_##P(int cols) { return ag_bf16_panel_bytes(P, cols); }                \
+    static void pack_BF16_##P(const void *src, int rows, int cols, void *panel) {                  \
+        pack_bf16(P, src, rows, cols, panel);                                                      \
+    }
+BF16_PANEL(8)
+BF16_PANEL(16)
 
 #define ROW(id, P)      [AG_T_##id] = {bytes_##id##_##P, pack_##id##_##P},
 #define ROW_8(id, ...)  ROW(id, 8)

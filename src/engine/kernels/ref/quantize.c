@@ -1,4 +1,4 @@
-/* Activations to int8, and the size of a row.
+/* Activations to int8 and to bfloat16, and the sizes of a row.
  *
  * For each block of 32: amax = max |x|, d = amax / 127, q = nearest even of x * (127 / amax).
  * The vector versions do the same operations, so rows are bit-equal on every ISA.
@@ -10,11 +10,15 @@
 
 #include "kernels/act.h"
 #include "kernels/half.h"
+#include "kernels/panel.h"
+#include "kernels/ref/clones.h"
 #include "kernels/ref/matmul.h"
 
 /* An odd number of lines: the same block of the rows of a tile is read at once, and lies in as many
  * sets of a cache then. With a power of two it would be one or two sets. */
 size_t ag_act_q8_bytes(int n) { return ((size_t)n / 32 | 1) * sizeof(ag_q8_block); }
+
+size_t ag_act_bf16_bytes(int n) { return ((size_t)ag_bf16_cols(n) / 16 | 1) * 64; }
 
 static uint32_t largest_magnitude(const float x[32]) {
     uint32_t top = 0; /* as bits: the order of magnitudes, NaN above all */
@@ -60,4 +64,12 @@ void ag_k_quantize_q8_ref(const float *x, int n, void *act) {
     ag_q8_block *b = act;
     for (int i = 0; i < n; i += 32)
         quantize_block(x + i, b++);
+}
+
+AG_CLONES void ag_k_round_bf16_ref(const float *x, int n, void *act) {
+    float *out = act;
+    for (int i = 0; i < n; i++)
+        out[i] = ag_bf16_to_f32(ag_bf16_act(x[i]));
+    for (int i = n; i < ag_bf16_cols(n); i++)
+        out[i] = 0;
 }

@@ -1,4 +1,5 @@
-/* The float matmuls as a template over the vector words of isa_*.h, which is included first.
+/* The matmuls of F32 and F16 as a template over the vector words of isa_*.h, which is included
+ * first.
  *
  * One fused multiply-add per weight, in the order of the columns, so a chain waits for each
  * addition to finish: a tile needs 8 or more chains to keep the multipliers busy. One token takes 8
@@ -18,9 +19,7 @@ enum {
 V_INLINE int float_item(ag_type type) { return type == AG_T_F32 ? 4 : 2; }
 
 V_INLINE vf float_load(ag_type type, const uint8_t *p) {
-    return type == AG_T_F32   ? vf_load((const float *)(const void *)p)
-           : type == AG_T_F16 ? vf_of_f16(p)
-                              : vf_of_bf16(p);
+    return type == AG_T_F32 ? vf_load((const float *)(const void *)p) : vf_of_f16(p);
 }
 
 /* n columns: weights of panel p at w + p * w_step, token t at x[t]. */

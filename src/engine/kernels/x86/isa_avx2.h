@@ -53,9 +53,10 @@ V_INLINE vf vf_of_int(vi a) { return _mm256_cvtepi32_ps(a); }
 V_INLINE vf vf_of_f16(const void *p) {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
-V_INLINE vf vf_of_bf16(const void *p) {
-    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+/* The first and the second of each lane's pair of bfloat16. */
+V_INLINE vf vf_of_even(vi pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
+V_INLINE vf vf_of_odd(vi pairs) {
+    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000u)));
 }
 V_INLINE vf vf_of_u8(const void *p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));

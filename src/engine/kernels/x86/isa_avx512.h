@@ -53,9 +53,10 @@ V_INLINE vf vf_of_int(vi a) { return _mm512_cvtepi32_ps(a); }
 V_INLINE vf vf_of_f16(const void *p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
-V_INLINE vf vf_of_bf16(const void *p) {
-    const vi wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+/* The first and the second of each lane's pair of bfloat16. */
+V_INLINE vf vf_of_even(vi pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
+V_INLINE vf vf_of_odd(vi pairs) {
+    return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000u)));
 }
 V_INLINE vf vf_of_u8(const void *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));

@@ -7,10 +7,12 @@
 
 #include "kernels/simd/matmul_float.h"
 
+#include "kernels/simd/matmul_bf16.h"
+
 AG_QFORMAT_MAP(AG_QUANT_RUN)
 AG_FLOAT_RUN(F32, f32)
 AG_FLOAT_RUN(F16, f16)
-AG_FLOAT_RUN(BF16, bf16)
+AG_BF16_RUN
 
 void ag_k_matmul_fill_avx2(ag_kernels *k) {
 #define PUT(id, name, ...)                                                                         \
