@@ -5,7 +5,8 @@
  * One token is bound by memory: weights are read from copies that together exceed the caches, and
  * the figure is GB/s with its share of the measured read bandwidth. More tokens are bound by
  * arithmetic: GMAC/s (multiply-adds) with the share of what the machine's best instruction for
- * bytes reaches, whatever the tier, or that for floats where the activations are floats. */
+ * bytes reaches, whatever the tier, or that for floats or bfloat16 where the activations are such.
+ */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,7 +232,9 @@ static void bench_one(const ag_kernels *k, ag_type type, int rows, int cols, con
     const double gb = (double)m.bytes / time_matmul(&m, 1, o->threads) * 1e-9;
     printf("%-22s %5dx%-5d %6.1f GB/s %3.0f%%", m.ops->name, rows, cols, gb,
            100e9 * gb / max->read_bytes);
-    const double top = m.ops->act == AG_ACT_Q8 ? max->int8_ops : max->float_ops;
+    const double top = m.ops->act == AG_ACT_Q8     ? max->int8_ops
+                       : m.ops->act == AG_ACT_BF16 ? max->bf16_ops
+                                                   : max->float_ops;
     for (int i = 0; i < o->n_counts; i++) {
         const double macs = (double)rows * cols * o->tokens[i];
         const double g = macs / time_matmul(&m, o->tokens[i], o->threads) * 1e-9;
@@ -293,8 +296,9 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    printf("%s, %d thread(s): reads %.1f GB/s, int8 %.1f GMAC/s, float %.1f GMAC/s\n", cpu.brand,
-           o.threads, max.read_bytes * 1e-9, max.int8_ops * 0.5e-9, max.float_ops * 0.5e-9);
+    printf("%s, %d thread(s): reads %.1f GB/s, int8 %.1f, float %.1f, bf16 %.1f GMAC/s\n",
+           cpu.brand, o.threads, max.read_bytes * 1e-9, max.int8_ops * 0.5e-9,
+           max.float_ops * 0.5e-9, max.bf16_ops * 0.5e-9);
     printf("%-22s %11s %15s  ", "kernel", "shape", "1 token");
     for (int i = 0; i < o.n_counts; i++)
         printf("%5d: GMAC/s ", o.tokens[i]);

@@ -103,10 +103,10 @@ static void name_test(const ag_cli_bench_test *t, char name[48]) {
 static void find_limit(const bench *b, const ag_cli_bench_test *t, row *r) {
     const ag_cli_facts *f = &b->facts;
     const ag_cli_limits *m = &b->limits;
-    bool is_float =
-        f->main_type == AG_T_F32 || f->main_type == AG_T_F16 || f->main_type == AG_T_BF16;
     bool reencoded = b->a->dtype && strcmp(b->a->dtype, "auto") != 0;
-    double peak = is_float || reencoded ? m->float_ops : m->int8_ops;
+    bool is_bf16 = reencoded ? strcmp(b->a->dtype, "bf16") == 0 : f->main_type == AG_T_BF16;
+    bool is_float = reencoded || f->main_type == AG_T_F32 || f->main_type == AG_T_F16;
+    double peak = is_bf16 ? m->bf16_ops : is_float ? m->float_ops : m->int8_ops;
     double attention = 4.0 * f->layers * f->heads * f->key_len / m->float_ops; /* a position */
     double bytes = (double)f->decode_bytes;
     double per_position = (double)ag_cli_kv_bytes(f, b->kv_type, 32 * AG_KV_BLOCK) / 1024.0;
@@ -193,21 +193,23 @@ static void show_head(const bench *b) {
     const char *mixture = ag_cli_mixture(&b->facts);
     const char *type = mixture ? mixture : ag_type_find((uint32_t)b->facts.main_type)->name;
     if (b->a->json) {
-        ag_cli_out_json(json_pack("{s:o, s:s, s:s, s:s, s:i, s:{s:o, s:o, s:o}}", "model",
+        ag_cli_out_json(json_pack("{s:o, s:s, s:s, s:s, s:i, s:{s:o, s:o, s:o, s:o}}", "model",
                                   ag_cli_json_text(ag_str(b->info.name)), "architecture",
                                   b->info.architecture, "quantisation", type, "isa", b->info.isa,
                                   "threads", (int)b->info.n_threads, "limits", "memory_gb_s",
                                   ag_cli_json_num(b->limits.read_bytes / 1e9), "int8_gop_s",
                                   ag_cli_json_num(b->limits.int8_ops / 1e9), "float_gop_s",
-                                  ag_cli_json_num(b->limits.float_ops / 1e9)));
+                                  ag_cli_json_num(b->limits.float_ops / 1e9), "bf16_gop_s",
+                                  ag_cli_json_num(b->limits.bf16_ops / 1e9)));
     } else {
         ag_cli_out("model    ");
         ag_cli_out_name(ag_str(b->info.name));
         ag_cli_out(" (%s, %s)\nkernels  %s, %u threads\n", b->info.architecture, type, b->info.isa,
                    b->info.n_threads);
-        ag_cli_out("machine  memory %.1f GB/s, int8 %.0f GOP/s, float %.0f GOP/s on these "
+        ag_cli_out("machine  memory %.1f GB/s, int8 %.0f, float %.0f, bf16 %.0f GOP/s on these "
                    "threads\n\n",
-                   b->limits.read_bytes / 1e9, b->limits.int8_ops / 1e9, b->limits.float_ops / 1e9);
+                   b->limits.read_bytes / 1e9, b->limits.int8_ops / 1e9, b->limits.float_ops / 1e9,
+                   b->limits.bf16_ops / 1e9);
         ag_cli_out("%-16s %10s %18s", "test", "tok/s", "least - most");
         if (b->a->peers)
             ag_cli_out(" %10s %6s", "llama.cpp", "times");

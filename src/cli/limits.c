@@ -176,11 +176,10 @@ VNNI static double int8_vnni(area *a) {
 #ifdef AG_AMX
 #include "kernels/x86/tiles.h"
 
-#define AMX __attribute__((target("amx-tile,amx-int8")))
+#define AMX __attribute__((target("amx-tile,amx-int8,amx-bf16")))
 
 /* Tiles of 16 rows of 64 bytes, all zeros: 4 sums of 2 left and 2 right factors. */
-AMX static double int8_amx(area *a) {
-    (void)a;
+AMX static void configure_tiles(void) {
     ag_tile_shapes shapes = {.palette = 1};
     for (int i = 0; i < 8; i++) {
         shapes.row_bytes[i] = 64;
@@ -188,6 +187,11 @@ AMX static double int8_amx(area *a) {
     }
     __asm__ volatile("" : : "r"(&shapes) : "memory");
     _tile_loadconfig(&shapes);
+}
+
+AMX static double int8_amx(area *a) {
+    (void)a;
+    configure_tiles();
     for (int i = 0; i < STEPS; i++) {
         _tile_dpbssd(0, 4, 6);
         _tile_dpbssd(1, 4, 7);
@@ -197,30 +201,48 @@ AMX static double int8_amx(area *a) {
     _tile_release();
     return 4.0 * 2 * 16 * 16 * 64 * STEPS;
 }
+
+AMX static double bf16_amx(area *a) {
+    (void)a;
+    configure_tiles();
+    for (int i = 0; i < STEPS; i++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_release();
+    return 4.0 * 2 * 16 * 16 * 32 * STEPS;
+}
 #endif
 
-static void choose(work_fn *read, work_fn *int8, work_fn *real) {
+static void choose(work_fn *read, work_fn *int8, work_fn *real, work_fn *bf16) {
     bool avx2 = ag_cpu_runs(AG_TIER_AVX2), avx512 = ag_cpu_runs(AG_TIER_AVX512);
     *read = avx2 ? read_avx2 : read_plain;
     *real = avx512 ? float_avx512 : avx2 ? float_avx2 : float_plain;
+    *bf16 = *real;
     *int8 = ag_cpu_runs(AG_TIER_VNNI) ? int8_vnni
             : avx512                  ? int8_avx512
             : avx2                    ? int8_avx2
                                       : int8_plain;
 #ifdef AG_AMX
-    if (ag_cpu_runs(AG_TIER_AMX))
+    if (ag_cpu_runs(AG_TIER_AMX)) {
         *int8 = int8_amx;
+        *bf16 = bf16_amx;
+    }
 #endif
 }
 #else
-static void choose(work_fn *read, work_fn *int8, work_fn *real) {
+static void choose(work_fn *read, work_fn *int8, work_fn *real, work_fn *bf16) {
     *read = read_plain;
     *int8 = int8_plain;
-    *real = float_plain;
+    *real = *bf16 = float_plain;
 }
 #endif
 
 /* ---- threads --------------------------------------------------------------------------------- */
+
+enum { JOBS = 4 }; /* reading, and three kinds of arithmetic */
 
 typedef struct crew crew;
 typedef struct worker {
@@ -236,8 +258,8 @@ struct crew {
     pthread_barrier_t line; /* everybody starts a window together */
     worker *workers;
     int n;
-    work_fn jobs[3];
-    double best[3];
+    work_fn jobs[JOBS];
+    double best[JOBS];
     uint64_t began_at; /* of the window; written by worker 0 between two barriers */
 };
 
@@ -259,20 +281,20 @@ static void *work(void *arg) {
     if (given_up)
         return NULL;
     memset((void *)(uintptr_t)w->area.p, 1, w->area.n); /* touched by the thread that reads it */
-    for (int k = 0; k < 3 * WINDOWS; k++) {
+    for (int k = 0; k < JOBS * WINDOWS; k++) {
         pthread_barrier_wait(&c->line);
         if (w == c->workers)
             c->began_at = ag_clock_us();
         pthread_barrier_wait(&c->line);
-        run_window(w, c->jobs[k % 3]);
+        run_window(w, c->jobs[k % JOBS]);
         pthread_barrier_wait(&c->line);
         if (w != c->workers)
             continue;
         double sum = 0, seconds = (double)(ag_clock_us() - c->began_at) / 1e6;
         for (int i = 0; i < c->n; i++)
             sum += c->workers[i].done;
-        if (sum / seconds > c->best[k % 3])
-            c->best[k % 3] = sum / seconds;
+        if (sum / seconds > c->best[k % JOBS])
+            c->best[k % JOBS] = sum / seconds;
     }
     return NULL;
 }
@@ -316,11 +338,11 @@ ag_code ag_cli_limits_measure(int n_threads, ag_cli_limits *out, ag_err *err) {
         code = ag_fail(err, AG_E_NOMEM, "no memory to measure the machine's limits");
         goto out;
     }
-    choose(&c.jobs[0], &c.jobs[1], &c.jobs[2]);
+    choose(&c.jobs[0], &c.jobs[1], &c.jobs[2], &c.jobs[3]);
     for (int i = 0; i < n_threads; i++)
         c.workers[i] = (worker){.crew = &c, .area = {memory + bytes * (size_t)i, bytes, 0}};
     code = run_crew(&c, err);
-    *out = (ag_cli_limits){c.best[0], c.best[1], c.best[2]};
+    *out = (ag_cli_limits){c.best[0], c.best[1], c.best[2], c.best[3]};
 out:
     ag_free(c.workers);
     if (memory)

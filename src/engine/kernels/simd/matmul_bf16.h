@@ -13,9 +13,9 @@
 
 enum {
     B_TILE = V_ROWS == 16 ? 12 : 6, /* tokens of a tile of two panels */
-    B_FAR = V_ROWS == 16 ? 8 : 4,  /* panels of one token; of two and three half as many */
-    B_SPAN = 8,                    /* blocks of 32 columns whose weights stay in L1 meanwhile */
-    B_TOKENS = 96                  /* most tokens of a block, whole tiles */
+    B_FAR = V_ROWS == 16 ? 8 : 4,   /* panels of one token; of two and three half as many */
+    B_SPAN = 8,                     /* blocks of 32 columns whose weights stay in L1 meanwhile */
+    B_TOKENS = 96                   /* most tokens of a block, whole tiles */
 };
 
 #ifdef B_PAIRS
@@ -28,8 +28,8 @@ V_INLINE vf b_even(const uint8_t *x) { return vf_all((const float *)(const void 
 V_INLINE vf b_odd(const uint8_t *x) { return vf_all((const float *)(const void *)x + 1); }
 #endif
 
-/* Of 32 columns of np panels and nt tokens, the even ones (0), the odd ones (1), or both: weights of
- * panel p at w + p * w_step, token t at x + t * stride. */
+/* Of 32 columns of np panels and nt tokens, the even ones (0), the odd ones (1), or both: weights
+ * of panel p at w + p * w_step, token t at x + t * stride. */
 V_INLINE void bf16_chains(int np, int nt, int first, int last, const uint8_t *w, size_t w_step,
                           const uint8_t *x, size_t stride, vf sums[2][B_TILE][B_FAR]) {
     UNROLL
@@ -63,8 +63,9 @@ V_INLINE void bf16_chains(int np, int nt, int first, int last, const uint8_t *w,
     }
 }
 
-/* Blocks of 32 columns on sums kept between calls, `step` vectors a token. Few tokens, which wait for memory, read weights
- * once; more need their registers for one kind of chain after the other. */
+/* Blocks of 32 columns on sums kept between calls, `step` vectors a token. Few tokens, which wait
+ * for memory, read weights once; more need their registers for one kind of chain after the other.
+ */
 V_INLINE void bf16_steps(int np, int nt, const uint8_t *w, size_t w_step, const uint8_t *x,
                          size_t stride, int n_blocks, vf *sums, int step) {
     for (int b = 0; b < n_blocks; b++, w += 64 * V_ROWS, x += 16 * B_PAIR) {

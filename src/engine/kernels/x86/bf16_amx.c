@@ -2,8 +2,8 @@
  *   A  [16, 32]       activations: 32 columns of 16 tokens, where they lie
  *   B  [16, 16 * 2]   weights: 16 pairs of columns of 16 rows
  *   C  [16, 16]       sums in float32, that stay in their tile for a span of columns
- * Nothing is unpacked and nothing scaled, so the arithmetic is all there is. What an instruction adds
- * in which order is in ref/matmul.c. Few tokens go the way of AVX-512. */
+ * Nothing is unpacked and nothing scaled, so the arithmetic is all there is. What an instruction
+ * adds in which order is in ref/matmul.c. Few tokens go the way of AVX-512. */
 #define B_PAIRS
 #include "kernels/x86/dot_words.h"
 
@@ -57,9 +57,8 @@ V_INLINE void span_tiles(int np, int nt, const uint8_t *w, size_t w_step, const 
         const uint8_t *tile = w + b * (TILE * TILE_BYTES);
         for (int i = next.from; i < next.from + next.n; i++)
             for (int p = 0; p < np; p++)
-                __builtin_prefetch(next.at + p * next.step + b * (TILE * TILE_BYTES) +
-                                       i * TILE_BYTES,
-                                   0, 2);
+                __builtin_prefetch(
+                    next.at + p * next.step + b * (TILE * TILE_BYTES) + i * TILE_BYTES, 0, 2);
         _tile_loadd(6, tile, TILE_BYTES);
         _tile_loadd(4, x0 + b * TILE_BYTES, stride);
         _tile_dpbf16ps(0, 4, 6);
