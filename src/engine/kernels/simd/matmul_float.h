@@ -11,9 +11,10 @@
 #include "kernels/panel.h"
 
 enum {
-    F_SLAB = 192,           /* columns whose weights stay in L1 while tokens pass */
-    F_TOKENS = 96,          /* most tokens of a block, a multiple of 6 */
-    F_ACT_BYTES = 192 << 10 /* activations of a block of tokens, to stay in L2 */
+    F_TILE = V_ROWS == 16 ? 12 : 6, /* tokens of a tile of two panels, as registers allow */
+    F_SLAB = 192,                   /* columns whose weights stay in L1 while tokens pass */
+    F_TOKENS = 96,                  /* most tokens of a block, a multiple of 12 */
+    F_ACT_BYTES = 192 << 10         /* activations of a block of tokens, to stay in L2 */
 };
 
 V_INLINE int float_item(ag_type type) { return type == AG_T_F32 ? 4 : 2; }
@@ -24,7 +25,7 @@ V_INLINE vf float_load(ag_type type, const uint8_t *p) {
 
 /* n columns: weights of panel p at w + p * w_step, token t at x[t]. */
 V_INLINE void float_steps(ag_type type, int np, int nt, const uint8_t *w, size_t w_step,
-                          const float *const x[], int n, vf acc[8][6]) {
+                          const float *const x[], int n, vf acc[8][F_TILE]) {
     const int vec = V_ROWS * float_item(type);
     UNROLL_STEPS
     for (int k = 0; k < n; k++, w += vec) {
@@ -32,7 +33,7 @@ V_INLINE void float_steps(ag_type type, int np, int nt, const uint8_t *w, size_t
         UNROLL
         for (int p = 0; p < np; p++)
             weight[p] = float_load(type, w + p * w_step);
-        UNROLL
+        UNROLL_TILE
         for (int t = 0; t < nt; t++) {
             const vf value = vf_all(x[t] + k);
             UNROLL
@@ -50,8 +51,8 @@ V_INLINE const float *float_row(const ag_matmul_args *a, int tok) {
 V_INLINE void float_direct(ag_type type, int np, int nt, const ag_matmul_args *a, int panel,
                            int tok) {
     const size_t bytes = ag_float_panel_bytes(float_item(type), V_ROWS, a->cols);
-    const float *x[6];
-    vf acc[8][6];
+    const float *x[F_TILE];
+    vf acc[8][F_TILE];
     UNROLL
     for (int t = 0; t < nt; t++) {
         x[t] = float_row(a, tok + t);
@@ -94,9 +95,9 @@ V_INLINE void float_run_direct(ag_type type, const ag_matmul_args *a) {
 /* A slab: np panels, nt tokens from x0 on, n columns, on sums kept between slabs. */
 V_INLINE void float_tile(ag_type type, int np, int nt, const uint8_t *w, size_t w_step,
                          const char *x0, size_t stride, int n, vf (*sums)[2]) {
-    const float *x[6];
-    vf acc[8][6];
-    UNROLL
+    const float *x[F_TILE];
+    vf acc[8][F_TILE];
+    UNROLL_TILE
     for (int t = 0; t < nt; t++) {
         x[t] = (const float *)(const void *)(x0 + (size_t)t * stride);
         UNROLL
@@ -104,7 +105,7 @@ V_INLINE void float_tile(ag_type type, int np, int nt, const uint8_t *w, size_t 
             acc[p][t] = sums[t][p];
     }
     float_steps(type, np, nt, w, w_step, x, n, acc);
-    UNROLL
+    UNROLL_TILE
     for (int t = 0; t < nt; t++)
         UNROLL
     for (int p = 0; p < np; p++)
@@ -114,6 +115,8 @@ V_INLINE void float_tile(ag_type type, int np, int nt, const uint8_t *w, size_t 
 V_INLINE void float_tokens(ag_type type, int np, const uint8_t *w, size_t w_step, const char *x,
                            size_t stride, int n_tok, int n, vf (*sums)[2]) {
     int t = 0;
+    for (; F_TILE > 6 && t + F_TILE <= n_tok; t += F_TILE)
+        float_tile(type, np, F_TILE, w, w_step, x + t * stride, stride, n, sums + t);
     for (; n_tok - t >= 9 || n_tok - t == 6; t += 6)
         float_tile(type, np, 6, w, w_step, x + t * stride, stride, n, sums + t);
     if (n_tok - t > 6) { /* 7 or 8: a tile of one token would take as long as one of two */
@@ -163,7 +166,7 @@ V_INLINE void float_run(ag_type type, const ag_matmul_args *a) {
         float_run_direct(type, a);
         return;
     }
-    int block = (int)(F_ACT_BYTES / ((size_t)a->cols * sizeof(float))) / 6 * 6;
+    int block = (int)(F_ACT_BYTES / ((size_t)a->cols * sizeof(float))) / 12 * 12;
     block = block < 12 ? 12 : block > F_TOKENS ? F_TOKENS : block;
     for (int tok = 0; tok < a->n_tok; tok += block) {
         const int n = a->n_tok - tok < block ? a->n_tok - tok : block;
