@@ -309,7 +309,7 @@ class Config(Configured):
     def test_sampling_is_as_the_models_file_advises(self):
         # With top_k 1 every answer is the greedy one, unless the request says otherwise.
         folder = self.advised("advised", do_sample=True, temperature=0.9, top_k=1, top_p=7, repetition_penalty=1.5)
-        self.succeeds("quantize", "-m", folder, "-o", self.path("advised.gguf"), "--type", "f32")
+        self.succeeds("quantize", "-m", folder, "-o", self.path("advised.gguf"), "--type", "bf16")
         server = self.serve("server: {listen: '127.0.0.1:0'}\nengine: {threads: 2}\nmodels:\n"
                             f"  - {{name: folder, path: {folder}, context: 512}}\n"
                             f"  - {{name: file, path: {self.path('advised.gguf')}, context: 512}}\n"
