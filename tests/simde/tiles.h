@@ -63,12 +63,16 @@ static inline void tile_stored(int i, void *to, size_t stride) {
         memcpy((uint8_t *)to + r * stride, t->data[r], (size_t)t->row_bytes);
 }
 
+static inline void tile_require_product(const tmm *c, const tmm *a, const tmm *b) {
+    tile_require(a->rows == c->rows && b->row_bytes == c->row_bytes && a->row_bytes == 4 * b->rows,
+                 "factors whose shapes do not fit");
+}
+
 /* c[m][n] += the sum over k of a[m][k] * b[k / 4][4 n + k % 4], signed bytes. */
 static inline void tile_dpbssd(int to, int left, int right) {
     tmm *c = tile_at(to);
     const tmm *a = tile_at(left), *b = tile_at(right);
-    tile_require(a->rows == c->rows && b->row_bytes == c->row_bytes && a->row_bytes == 4 * b->rows,
-                 "factors whose shapes do not fit");
+    tile_require_product(c, a, b);
     for (int m = 0; m < c->rows; m++)
         for (int n = 0; n < c->row_bytes / 4; n++) {
             int32_t sum;
@@ -91,8 +95,7 @@ static inline float tile_bf16(const uint8_t *p) {
 static inline void tile_dpbf16ps(int to, int left, int right) {
     tmm *c = tile_at(to);
     const tmm *a = tile_at(left), *b = tile_at(right);
-    tile_require(a->rows == c->rows && b->row_bytes == c->row_bytes && a->row_bytes == 4 * b->rows,
-                 "factors whose shapes do not fit");
+    tile_require_product(c, a, b);
     for (int m = 0; m < c->rows; m++)
         for (int n = 0; n < c->row_bytes / 4; n++) {
             float sum, chain[2] = {0, 0};

@@ -118,8 +118,7 @@ void ag_plain_attention(ag_pass *p, ag_row_fn store) {
     if (!ag_pass_keep_wanted(p, s->wide, s->wide_stride))
         return;
     ag_pass_attend(p, s->wide, s->wide_stride, s->x, s->x_stride);
-    ag_pass_wants(p, (const ag_matrix *const[]){&l->o}, 1);
-    if (p->want_q8 || p->want_bf16)
+    if (ag_pass_wants(p, (const ag_matrix *const[]){&l->o}, 1))
         ag_for_rows(p, p->n_rows, ag_quantise_attention_row);
     ag_pass_multiply(p, (const ag_matmul_item[]){{&l->o, s->y, (size_t)c->n_embd}}, 1);
 }

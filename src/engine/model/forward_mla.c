@@ -134,13 +134,11 @@ void ag_forward_mla(ag_pass *p) {
     if (!ag_pass_keep_wanted(p, s->latent, s->latent_stride))
         return;
     ag_pass_attend(p, s->latent, s->latent_stride, s->latent, s->latent_stride);
-    ag_pass_wants(p, (const ag_matrix *const[]){x->v_b}, 1);
-    if (p->want_q8 || p->want_bf16)
+    if (ag_pass_wants(p, (const ag_matrix *const[]){x->v_b}, 1))
         ag_for_rows(p, p->n_rows, quantise_latent_row);
     multiply_heads(p, x->v_b, s->latent, s->latent_stride, c->d_head, s->x, s->x_stride,
                    c->mla.value);
-    ag_pass_wants(p, (const ag_matrix *const[]){&p->layer->o}, 1);
-    if (p->want_q8 || p->want_bf16)
+    if (ag_pass_wants(p, (const ag_matrix *const[]){&p->layer->o}, 1))
         ag_for_rows(p, p->n_rows, quantise_output_row);
     ag_pass_multiply(p, (const ag_matmul_item[]){{&p->layer->o, s->y, (size_t)c->n_embd}}, 1);
 }

@@ -78,12 +78,13 @@ void ag_quantise_row(const ag_pass *p, int row, int n) {
         p->m->kernels->round_bf16(ag_row_x(p, row), n, p->s->x16 + (size_t)row * p->s->x16_stride);
 }
 
-void ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n) {
+bool ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n) {
     p->want_q8 = p->want_bf16 = false;
     for (int i = 0; i < n; i++) {
         p->want_q8 |= w[i]->ops->act == AG_ACT_Q8;
         p->want_bf16 |= w[i]->ops->act == AG_ACT_BF16;
     }
+    return p->want_q8 || p->want_bf16;
 }
 
 ag_matmul_job ag_pass_job(const ag_pass *p, ag_matmul_item item) {

@@ -54,8 +54,8 @@ static inline void ag_activate(const ag_pass *p, const float *gate, int n, float
     const ag_kernels *k = p->m->kernels;
     (p->m->config.arch->act == AG_ACT_GEGLU ? k->geglu : k->swiglu)(gate, gate + n, n, y);
 }
-/* Remember how these matrices, the next to be used, want their input. */
-void ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n);
+/* Remember how these matrices, the next to be used, want their input; false: as it is in x. */
+bool ag_pass_wants(ag_pass *p, const ag_matrix *const *w, int n);
 
 #define AG_GROUP_MAX 3
 

@@ -41,18 +41,24 @@ typedef struct next_span {
     int from, n;
 } next_span;
 
+/* Loads or stores the sums of np panels and nt tiles of tokens. */
+#define MOVE_SUMS(move)                                                                            \
+    do {                                                                                           \
+        move(0, c0[0], TILE_BYTES);                                                                \
+        if (np == 2)                                                                               \
+            move(1, c0[1], TILE_BYTES);                                                            \
+        if (nt == 2)                                                                               \
+            move(2, c1[0], TILE_BYTES);                                                            \
+        if (np == 2 && nt == 2)                                                                    \
+            move(3, c1[1], TILE_BYTES);                                                            \
+    } while (0)
+
 /* A span of np panels and nt tiles of tokens, from x0 and x1 on. c[p]: their sums, a vector a
  * token. */
 V_INLINE void span_tiles(int np, int nt, const uint8_t *w, size_t w_step, const uint8_t *x0,
                          const uint8_t *x1, size_t stride, int n_blocks, vf *c0[2], vf *c1[2],
                          next_span next) {
-    _tile_loadd(0, c0[0], TILE_BYTES);
-    if (np == 2)
-        _tile_loadd(1, c0[1], TILE_BYTES);
-    if (nt == 2)
-        _tile_loadd(2, c1[0], TILE_BYTES);
-    if (np == 2 && nt == 2)
-        _tile_loadd(3, c1[1], TILE_BYTES);
+    MOVE_SUMS(_tile_loadd);
     for (int b = 0; b < n_blocks; b++) {
         const uint8_t *tile = w + b * (TILE * TILE_BYTES);
         for (int i = next.from; i < next.from + next.n; i++)
@@ -73,17 +79,12 @@ V_INLINE void span_tiles(int np, int nt, const uint8_t *w, size_t w_step, const 
         if (np == 2 && nt == 2)
             _tile_dpbf16ps(3, 5, 7);
     }
-    _tile_stored(0, c0[0], TILE_BYTES);
-    if (np == 2)
-        _tile_stored(1, c0[1], TILE_BYTES);
-    if (nt == 2)
-        _tile_stored(2, c1[0], TILE_BYTES);
-    if (np == 2 && nt == 2)
-        _tile_stored(3, c1[1], TILE_BYTES);
+    MOVE_SUMS(_tile_stored);
 }
 
-/* np panels and n_tok tokens, a tile or more. What is left beyond whole tiles lies in a tile of its
- * own, whose other rows are computed for nothing, from the tokens before. */
+/* np panels and n_tok tokens, of a call with a tile of them or more. What is left beyond whole
+ * tiles lies in a tile of its own, whose other rows are computed for nothing, from the tokens
+ * before. */
 V_INLINE void tile_panels(int np, const ag_matmul_args *a, int panel, int tok, int n_tok) {
     const size_t w_step = ag_bf16_panel_bytes(V_ROWS, a->cols), stride = a->act_stride;
     const int blocks = ag_bf16_cols(a->cols) / 32, tiles = (n_tok + TILE - 1) / TILE;
