@@ -96,12 +96,12 @@ typedef struct ag_kv_ops {
 typedef struct ag_kernels {
     const char *isa;                  /* the tier in force: "ref", "avx2", "neon", ... */
     ag_matmul_ops matmul[AG_T_LIMIT]; /* by ag_type; .run is NULL where not decoded */
-    ag_kv_ops kv[AG_KV_TYPES];
     /* One row of n floats (a multiple of 32) to int8 blocks of 32; bytes from ag_act_q8_bytes. */
     void (*quantize_q8)(const float *x, int n, void *act);
     /* One row of n floats rounded to bfloat16, in the form that this table's matmuls read; bytes
      * from ag_act_bf16_bytes. */
     void (*round_bf16)(const float *x, int n, void *act);
+    ag_kv_ops kv[AG_KV_TYPES];
     /* y = x / sqrt(mean(x^2) + eps) * w. y may be x. */
     void (*rms_norm)(const float *x, const float *w, int n, float eps, float *y);
     /* y = (x - mean(x)) / sqrt(var(x) + eps) * w + b. y may be x. */

@@ -175,7 +175,7 @@ static void attention_is_within_1e6_of_double(void **state) {
 
 static void every_tier_equals_the_plain_one(void **state) {
     (void)state;
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < check_rounds(100); round++) {
         scene s;
         scene_init(&s, round % AG_KV_TYPES, dims[check_below(N_DIMS)], 1 + check_below(17),
                    1 + check_below(130));
@@ -267,7 +267,7 @@ static void a_row_does_not_depend_on_its_company(void **state) {
     (void)state;
     static const int groups[] = {1, 3, 4, 7, 8, 12, 16};
     static const int sizes[] = {64, 80, 96, 128, 256};
-    for (int round = 0; round < 56; round++)
+    for (int round = 0; round < check_rounds(56); round++)
         for (int t = round % 8 ? 1 : 0; t < n_tiers; t++) { /* the plain tier is slow */
             scene s;
             scene_init(&s, round % AG_KV_TYPES, sizes[round % 5], groups[round % 7],
@@ -418,7 +418,7 @@ static void a_window_past_the_start_is_no_window(void **state) {
 /* A row that sees every key gives what it would give as the last one. */
 static void without_order_every_row_is_the_last(void **state) {
     (void)state;
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < check_rounds(40); round++) {
         scene s;
         scene_init(&s, round % AG_KV_TYPES, dims[check_below(N_DIMS)], 1 + check_below(3),
                    1 + check_below(130));

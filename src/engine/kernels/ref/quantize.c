@@ -66,10 +66,12 @@ void ag_k_quantize_q8_ref(const float *x, int n, void *act) {
         quantize_block(x + i, b++);
 }
 
-AG_CLONES void ag_k_round_bf16_ref(const float *x, int n, void *act) {
-    float *out = act;
+AG_CLONES static void round_bf16(const float *x, int n, float *out) {
     for (int i = 0; i < n; i++)
         out[i] = ag_bf16_to_f32(ag_bf16_act(x[i]));
     for (int i = n; i < ag_bf16_cols(n); i++)
         out[i] = 0;
 }
+
+/* Apart from the clones: the resolver of a function with external linkage is exported. */
+void ag_k_round_bf16_ref(const float *x, int n, void *act) { round_bf16(x, n, act); }
