@@ -10,7 +10,9 @@
 
 #define V_ROWS 16
 #define V_TILE 6 /* tokens of a tile: 12 chains hide the latency of a dot product */
+#ifndef V_SLAB
 #define V_SLAB 8 /* groups of a slab: 2 panels in 12 KiB of L1 */
+#endif
 #ifndef V_ACT_BYTES
 #define V_ACT_BYTES (512 << 10) /* such cores have an L2 of 1 MiB and more */
 #endif

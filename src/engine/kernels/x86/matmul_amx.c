@@ -5,11 +5,13 @@
  *   C  [tokens, 16]   sums in int32
  * C goes through L1 into vectors of 16 rows, one a token, where scales turn it into floats as on
  * every tier. That is most of the work, and waits for nothing: the products of the next groups are
- * on their way meanwhile.
+ * on their way meanwhile. A product is stored after the next one has begun, since a store that
+ * waits for its product holds up the tiles behind it.
  *
  * Few tokens go the way of VNNI, and so do types with a scale for each 16 columns, of which a tile
  * multiplies half as much. */
 #define V_ACT_BYTES (1 << 20)
+#define V_SLAB      16 /* fewer starts of the sequence below, and still 20 KiB */
 #include "kernels/x86/dot_words.h"
 
 #include "kernels/fill.h"
@@ -43,23 +45,30 @@ static void configure_tiles(int rest) {
         _tile_loadd(b, w, 4 * V_ROWS);                                                             \
         _tile_loadd(a, q, stride);                                                                 \
         _tile_dpbssd(c, a, b);                                                                     \
-        _tile_stored(c, sums, 4 * V_ROWS);                                                         \
     } while (0)
 
 typedef struct group_sums {
     vi token[TILE];
 } group_sums;
 
-/* The sums of group g of a slab with a whole tile of tokens, or with the rest. */
-V_INLINE void multiply_group(bool whole, int g, const vi w[8], const int8_t *q, size_t stride,
-                             group_sums *out) {
-    vi *sums = out->token;
+/* Group g of a slab with a whole tile of tokens, or with the rest. */
+V_INLINE void multiply_group(bool whole, int g, const vi w[8], const int8_t *q, size_t stride) {
     if (!whole)
         MULTIPLY(6, 7, 4);
     else if (g % 2 == 0)
         MULTIPLY(0, 2, 4);
     else
         MULTIPLY(1, 3, 5);
+}
+
+V_INLINE void store_group(bool whole, int g, group_sums *out) {
+    vi *sums = out->token;
+    if (!whole)
+        _tile_stored(6, sums, 4 * V_ROWS);
+    else if (g % 2 == 0)
+        _tile_stored(0, sums, 4 * V_ROWS);
+    else
+        _tile_stored(1, sums, 4 * V_ROWS);
 }
 
 V_INLINE vf add_token(const ag_qformat *f, const wblock *w, const ag_q8_block *x, vi sum, vf acc) {
@@ -86,8 +95,10 @@ V_INLINE void add_groups(const ag_qformat *f, bool whole, int nt, const wblock *
     group_sums ring[RING];
     for (int g = 0; g < n_groups + AHEAD; g++) {
         if (g < n_groups)
-            multiply_group(whole, g, w[g].w, x[g].q, stride, &ring[g % RING]);
-        const int last = g - AHEAD;
+            multiply_group(whole, g, w[g].w, x[g].q, stride);
+        const int done = whole ? g - 1 : g, last = g - AHEAD;
+        if (done >= 0 && done < n_groups)
+            store_group(whole, done, &ring[done % RING]);
         if (last < 0)
             continue;
         const vi *sums = ring[last % RING].token;
