@@ -21,7 +21,7 @@
 
 enum {
     TILE = 16,  /* tokens of a whole tile */
-    LEAST = 64, /* fewer tokens go the way of VNNI */
+    LEAST = 48, /* fewer tokens go the way of VNNI */
     AHEAD = 2,  /* groups between a product and its use: a product takes longer than an addition */
     RING = 4    /* groups whose sums are kept, more than AHEAD */
 };
