@@ -1,11 +1,16 @@
 #include "sched/pace.h"
 
+#include <math.h>
+
 #define KEEP     0.95 /* of what earlier samples weigh */
 #define SWEEPS   16   /* of the descent, a sample */
 #define SURE     4    /* samples after which one that is far off is cut down */
 #define FAR      3.0  /* times what was expected */
 #define SPARE    0.65 /* of a quiet step that a prompt may add: what it really adds varies */
-#define MANY     0.75 /* the same of several prompts */
+#define FEW      0.75 /* the same of several prompts while they and the streams are few, */
+#define MANY     3.0  /* when they are many: then waiting takes longer than reading, */
+#define EACH     0.1  /* and between, for each of both, */
+#define WAITING  0.5  /* but so much at most for each prompt */
 #define PROGRESS 8    /* prompts get at least an eighth of a decoding step, target or not */
 #define BLIND    16   /* rows of a prompt beside decoding sequences while nothing is known */
 
@@ -79,17 +84,26 @@ void ag_pace_learn(ag_pace *p, const ag_load *load, double us) {
     descend(p);
 }
 
+/* A whole step without a target. */
+static double relative_step_us(const ag_pace *p, const ag_load *load, int n_reading) {
+    ag_load all = *load;
+    double more = SPARE;
+    if (n_reading > 1) {
+        all.decoding += n_reading - 1;
+        more = fmin(all.decoding * EACH, n_reading * WAITING);
+        more = fmin(fmax(more, FEW), MANY);
+    }
+    return (1 + more) * ag_pace_quiet_us(p, &all);
+}
+
 double ag_pace_spare_us(const ag_pace *p, const ag_load *load, int n_reading) {
     if (load->decoding == 0)
         return -1;
     double quiet = ag_pace_quiet_us(p, load);
     if (p->n_decode == 0 || p->n_prefill == 0)
         return 0;
-    if (!(p->target_us > 0)) {
-        ag_load all = *load;
-        all.decoding += n_reading > 1 ? n_reading - 1 : 0;
-        return (1 + (n_reading > 1 ? MANY : SPARE)) * ag_pace_quiet_us(p, &all) - quiet;
-    }
+    if (!(p->target_us > 0))
+        return relative_step_us(p, load, n_reading) - quiet;
     double spare = p->target_us - quiet;
     return spare > quiet / PROGRESS ? spare : quiet / PROGRESS;
 }

@@ -41,7 +41,8 @@ double ag_pace_decode_row_us(const ag_pace *p);
 /* Time that `n_reading` prompts may add to a step of `load` (whose prefill is not looked at): 0
  * while nothing is known, negative (no bound) without decoding sequences. Without a target, one
  * prompt at most halves the pace of the streams; where more wait, the step may take as long as if
- * the others were streams already, which they will be: many that come together are soon read. */
+ * the others were streams already, which they will be, and longer the more they and the streams
+ * are: what many wait for most is to be read. */
 double ag_pace_spare_us(const ag_pace *p, const ag_load *load, int n_reading);
 /* Most rows, up to n, of a prompt of which `stored` tokens are done, that add at most *us (no bound
  * when negative), but at least one; what they add is taken off *us. */

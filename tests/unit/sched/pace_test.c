@@ -105,19 +105,31 @@ static void a_row_of_a_lone_stream_costs_no_less_than_one_of_a_prompt(void **sta
     }
 }
 
-/* Beside many prompts the streams have the pace of all of them as streams, halved. */
-static void many_prompts_are_read_as_fast_as_they_will_run(void **state) {
+/* The step beside `n` prompts, over that of all of them as streams. */
+static double stretch(const ag_pace *p, machine *m, int streams, int n) {
+    const ag_load l = {.decoding = streams, .decode_looks = 200};
+    const ag_load all = {.decoding = streams + n - 1, .decode_looks = 200};
+    return (time_of(m, &l) + ag_pace_spare_us(p, &l, n)) / time_of(m, &all);
+}
+
+/* The more prompts wait beside the more streams, the longer a step may take beside what it takes
+ * once all are streams. */
+static void the_more_wait_the_faster_they_are_read(void **state) {
     (void)state;
     ag_pace p = {0};
     machine m = usual(0);
     learn(&p, &m, 400);
-    ag_load l = {.decoding = 2, .decode_looks = 200}, all = {.decoding = 30, .decode_looks = 200};
-    double us = ag_pace_spare_us(&p, &l, 29);
-    double step = time_of(&m, &l) + us, as_streams = time_of(&m, &all);
-    assert_true(step > 1.7 * as_streams && step < 1.8 * as_streams);
+    static const struct {
+        int streams, prompts;
+        double times;
+    } want[] = {{30, 1, 1.65}, {2, 3, 1.75}, {30, 2, 2}, {4, 2, 1.75}, {10, 7, 2.6}, {2, 29, 4}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const double got = stretch(&p, &m, want[i].streams, want[i].prompts) / want[i].times;
+        assert_true(got > 0.96 && got < 1.04);
+    }
     p.target_us = 100000; /* but a target is a target */
-    us = ag_pace_spare_us(&p, &l, 29);
-    assert_true(us < 1.1 * (p.target_us - time_of(&m, &l)));
+    const ag_load l = {.decoding = 2, .decode_looks = 200};
+    assert_true(ag_pace_spare_us(&p, &l, 29) < 1.1 * (p.target_us - time_of(&m, &l)));
 }
 
 /* A step that lost its core for a second says little about the next. */
@@ -310,7 +322,7 @@ int main(void) {
         cmocka_unit_test(a_row_of_a_lone_stream_costs_no_less_than_one_of_a_prompt),
         cmocka_unit_test(a_noisy_machine_is_learned),
         cmocka_unit_test(a_machine_that_changes_is_learned_anew),
-        cmocka_unit_test(many_prompts_are_read_as_fast_as_they_will_run),
+        cmocka_unit_test(the_more_wait_the_faster_they_are_read),
         cmocka_unit_test(one_step_far_off_does_not_throw_it),
         cmocka_unit_test(what_is_not_seen_stays_known),
         cmocka_unit_test(more_streams_are_learned_beside_prompts),
