@@ -195,7 +195,7 @@ int ag_cli_loadtest(const ag_cli_args *a) {
                       .shared_words = a->shared_words,
                       .max_tokens = a->max_tokens,
                       .stop_early = a->stop_early,
-                      .temperature = (double)a->temp,
+                      .temperature = ag_cli_given(a, "temp") ? a->temp : 0,
                       .seed = a->seed,
                       .timeout_s = a->timeout,
                       .slo_ttft_ms = a->slo_ttft,

@@ -65,7 +65,7 @@ void ag_load_body(const ag_load_opts *o, uint64_t index, ag_rng *rng, ag_buf *ou
     }
     if (o->api != AG_LOAD_EMBEDDINGS) {
         ag_json_key(out, "max_tokens"), ag_json_u64(out, o->max_tokens ? o->max_tokens : 64);
-        ag_json_key(out, "temperature"), ag_json_f64(out, o->temperature);
+        ag_json_key(out, "temperature"), ag_json_f32(out, o->temperature);
         ag_json_key(out, "ignore_eos"), ag_json_bool(out, !o->stop_early);
         ag_json_key(out, "stream"), ag_json_bool(out, !o->whole);
         if (!o->whole) {

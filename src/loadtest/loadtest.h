@@ -40,7 +40,7 @@ typedef struct ag_load_opts {
     size_t n_texts;
     uint32_t max_tokens; /* 0: 64 */
     bool stop_early;     /* let the model end its answer; else ignore_eos is sent */
-    double temperature;
+    float temperature;
     uint64_t seed;      /* of words and arrivals */
     double timeout_s;   /* of a request; 0: 600 */
     double slo_ttft_ms; /* 0: none; of streams only, whose tokens are seen to come */

@@ -90,6 +90,7 @@ class LoadTest(Case):
         self.assertEqual(len(self.server.requests), 14)
         path, key, body = self.server.requests[0]
         self.assertEqual((path, key, body["model"], body["stream"]), ("/v1/chat/completions", None, "small", True))
+        self.assertEqual((body["temperature"], body["max_tokens"]), (0, 64))
         prompts = [b["messages"][0]["content"] for _, _, b in self.server.requests]
         self.assertEqual(len(set(prompts)), 14)
         self.assertEqual({len(p.split()) for p in prompts}, {128})
@@ -97,9 +98,10 @@ class LoadTest(Case):
 
     def test_the_table_shows_the_same(self):
         out = self.succeeds("loadtest", self.serve(), "-n", "2", "-c", "1", "--shared-words", "20",
-                            "--prompt-words", "30", "--api", "completions").out
+                            "--prompt-words", "30", "--api", "completions", "--temp", "0.7").out
         self.assertIn("2 answered, 0 refused, 0 failed", out)
         self.assertIn("time to first token", out)
+        self.assertEqual([b["temperature"] for _, _, b in self.server.requests], [0.7, 0.7])
         first, second = (b["prompt"].split() for _, _, b in self.server.requests)
         self.assertEqual(first[:20], second[:20])
         self.assertNotEqual(first[20], second[20])
