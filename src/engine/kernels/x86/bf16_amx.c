@@ -48,7 +48,7 @@ typedef struct next_panels {
     int from, n;
 } next_panels;
 
-#define START_SUMS(c, sums)                                                                        \
+#define START(c, sums)                                                                             \
     do {                                                                                           \
         if (first)                                                                                 \
             _tile_zero(c);                                                                         \
@@ -56,17 +56,25 @@ typedef struct next_panels {
             _tile_loadd(c, (sums).at, (sums).stride);                                              \
     } while (0)
 
+#define STORE(c, sums) _tile_stored(c, (sums).at, (sums).stride)
+
+/* The sums of np panels and nt tiles of tokens are in C. */
+#define MOVE_SUMS(move)                                                                            \
+    do {                                                                                           \
+        move(0, sums[0][0]);                                                                       \
+        if (np == 2)                                                                               \
+            move(1, sums[0][1]);                                                                   \
+        if (nt == 2)                                                                               \
+            move(2, sums[1][0]);                                                                   \
+        if (np == 2 && nt == 2)                                                                    \
+            move(3, sums[1][1]);                                                                   \
+    } while (0)
+
 /* A span of np panels and nt tiles of tokens, tile i from x[i] on; sums: [i][panel]. */
 V_INLINE void multiply_span(int np, int nt, bool first, const uint8_t *w, size_t w_step,
                             const uint8_t *const x[2], size_t stride, int n_blocks,
                             const tile_sums sums[2][2], next_panels next) {
-    START_SUMS(0, sums[0][0]);
-    if (np == 2)
-        START_SUMS(1, sums[0][1]);
-    if (nt == 2)
-        START_SUMS(2, sums[1][0]);
-    if (np == 2 && nt == 2)
-        START_SUMS(3, sums[1][1]);
+    MOVE_SUMS(START);
     for (int b = 0; b < n_blocks; b++) {
         const size_t tile = (size_t)b * (TILE * TILE_BYTES);
         for (int i = next.from; i < next.from + next.n; i++)
@@ -86,13 +94,7 @@ V_INLINE void multiply_span(int np, int nt, bool first, const uint8_t *w, size_t
         if (np == 2 && nt == 2)
             _tile_dpbf16ps(3, 5, 7);
     }
-    _tile_stored(0, sums[0][0].at, sums[0][0].stride);
-    if (np == 2)
-        _tile_stored(1, sums[0][1].at, sums[0][1].stride);
-    if (nt == 2)
-        _tile_stored(2, sums[1][0].at, sums[1][0].stride);
-    if (np == 2 && nt == 2)
-        _tile_stored(3, sums[1][1].at, sums[1][1].stride);
+    MOVE_SUMS(STORE);
 }
 
 /* One or two tiles of np panels: tokens [tok, end), of which the second tile, or the only one, may

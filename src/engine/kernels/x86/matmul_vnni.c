@@ -1,5 +1,5 @@
 /* Quantised matmuls for AVX-512 with VNNI: panels of 16 rows, packed as for plain AVX-512. */
-#define V_DIRECT(f) ((f)->bits == 8 ? 8 : 4)
+#define V_DIRECT(f) ((f)->bits == 8 ? 8 : 4) /* 8 bits are soon unpacked anew */
 #include "kernels/x86/dot_words.h"
 
 #include "kernels/fill.h"
