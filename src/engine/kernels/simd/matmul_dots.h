@@ -11,6 +11,10 @@
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
+#ifndef V_ALONE
+#define V_ALONE V_TILE /* most tokens of a tile of one panel */
+#endif
+
 typedef struct wblock {
     vi w[8];
     vf scale, min;
@@ -121,7 +125,7 @@ V_INLINE vdot dot_start(const ag_qformat *f, const ag_q8_block *x, int half) {
 
 /* Quads [from, to) of one group for np panels and nt tokens. */
 V_INLINE void dot_span(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
-                       const ag_q8_block *const x[], int from, int to, vdot acc[2][V_TILE]) {
+                       const ag_q8_block *const x[], int from, int to, vdot acc[2][V_ALONE]) {
     UNROLL
     for (int t = 0; t < nt; t++)
         UNROLL
@@ -148,8 +152,8 @@ V_INLINE vi half_scale(const ag_qformat *f, vi sc) {
 
 /* isum of one group, but for the constant that step() adds. */
 V_INLINE void dots(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
-                   const ag_q8_block *const x[], vi isum[2][V_TILE]) {
-    vdot acc[2][V_TILE];
+                   const ag_q8_block *const x[], vi isum[2][V_ALONE]) {
+    vdot acc[2][V_ALONE];
     dot_span(f, np, nt, w, w_step, x, 0, ag_qf_halves(f) ? 4 : 8, acc);
     UNROLL
     for (int t = 0; t < nt; t++)

@@ -19,6 +19,9 @@
 #ifndef V_DIRECT
 #define V_DIRECT(f) 4 /* most tokens that go direct */
 #endif
+#ifndef V_AHEAD
+#define V_AHEAD 2048 /* bytes between what is read and what is asked for */
+#endif
 #ifndef V_SLAB_WEIGHTS
 #define V_SLAB_WEIGHTS(f, block) (void)(block)
 #endif
@@ -40,8 +43,8 @@ enum {
 
 /* One group for np panels and nt tokens: w[p * w_step] and x[t] to acc[p][t]. */
 V_INLINE void step(const ag_qformat *f, int np, int nt, const wblock *w, int w_step,
-                   const ag_q8_block *const x[], bool in_slab, vf acc[2][V_TILE]) {
-    vi isum[2][V_TILE];
+                   const ag_q8_block *const x[], bool in_slab, vf acc[2][V_ALONE]) {
+    vi isum[2][V_ALONE];
     if (in_slab)
         V_SLAB_DOTS(f, np, nt, w, w_step, x, isum);
     else
@@ -116,13 +119,11 @@ V_INLINE const ag_q8_block *act_row(const ag_matmul_args *a, int tok) {
     return (const ag_q8_block *)((const char *)a->act + (size_t)tok * a->act_stride);
 }
 
-#define AHEAD 2048 /* bytes */
-
 /* Asks for what a stream reads that many bytes after group `sub` of this unit. */
 V_INLINE void ask_ahead(const ag_qformat *f, const uint8_t *unit, int sub) {
     const int part = (int)unit_bytes(f) / (f->unit / 32);
     for (int i = 0; i < part; i += 64)
-        __builtin_prefetch(unit + AHEAD + sub * part + i);
+        __builtin_prefetch(unit + V_AHEAD + sub * part + i);
 }
 
 /* Few tokens: for ns streams, panel `panel + s * apart` and nt tokens from `tok` on, all columns.
@@ -132,8 +133,8 @@ V_INLINE void direct_tile(const ag_qformat *f, int ns, int nt, const ag_matmul_a
                           int panel, int apart) {
     const size_t bytes = ag_qf_panel_bytes(f, V_ROWS, a->cols);
     const uint8_t *w[4];
-    const ag_q8_block *x[V_TILE];
-    vf acc[4][2][V_TILE];
+    const ag_q8_block *x[V_ALONE];
+    vf acc[4][2][V_ALONE];
     UNROLL
     for (int s = 0; s < ns; s++)
         w[s] = (const uint8_t *)a->w + (size_t)(panel + s * apart) * bytes;
@@ -181,15 +182,27 @@ V_INLINE void direct_panels(const ag_qformat *f, int ns, int nt, const ag_matmul
         direct_tile(f, 1, nt, a, 0, p, 0);
 }
 
-/* Three tokens or more of one panel: tiles of 4 and 3, for five at the end 3 and 2. */
+/* Three tokens or more of one panel, in tiles of about the same size. */
 V_INLINE void direct_tokens(const ag_qformat *f, const ag_matmul_args *a, int panel) {
-    int t = 0, left = a->n_tok;
-    for (; left >= 4 && left != 5 && left != 6; t += 4, left -= 4)
-        direct_tile(f, 1, 4, a, t, panel, 0);
-    for (; left >= 3; t += 3, left -= 3)
-        direct_tile(f, 1, 3, a, t, panel, 0);
-    if (left > 0)
-        direct_tile(f, 1, 2, a, t, panel, 0);
+    int t = 0;
+    for (int tiles = (a->n_tok + V_ALONE - 1) / V_ALONE; tiles > 0; tiles--) {
+        const int n = (a->n_tok - t + tiles - 1) / tiles;
+        if (n == 2)
+            direct_tile(f, 1, 2, a, t, panel, 0);
+        else if (n == 3)
+            direct_tile(f, 1, 3, a, t, panel, 0);
+        else if (n == 4)
+            direct_tile(f, 1, 4, a, t, panel, 0);
+        else if (V_ALONE >= 5 && n == 5)
+            direct_tile(f, 1, 5, a, t, panel, 0);
+        else if (V_ALONE >= 6 && n == 6)
+            direct_tile(f, 1, 6, a, t, panel, 0);
+        else if (V_ALONE >= 7 && n == 7)
+            direct_tile(f, 1, 7, a, t, panel, 0);
+        else if (V_ALONE >= 8)
+            direct_tile(f, 1, 8, a, t, panel, 0);
+        t += n;
+    }
 }
 
 V_INLINE void run_direct(const ag_qformat *f, const ag_matmul_args *a) {
@@ -214,7 +227,7 @@ typedef struct next_slab {
 V_INLINE void slab_tile(const ag_qformat *f, int np, int nt, const wblock *slab, int n_groups,
                         const char *x0, size_t stride, vf (*sums)[2], next_slab next) {
     const ag_q8_block *x[V_TILE];
-    vf acc[2][V_TILE];
+    vf acc[2][V_ALONE];
     UNROLL
     for (int t = 0; t < nt; t++) {
         x[t] = (const ag_q8_block *)(const void *)(x0 + (size_t)t * stride);

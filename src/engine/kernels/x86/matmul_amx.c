@@ -8,8 +8,9 @@
  * on their way meanwhile. A product is stored after the next one has begun, since a store that
  * waits for its product holds up the tiles behind it.
  *
- * Few tokens go the way of VNNI, and so do types with a scale for each 16 columns, of which a tile
- * multiplies half as much. */
+ * Up to 64 tokens go direct, a panel after the other: a group is unpacked, multiplied, forgotten;
+ * what has 8 bits is multiplied where it lies. The fewest go the way of VNNI, and so do types with
+ * a scale for each 16 columns, of which a tile multiplies half as much. */
 #define V_ACT_BYTES (1 << 20)
 #define V_SLAB      16 /* fewer starts of the sequence below, and still 20 KiB */
 #include "kernels/x86/dot_words.h"
@@ -20,20 +21,23 @@
 #include "kernels/x86/tiles.h"
 
 enum {
-    TILE = 16,  /* tokens of a whole tile */
-    LEAST = 48, /* fewer tokens go the way of VNNI */
-    AHEAD = 2,  /* groups between a product and its use: a product takes longer than an addition */
-    RING = 4    /* groups whose sums are kept, more than AHEAD */
+    TILE = 16,       /* tokens of a whole tile */
+    DIRECT_FROM = 5, /* fewer tokens go the way of VNNI */
+    DIRECT_TO = 64,  /* more share what is unpacked */
+    LAG = 2,         /* groups between a product and its use: it takes longer than an addition */
+    RING = 4,        /* groups whose sums are kept, more than LAG */
+    EARLY = 2,       /* groups between unpacking and the product */
+    SLOTS = 8        /* groups that stay unpacked, more than EARLY + LAG */
 };
 
 /* Whole tiles take turns, so that one is filled while the other is in use: C is 0 or 1, A 2 or 3,
  * B 4 or 5. The tokens beyond whole tiles, `rest` in number, have C 6, A 7 and B 4. */
-static void configure_tiles(int rest) {
+static void configure_tiles(int whole, int rest) {
     ag_tile_shapes s = {.palette = 1};
     for (int i = 0; i < 8; i++) {
         const bool is_act = i == 2 || i == 3 || i == 7, is_weight = i == 4 || i == 5;
         s.row_bytes[i] = (uint16_t)(is_act ? 32 : 4 * V_ROWS);
-        s.rows[i] = (uint8_t)(is_weight ? 8 : i < 6 ? TILE : rest ? rest : 1);
+        s.rows[i] = (uint8_t)(is_weight ? 8 : i < 6 ? whole : rest ? rest : 1);
     }
     AG_IN_MEMORY(&s);
     _tile_loadconfig(&s);
@@ -61,8 +65,7 @@ V_INLINE void multiply_group(bool whole, int g, const vi w[8], const int8_t *q, 
         MULTIPLY(1, 3, 5);
 }
 
-V_INLINE void store_group(bool whole, int g, group_sums *out) {
-    vi *sums = out->token;
+V_INLINE void store_group(bool whole, int g, vi *sums) {
     if (!whole)
         _tile_stored(6, sums, 4 * V_ROWS);
     else if (g % 2 == 0)
@@ -93,12 +96,12 @@ V_INLINE const ag_q8_block *next_row(const ag_q8_block *x, size_t stride) {
 V_INLINE void add_groups(const ag_qformat *f, bool whole, int nt, const wblock *w, int n_groups,
                          const ag_q8_block *x, size_t stride, vf *acc, int step) {
     group_sums ring[RING];
-    for (int g = 0; g < n_groups + AHEAD; g++) {
+    for (int g = 0; g < n_groups + LAG; g++) {
         if (g < n_groups)
             multiply_group(whole, g, w[g].w, x[g].q, stride);
-        const int done = whole ? g - 1 : g, last = g - AHEAD;
+        const int done = whole ? g - 1 : g, last = g - LAG;
         if (done >= 0 && done < n_groups)
-            store_group(whole, done, &ring[done % RING]);
+            store_group(whole, done, ring[done % RING].token);
         if (last < 0)
             continue;
         const vi *sums = ring[last % RING].token;
@@ -151,23 +154,118 @@ V_INLINE void sign_weights(const ag_qformat *f, wblock *b) {
 #define V_SLAB_WEIGHTS sign_weights
 #define V_SLAB_TOKENS(f, np, slab, n_groups, x, stride, n_tok, sums, next)                         \
     ((void)(next), tile_tokens(f, np, slab, n_groups, x, stride, n_tok, sums))
+#define V_AHEAD 4096 /* a panel takes less time than with VNNI */
 #define V_STEP  TILE
 #define V_BLOCK (16 * TILE)
 #include "kernels/simd/matmul_quant.h"
 
+/* Weights of a group as a tile wants them: unpacked, or 8 bits where they lie. */
+V_INLINE const vi *place_group(const ag_qformat *f, const uint8_t *unit, const unit_head *head,
+                               int sub, wblock *slot) {
+    if (f->bits == 8) {
+        slot->scale = head->d;
+        return (const vi *)(const void *)(unit + f->head * V_ROWS);
+    }
+    wblock b; /* in registers until it is done */
+    unpack(f, unit, head, sub, &b);
+    sign_weights(f, &b);
+    *slot = b;
+    AG_IN_MEMORY(slot);
+    return slot->w;
+}
+
+/* One panel and n tokens from `tok` on, all columns; nt is n, rounded up to a multiple of 4. A tile
+ * waits for stores to where it is loaded from, so groups are unpacked early. */
+V_INLINE void direct_tiles(const ag_qformat *f, int nt, int n, const ag_matmul_args *a, int tok,
+                           int panel) {
+    const int in_unit = f->unit / 32, n_groups = a->cols / 32;
+    const int early = f->bits == 8 ? 0 : EARLY;
+    const uint8_t *unit =
+        (const uint8_t *)a->w + (size_t)panel * ag_qf_panel_bytes(f, V_ROWS, a->cols);
+    const ag_q8_block *x = act_row(a, tok);
+    const size_t stride = a->act_stride;
+    unit_head head = {vf_zero(), vf_zero()};
+    wblock slots[SLOTS];
+    group_sums ring[RING];
+    vf acc[TILE];
+    UNROLL_TILE
+    for (int t = 0; t < nt; t++)
+        acc[t] = vf_zero();
+    for (int i = 0; i < RING; i++)
+        for (int t = n; t < nt; t++)
+            ring[i].token[t] = v_zero();
+    for (int i = 0; i < n_groups + early + LAG; i++) {
+        const int g = i - early, last = g - LAG;
+        const vi *w = slots[g & (SLOTS - 1)].w;
+        if (i < n_groups) {
+            const int sub = i % in_unit;
+            if (sub == 0)
+                head = read_head(f, unit);
+            ask_ahead(f, unit, sub);
+            const vi *placed = place_group(f, unit, &head, sub, &slots[i % SLOTS]);
+            if (g == i)
+                w = placed;
+            if (sub == in_unit - 1)
+                unit += unit_bytes(f);
+        }
+        if (g >= 0 && g < n_groups)
+            multiply_group(true, g, w, x[g].q, stride);
+        if (g > 0 && g <= n_groups)
+            store_group(true, g - 1, ring[(g - 1) % RING].token);
+        if (last < 0)
+            continue;
+        const vi *sums = ring[last % RING].token;
+        const ag_q8_block *row = x + last;
+        UNROLL_TILE
+        for (int t = 0; t < nt; t++) {
+            acc[t] = add_token(f, &slots[last % SLOTS], row, sums[t], acc[t]);
+            row = next_row(row, t + 4 < nt || t + 1 < n ? stride : 0);
+        }
+    }
+    UNROLL_TILE
+    for (int t = 0; t < nt; t++)
+        if (t < n)
+            store_rows(a, tok + t, panel, acc[t]);
+}
+
+/* Tiles of one height, the last of them with tokens of the one before, too. */
+V_INLINE void run_direct_tiles(const ag_qformat *f, const ag_matmul_args *a) {
+    const int tiles = (a->n_tok + TILE - 1) / TILE, n = (a->n_tok + tiles - 1) / tiles;
+    configure_tiles(n, 0);
+    for (int p = a->panel0; p < a->panel1; p++)
+        for (int i = 0; i < tiles; i++) {
+            const int tok = i < tiles - 1 ? i * n : a->n_tok - n;
+            if (n <= 8)
+                direct_tiles(f, 8, n, a, tok, p);
+            else if (n <= 12)
+                direct_tiles(f, 12, n, a, tok, p);
+            else
+                direct_tiles(f, TILE, n, a, tok, p);
+        }
+    _tile_release();
+}
+
 /* VNNI's kernels, for few tokens. Written when a table is filled, constant afterwards. */
 static void (*few_tokens[AG_T_LIMIT])(const ag_matmul_args *a);
 
+V_INLINE void run_slab_tiles(const ag_qformat *f, const ag_matmul_args *a) {
+    configure_tiles(TILE, a->n_tok % TILE);
+    run_slab(f, a);
+    _tile_release();
+}
+
+/* Functions of their own: in one, the compiler keeps neither's sums in registers. */
 #define RUN(id, name, ...)                                                                         \
+    __attribute__((noinline)) static void direct_##name(const ag_matmul_args *a) {                 \
+        run_direct_tiles(&(const ag_qformat)AG_QFORMAT(id, name, __VA_ARGS__), a);                 \
+    }                                                                                              \
     static void matmul_##name(const ag_matmul_args *a) {                                           \
-        const ag_qformat f = AG_QFORMAT(id, name, __VA_ARGS__);                                    \
-        if (a->n_tok < LEAST) {                                                                    \
+        if (a->n_tok >= DIRECT_FROM && a->n_tok <= DIRECT_TO)                                      \
+            direct_##name(a);                                                                      \
+        else if (a->n_tok < DIRECT_FROM)                                                           \
             few_tokens[AG_T_##id](a);                                                              \
-            return;                                                                                \
-        }                                                                                          \
-        configure_tiles(a->n_tok % TILE);                                                          \
-        run_slab(&f, a);                                                                           \
-        _tile_release();                                                                           \
+        else                                                                                       \
+            run_slab_tiles(&(const ag_qformat)AG_QFORMAT(id, name, __VA_ARGS__), a);               \
     }
 AG_QFORMAT_MAP(RUN)
 

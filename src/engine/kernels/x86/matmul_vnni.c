@@ -1,5 +1,6 @@
 /* Quantised matmuls for AVX-512 with VNNI: panels of 16 rows, packed as for plain AVX-512. */
-#define V_DIRECT(f) ((f)->bits == 8 ? 8 : 4) /* 8 bits are soon unpacked anew */
+#define V_ALONE     8
+#define V_DIRECT(f) V_ALONE /* one tile, unpacked once */
 #include "kernels/x86/dot_words.h"
 
 #include "kernels/fill.h"
