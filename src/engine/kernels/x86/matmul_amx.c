@@ -30,8 +30,8 @@ enum {
     SLOTS = 8        /* groups that stay unpacked, more than EARLY + LAG */
 };
 
-/* Whole tiles take turns, so that one is filled while the other is in use: C is 0 or 1, A 2 or 3,
- * B 4 or 5. The tokens beyond whole tiles, `rest` in number, have C 6, A 7 and B 4. */
+/* Tiles of `whole` tokens take turns, so that one is filled while the other is in use: C is 0 or 1,
+ * A 2 or 3, B 4 or 5. The tokens beyond, `rest` in number, have C 6, A 7 and B 4. */
 static void configure_tiles(int whole, int rest) {
     ag_tile_shapes s = {.palette = 1};
     for (int i = 0; i < 8; i++) {
@@ -65,7 +65,8 @@ V_INLINE void multiply_group(bool whole, int g, const vi w[8], const int8_t *q, 
         MULTIPLY(1, 3, 5);
 }
 
-V_INLINE void store_group(bool whole, int g, vi *sums) {
+V_INLINE void store_group(bool whole, int g, group_sums *out) {
+    vi *sums = out->token;
     if (!whole)
         _tile_stored(6, sums, 4 * V_ROWS);
     else if (g % 2 == 0)
@@ -90,9 +91,19 @@ V_INLINE const ag_q8_block *next_row(const ag_q8_block *x, size_t stride) {
     return x;
 }
 
+/* The sums of one group and n tokens, scaled and added to acc, `step` vectors a token; nt is n, or
+ * n rounded up to a multiple of 4: what is beyond n meets the last row again. */
+V_INLINE void add_sums(const ag_qformat *f, int nt, int n, const wblock *w, const ag_q8_block *row,
+                       size_t stride, const group_sums *sums, vf *acc, int step) {
+    UNROLL_TILE
+    for (int t = 0; t < nt; t++) {
+        acc[step * t] = add_token(f, w, row, sums->token[t], acc[step * t]);
+        row = next_row(row, t + 4 < nt || t + 1 < n ? stride : 0);
+    }
+}
+
 /* A slab of one panel and nt tokens, a whole tile or the rest, added to acc, `step` vectors a
- * token.
- */
+ * token. */
 V_INLINE void add_groups(const ag_qformat *f, bool whole, int nt, const wblock *w, int n_groups,
                          const ag_q8_block *x, size_t stride, vf *acc, int step) {
     group_sums ring[RING];
@@ -101,14 +112,10 @@ V_INLINE void add_groups(const ag_qformat *f, bool whole, int nt, const wblock *
             multiply_group(whole, g, w[g].w, x[g].q, stride);
         const int done = whole ? g - 1 : g, last = g - LAG;
         if (done >= 0 && done < n_groups)
-            store_group(whole, done, ring[done % RING].token);
+            store_group(whole, done, &ring[done % RING]);
         if (last < 0)
             continue;
-        const vi *sums = ring[last % RING].token;
-        const ag_q8_block *row = x + last;
-        UNROLL_TILE
-        for (int t = 0; t < nt; t++, row = next_row(row, stride))
-            acc[step * t] = add_token(f, w + last, row, sums[t], acc[step * t]);
+        add_sums(f, nt, nt, w + last, x + last, stride, &ring[last % RING], acc, step);
     }
 }
 
@@ -196,7 +203,7 @@ V_INLINE void direct_tiles(const ag_qformat *f, int nt, int n, const ag_matmul_a
             ring[i].token[t] = v_zero();
     for (int i = 0; i < n_groups + early + LAG; i++) {
         const int g = i - early, last = g - LAG;
-        const vi *w = slots[g & (SLOTS - 1)].w;
+        const vi *w = slots[g & (SLOTS - 1)].w; /* g may be negative */
         if (i < n_groups) {
             const int sub = i % in_unit;
             if (sub == 0)
@@ -211,16 +218,10 @@ V_INLINE void direct_tiles(const ag_qformat *f, int nt, int n, const ag_matmul_a
         if (g >= 0 && g < n_groups)
             multiply_group(true, g, w, x[g].q, stride);
         if (g > 0 && g <= n_groups)
-            store_group(true, g - 1, ring[(g - 1) % RING].token);
+            store_group(true, g - 1, &ring[(g - 1) % RING]);
         if (last < 0)
             continue;
-        const vi *sums = ring[last % RING].token;
-        const ag_q8_block *row = x + last;
-        UNROLL_TILE
-        for (int t = 0; t < nt; t++) {
-            acc[t] = add_token(f, &slots[last % SLOTS], row, sums[t], acc[t]);
-            row = next_row(row, t + 4 < nt || t + 1 < n ? stride : 0);
-        }
+        add_sums(f, nt, n, &slots[last % SLOTS], x + last, stride, &ring[last % RING], acc, 1);
     }
     UNROLL_TILE
     for (int t = 0; t < nt; t++)
@@ -245,14 +246,14 @@ V_INLINE void run_direct_tiles(const ag_qformat *f, const ag_matmul_args *a) {
     _tile_release();
 }
 
-/* VNNI's kernels, for few tokens. Written when a table is filled, constant afterwards. */
-static void (*few_tokens[AG_T_LIMIT])(const ag_matmul_args *a);
-
 V_INLINE void run_slab_tiles(const ag_qformat *f, const ag_matmul_args *a) {
     configure_tiles(TILE, a->n_tok % TILE);
     run_slab(f, a);
     _tile_release();
 }
+
+/* VNNI's kernels, for few tokens. Written when a table is filled, constant afterwards. */
+static void (*few_tokens[AG_T_LIMIT])(const ag_matmul_args *a);
 
 /* Functions of their own: in one, the compiler keeps neither's sums in registers. */
 #define RUN(id, name, ...)                                                                         \
@@ -260,10 +261,10 @@ V_INLINE void run_slab_tiles(const ag_qformat *f, const ag_matmul_args *a) {
         run_direct_tiles(&(const ag_qformat)AG_QFORMAT(id, name, __VA_ARGS__), a);                 \
     }                                                                                              \
     static void matmul_##name(const ag_matmul_args *a) {                                           \
-        if (a->n_tok >= DIRECT_FROM && a->n_tok <= DIRECT_TO)                                      \
-            direct_##name(a);                                                                      \
-        else if (a->n_tok < DIRECT_FROM)                                                           \
+        if (a->n_tok < DIRECT_FROM)                                                                \
             few_tokens[AG_T_##id](a);                                                              \
+        else if (a->n_tok <= DIRECT_TO)                                                            \
+            direct_##name(a);                                                                      \
         else                                                                                       \
             run_slab_tiles(&(const ag_qformat)AG_QFORMAT(id, name, __VA_ARGS__), a);               \
     }
