@@ -30,14 +30,13 @@ enum {
     SLOTS = 8        /* groups that stay unpacked, more than EARLY + LAG */
 };
 
-/* Tiles of `whole` tokens take turns, so that one is filled while the other is in use: C is 0 or 1,
- * A 2 or 3, B 4 or 5. The tokens beyond, `rest` in number, have C 6, A 7 and B 4. */
-static void configure_tiles(int whole, int rest) {
+/* Tiles of n tokens take turns, so that one is filled while the other is in use: C is 0 or 1, A 2
+ * or 3, B 4 or 5. */
+static void configure_tiles(int n) {
     ag_tile_shapes s = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        const bool is_act = i == 2 || i == 3 || i == 7, is_weight = i == 4 || i == 5;
-        s.row_bytes[i] = (uint16_t)(is_act ? 32 : 4 * V_ROWS);
-        s.rows[i] = (uint8_t)(is_weight ? 8 : i < 6 ? whole : rest ? rest : 1);
+    for (int i = 0; i < 6; i++) {
+        s.row_bytes[i] = (uint16_t)(i / 2 == 1 ? 32 : 4 * V_ROWS);
+        s.rows[i] = (uint8_t)(i / 2 == 2 ? 8 : n);
     }
     AG_IN_MEMORY(&s);
     _tile_loadconfig(&s);
@@ -55,24 +54,25 @@ typedef struct group_sums {
     vi token[TILE];
 } group_sums;
 
-/* Group g of a slab with a whole tile of tokens, or with the rest. */
-V_INLINE void multiply_group(bool whole, int g, const vi w[8], const int8_t *q, size_t stride) {
-    if (!whole)
-        MULTIPLY(6, 7, 4);
-    else if (g % 2 == 0)
+V_INLINE void multiply_group(int g, const vi w[8], const int8_t *q, size_t stride) {
+    if (g % 2 == 0)
         MULTIPLY(0, 2, 4);
     else
         MULTIPLY(1, 3, 5);
 }
 
-V_INLINE void store_group(bool whole, int g, group_sums *out) {
-    vi *sums = out->token;
-    if (!whole)
-        _tile_stored(6, sums, 4 * V_ROWS);
-    else if (g % 2 == 0)
-        _tile_stored(0, sums, 4 * V_ROWS);
+V_INLINE void store_group(int g, group_sums *out) {
+    if (g % 2 == 0)
+        _tile_stored(0, out, 4 * V_ROWS);
     else
-        _tile_stored(1, sums, 4 * V_ROWS);
+        _tile_stored(1, out, 4 * V_ROWS);
+}
+
+/* What tiles of n tokens leave alone and add_sums() reads. */
+V_INLINE void clear_beyond(int nt, int n, group_sums ring[RING]) {
+    for (int i = 0; i < RING; i++)
+        for (int t = n; t < nt; t++)
+            ring[i].token[t] = v_zero();
 }
 
 V_INLINE vf add_token(const ag_qformat *f, const wblock *w, const ag_q8_block *x, vi sum, vf acc) {
@@ -102,34 +102,29 @@ V_INLINE void add_sums(const ag_qformat *f, int nt, int n, const wblock *w, cons
     }
 }
 
-/* A slab of one panel and nt tokens, a whole tile or the rest, added to acc, `step` vectors a
- * token. */
-V_INLINE void add_groups(const ag_qformat *f, bool whole, int nt, const wblock *w, int n_groups,
-                         const ag_q8_block *x, size_t stride, vf *acc, int step) {
+/* A slab of one panel and n tokens; nt is as for add_sums(). sums: the panel's, 2 vectors a token;
+ * they stay in registers meanwhile. */
+V_INLINE void slab_sums(const ag_qformat *f, int nt, int n, const wblock *w, int n_groups,
+                        const ag_q8_block *x, size_t stride, vf *sums) {
     group_sums ring[RING];
-    for (int g = 0; g < n_groups + LAG; g++) {
-        if (g < n_groups)
-            multiply_group(whole, g, w[g].w, x[g].q, stride);
-        const int done = whole ? g - 1 : g, last = g - LAG;
-        if (done >= 0 && done < n_groups)
-            store_group(whole, done, &ring[done % RING]);
-        if (last < 0)
-            continue;
-        add_sums(f, nt, nt, w + last, x + last, stride, &ring[last % RING], acc, step);
-    }
-}
-
-/* A whole tile's sums stay in registers. sums: the panel's, 2 vectors a token. */
-V_INLINE void whole_tile(const ag_qformat *f, const wblock *w, int n_groups, const ag_q8_block *x,
-                         size_t stride, vf *sums) {
     vf acc[TILE];
     UNROLL_TILE
-    for (int t = 0; t < TILE; t++)
-        acc[t] = sums[2 * t];
-    add_groups(f, true, TILE, w, n_groups, x, stride, acc, 1);
+    for (int t = 0; t < nt; t++)
+        acc[t] = t < n ? sums[2 * t] : vf_zero();
+    clear_beyond(nt, n, ring);
+    for (int g = 0; g < n_groups + LAG; g++) {
+        const int last = g - LAG;
+        if (g < n_groups)
+            multiply_group(g, w[g].w, x[g].q, stride);
+        if (g > 0 && g <= n_groups)
+            store_group(g - 1, &ring[(g - 1) % RING]);
+        if (last >= 0)
+            add_sums(f, nt, n, w + last, x + last, stride, &ring[last % RING], acc, 1);
+    }
     UNROLL_TILE
-    for (int t = 0; t < TILE; t++)
-        sums[2 * t] = acc[t];
+    for (int t = 0; t < nt; t++)
+        if (t < n)
+            sums[2 * t] = acc[t];
 }
 
 V_INLINE void tile_tokens(const ag_qformat *f, int np, const wblock *slab, int n_groups,
@@ -138,11 +133,19 @@ V_INLINE void tile_tokens(const ag_qformat *f, int np, const wblock *slab, int n
     int t = 0;
     for (; t + TILE <= n_tok; t += TILE)
         for (int p = 0; p < np; p++)
-            whole_tile(f, slab + p * V_SLAB, n_groups, row_after(x, t * stride), stride,
-                       &sums[t][p]);
-    for (int p = 0; p < np && t < n_tok; p++)
-        add_groups(f, false, n_tok - t, slab + p * V_SLAB, n_groups, row_after(x, t * stride),
-                   stride, &sums[t][p], 2);
+            slab_sums(f, TILE, TILE, slab + p * V_SLAB, n_groups, row_after(x, t * stride), stride,
+                      &sums[t][p]);
+    const int rest = n_tok - t;
+    if (!rest)
+        return;
+    x = row_after(x, t * stride);
+    configure_tiles(rest);
+    for (int p = 0; p < np; p++, slab += V_SLAB)
+        if (rest <= TILE / 2)
+            slab_sums(f, TILE / 2, rest, slab, n_groups, x, stride, &sums[t][p]);
+        else
+            slab_sums(f, TILE, rest, slab, n_groups, x, stride, &sums[t][p]);
+    configure_tiles(TILE);
 }
 
 /* From the unsigned weights that VNNI wants back to signed ones. */
@@ -198,9 +201,7 @@ V_INLINE void direct_tiles(const ag_qformat *f, int nt, int n, const ag_matmul_a
     UNROLL_TILE
     for (int t = 0; t < nt; t++)
         acc[t] = vf_zero();
-    for (int i = 0; i < RING; i++)
-        for (int t = n; t < nt; t++)
-            ring[i].token[t] = v_zero();
+    clear_beyond(nt, n, ring);
     for (int i = 0; i < n_groups + early + LAG; i++) {
         const int g = i - early, last = g - LAG;
         const vi *w = slots[g & (SLOTS - 1)].w; /* g may be negative */
@@ -216,9 +217,9 @@ V_INLINE void direct_tiles(const ag_qformat *f, int nt, int n, const ag_matmul_a
                 unit += unit_bytes(f);
         }
         if (g >= 0 && g < n_groups)
-            multiply_group(true, g, w, x[g].q, stride);
+            multiply_group(g, w, x[g].q, stride);
         if (g > 0 && g <= n_groups)
-            store_group(true, g - 1, &ring[(g - 1) % RING]);
+            store_group(g - 1, &ring[(g - 1) % RING]);
         if (last < 0)
             continue;
         add_sums(f, nt, n, &slots[last % SLOTS], x + last, stride, &ring[last % RING], acc, 1);
@@ -232,7 +233,7 @@ V_INLINE void direct_tiles(const ag_qformat *f, int nt, int n, const ag_matmul_a
 /* Tiles of one height, the last of them with tokens of the one before, too. */
 V_INLINE void run_direct_tiles(const ag_qformat *f, const ag_matmul_args *a) {
     const int tiles = (a->n_tok + TILE - 1) / TILE, n = (a->n_tok + tiles - 1) / tiles;
-    configure_tiles(n, 0);
+    configure_tiles(n);
     for (int p = a->panel0; p < a->panel1; p++)
         for (int i = 0; i < tiles; i++) {
             const int tok = i < tiles - 1 ? i * n : a->n_tok - n;
@@ -247,7 +248,7 @@ V_INLINE void run_direct_tiles(const ag_qformat *f, const ag_matmul_args *a) {
 }
 
 V_INLINE void run_slab_tiles(const ag_qformat *f, const ag_matmul_args *a) {
-    configure_tiles(TILE, a->n_tok % TILE);
+    configure_tiles(TILE);
     run_slab(f, a);
     _tile_release();
 }
