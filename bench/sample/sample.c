@@ -46,8 +46,7 @@ static int measure(const setting *s, ag_sample_scratch *scratch, const float *ro
                    int rounds, double *us) {
     ag_sampler *sampler;
     ag_err err;
-    const ag_sampler_opts opts = {
-        .sampling = &s->p, .n_vocab = n, .n_context = N_CONTEXT, .scratch = scratch};
+    const ag_sampler_opts opts = {.sampling = &s->p, .n_vocab = n, .n_context = N_CONTEXT};
     if (ag_sampler_new(&opts, &sampler, &err)) {
         fprintf(stderr, "%s: %s\n", s->name, err.msg);
         return 1;
@@ -55,7 +54,8 @@ static int measure(const setting *s, ag_sample_scratch *scratch, const float *ro
     for (int32_t i = 0; i < N_PROMPT; i++)
         ag_sampler_prompt(sampler, &(int32_t){(int32_t)((int64_t)i * i % 1000)}, 1);
     for (int i = 0; i < rounds; i++) {
-        const ag_pick pick = {.logits = rows + (size_t)(i % N_ROWS) * (size_t)n,
+        const ag_pick pick = {.scratch = scratch,
+                              .logits = rows + (size_t)(i % N_ROWS) * (size_t)n,
                               .top_logprobs = s->top_logprobs};
         ag_sample got;
         const double start = now_us();

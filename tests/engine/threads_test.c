@@ -100,6 +100,58 @@ static void more_requests_than_kv_holds_wait_their_turn(void **state) {
     run_threads(8, 128);
 }
 
+/* One of many that choose from 512 tokens in the same steps: enough for several threads to do it.
+ */
+static ag_request_opts one_of_many(int who, answer *a) {
+    static const int32_t ids[] = {5, 9, 17, 33, 65};
+    ag_request_opts o = ask_ids(ids, 2 + (size_t)who % 4, 24, a);
+    ag_sampling *p = &o.sampling;
+    p->has_seed = true;
+    p->seed = (uint64_t)who;
+    p->temperature = who % 8 ? 1 : 0;
+    p->top_p = who % 8 == 1 ? 0.9f : 1;
+    p->top_k = who % 8 == 2 ? 40 : 0;
+    p->typical_p = who % 8 == 3 ? 0.9f : 1;
+    p->repetition_penalty = who % 8 == 4 ? 1.3f : 1;
+    p->dry_multiplier = who % 8 == 5 ? 0.8f : 0;
+    p->mirostat = who % 8 == 6 ? 2 : 0;
+    o.top_logprobs = 3;
+    if (who % 8 == 7)
+        o.structure = (ag_structure){AG_STRUCTURE_REGEX, "[a-z ]{5,}", 10};
+    return o;
+}
+
+static void tokens_that_several_threads_choose_are_those_of_one(void **state) {
+    (void)state;
+    enum { MANY = 96 };
+    ag_engine_opts opts = test_opts(model_path("tiny-llama2", "q4_0"));
+    answer *alone = calloc(MANY, sizeof *alone), *beside = calloc(MANY, sizeof *beside);
+    ag_request *requests[MANY];
+    opts.max_context_length = 64;
+    opts.max_sequences = MANY;
+    opts.kv_tokens = 64 * MANY;
+    engine = must_open(&opts);
+    for (int i = 0; i < MANY; i++) {
+        ag_request_opts o = one_of_many(i, &alone[i]);
+        must_answer(engine, &o);
+    }
+    ag_engine_close(&engine);
+    opts.n_threads = 4;
+    engine = must_open(&opts);
+    for (int i = 0; i < MANY; i++) {
+        ag_request_opts o = one_of_many(i, &beside[i]);
+        requests[i] = must_submit(engine, &o);
+    }
+    for (int i = 0; i < MANY; i++)
+        must_finish(&requests[i]);
+    ag_engine_close(&engine);
+    for (int i = 0; i < MANY; i++)
+        if (!same_answer(&alone[i], &beside[i]))
+            fail_msg("request %d has another answer than alone", i);
+    free(alone);
+    free(beside);
+}
+
 static void wait_for_tokens(const answer *a, int n) {
     for (int i = 0; i < 20000 && atomic_load(&a->n_tokens) < n; i++)
         usleep(500);
@@ -205,6 +257,7 @@ int main(void) {
         cmocka_unit_test(answers_of_several_threads_are_those_alone),
         cmocka_unit_test(more_requests_than_sequences_wait_their_turn),
         cmocka_unit_test(more_requests_than_kv_holds_wait_their_turn),
+        cmocka_unit_test(tokens_that_several_threads_choose_are_those_of_one),
         cmocka_unit_test(a_cancelled_request_ends_and_frees_its_room),
         cmocka_unit_test(cancelling_after_the_end_changes_nothing),
         cmocka_unit_test(closing_ends_what_runs_and_what_waits),

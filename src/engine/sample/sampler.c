@@ -11,7 +11,7 @@
 struct ag_sampler {
     ag_sampling p;              /* logit_bias points to `bias` */
     ag_logit_bias *bias;        /* owned */
-    ag_sample_scratch *scratch; /* borrowed */
+    ag_sample_scratch *scratch; /* of the pick that is being made */
     ag_history history;
     ag_dry dry; /* window 0: off */
     ag_forbidden forbidden;
@@ -106,7 +106,6 @@ static ag_code init_history(ag_sampler *s, const ag_sampler_opts *opts, ag_err *
 static ag_code init(ag_sampler *s, const ag_sampler_opts *opts, ag_err *err) {
     const ag_sampling *p = &s->p;
     s->n_vocab = opts->n_vocab;
-    s->scratch = opts->scratch;
     ag_rng_init(&s->rng, p->has_seed ? p->seed : ag_random_seed());
     const float inverse = 1 / p->temperature; /* infinite for 0, which is greedy, and denormals */
     s->inv_temperature = ag_row_finite(inverse);
@@ -129,7 +128,7 @@ static ag_code init(ag_sampler *s, const ag_sampler_opts *opts, ag_err *err) {
 
 ag_code ag_sampler_new(const ag_sampler_opts *opts, ag_sampler **out, ag_err *err) {
     *out = NULL;
-    AG_ASSERT(opts->scratch && opts->n_vocab > 0 && opts->n_vocab <= opts->scratch->n_vocab);
+    AG_ASSERT(opts->n_vocab > 0);
     if (opts->n_context < 1 || opts->n_context > AG_MAX_CONTEXT)
         return ag_fail(err, AG_E_ARG, "a context of %zu tokens; allowed are 1 to %u",
                        opts->n_context, AG_MAX_CONTEXT);
@@ -347,6 +346,8 @@ static void report(ag_sampler *s, const ag_row *raw, int32_t n_top, ag_sample *o
 
 ag_code ag_sampler_pick(ag_sampler *s, const ag_pick *pick, ag_sample *out, ag_err *err) {
     AG_ASSERT(pick->top_logprobs >= -1 && pick->top_logprobs <= AG_SAMPLE_MAX_TOP);
+    AG_ASSERT(pick->scratch && s->n_vocab <= pick->scratch->n_vocab);
+    s->scratch = pick->scratch;
     *out = (ag_sample){.logprob = NAN};
     s->surprise = -1;
     ag_row raw = ag_row_scan(pick->logits, s->n_vocab, s->scratch->raw_block_max);

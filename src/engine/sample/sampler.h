@@ -1,12 +1,13 @@
-/* Logits to a token: one sampler per running sequence, one scratch per engine thread.
+/* Logits to a token: one sampler per running sequence, one scratch per thread that picks.
  *
  * pick() chooses from a row of logits, accept() tells what became of it; they are apart because a
  * step may be thrown away or a token may come from elsewhere (a grammar that leaves one choice,
  * speculation). The order of work and each parameter are in autoglm/request.h; how each compares
  * with the papers and with other engines is in this room's README.
  *
- * Thread: engine. Nothing here allocates after ag_sampler_new(). The same parameters, seed and
- * logits give the same tokens on every machine (mass.h).
+ * Thread: one at a time for a sampler, and for a scratch. Nothing here allocates after
+ * ag_sampler_new(). The same parameters, seed and logits give the same tokens on every machine
+ * (mass.h).
  */
 #ifndef AG_SAMPLE_SAMPLER_H
 #define AG_SAMPLE_SAMPLER_H
@@ -22,8 +23,8 @@
 /* AG_E_ARG or AG_E_LIMIT naming the field, its value and what is allowed; NaN is refused. */
 ag_code ag_sampling_check(const ag_sampling *p, int32_t n_vocab, ag_err *err) AG_MUST_USE;
 
-/* Working space (about 41 bytes a token of the vocabulary), shared by all samplers of a thread
- * whose vocabulary is at most n_vocab. AG_E_ARG (n_vocab), AG_E_NOMEM. */
+/* Working space of a pick (about 41 bytes a token of the vocabulary), for any sampler whose
+ * vocabulary is at most n_vocab. AG_E_ARG (n_vocab), AG_E_NOMEM. */
 ag_code ag_sample_scratch_new(int32_t n_vocab, ag_sample_scratch **out, ag_err *err) AG_MUST_USE;
 void ag_sample_scratch_free(ag_sample_scratch **s);
 
@@ -35,7 +36,6 @@ typedef struct ag_sampler_opts {
     size_t n_context; /* most tokens the sequence may reach; memory is reserved for it where a
                        * penalty looks back */
     const ag_dry_breakers *breakers; /* borrowed for the sampler's life; NULL: none */
-    ag_sample_scratch *scratch;      /* borrowed for the sampler's life */
 } ag_sampler_opts;
 
 /* AG_E_ARG, AG_E_LIMIT (as ag_sampling_check; n_context), AG_E_NOMEM. */
@@ -54,10 +54,11 @@ typedef struct ag_sample {
 
 /* What one pick is given besides the sampler. */
 typedef struct ag_pick {
-    const float *logits;      /* [n_vocab] borrowed, not modified; NaN never wins */
-    int32_t top_logprobs;     /* -1: none; 0: the chosen token's; up to AG_SAMPLE_MAX_TOP */
-    const int32_t *forbidden; /* [n_forbidden] tokens that must not be chosen (stop tokens before
-                               * min_tokens); ids outside the vocabulary are ignored */
+    ag_sample_scratch *scratch; /* borrowed */
+    const float *logits;        /* [n_vocab] borrowed, not modified; NaN never wins */
+    int32_t top_logprobs;       /* -1: none; 0: the chosen token's; up to AG_SAMPLE_MAX_TOP */
+    const int32_t *forbidden;   /* [n_forbidden] tokens that must not be chosen (stop tokens before
+                                 * min_tokens); ids outside the vocabulary are ignored */
     size_t n_forbidden;
     const uint64_t *allowed; /* [(n_vocab + 63) / 64] only tokens whose bit id % 64 of word id / 64
                               * is set may be chosen; NULL: all */

@@ -22,24 +22,36 @@ static ag_finish deliver(ag_job *j, const ag_sample *pick, ag_err *err) {
     return n_generated(j) >= j->max_new ? AG_FINISH_LENGTH : AG_FINISH_NONE;
 }
 
-ag_finish ag_job_take_token(ag_job *j, const float *logits, uint64_t now, ag_err *err) {
-    ag_sample pick;
+void ag_choice_prepare(ag_choice *c, ag_job *j, const float *logits) {
     bool early = n_generated(j) < j->min_new;
-    ag_pick how_to = {.logits = logits,
-                      .top_logprobs = j->top_logprobs,
-                      .forbidden = early ? j->stop_ids : NULL,
-                      .n_forbidden = early ? j->n_stop_ids : 0};
-    if (ag_job_is_complete(j)) /* the only text of its form is the empty one */
+    *c = (ag_choice){.job = j,
+                     .ended = ag_job_is_complete(j), /* its form's only text is the empty one */
+                     .how = {.logits = logits,
+                             .top_logprobs = j->top_logprobs,
+                             .forbidden = early ? j->stop_ids : NULL,
+                             .n_forbidden = early ? j->n_stop_ids : 0}};
+    if (!c->ended)
+        c->code = ag_job_allowed(j, &c->how.allowed, &c->err);
+}
+
+void ag_choice_make(ag_choice *c, ag_sample_scratch *scratch) {
+    c->how.scratch = scratch;
+    if (!c->ended && !c->code)
+        c->code = ag_sampler_pick(c->job->sampler, &c->how, &c->sample, &c->err);
+}
+
+ag_finish ag_choice_take(ag_choice *c, uint64_t now) {
+    ag_job *j = c->job;
+    if (c->ended)
         return AG_FINISH_STOP;
-    if (ag_job_allowed(j, &how_to.allowed, err) ||
-        ag_sampler_pick(j->sampler, &how_to, &pick, err) || ag_job_accept(j, pick.id, err))
+    if (c->code || ag_job_accept(j, c->sample.id, &c->err))
         return AG_FINISH_ERROR;
-    ag_sampler_accept(j->sampler, pick.id);
+    ag_sampler_accept(j->sampler, c->sample.id);
     j->last_at = now;
     if (!j->first_at)
         j->first_at = now;
-    j->task.ids[j->task.n_ids++] = pick.id;
-    return deliver(j, &pick, err);
+    j->task.ids[j->task.n_ids++] = c->sample.id;
+    return deliver(j, &c->sample, &c->err);
 }
 
 void ag_job_end(ag_job *j, ag_finish why, const ag_err *error, uint64_t now) {

@@ -115,8 +115,7 @@ static ag_code open_sampler(ag_job *j, const ag_request_opts *o, const ag_job_en
     ag_sampler_opts so = {.sampling = &o->sampling,
                           .n_vocab = n_vocab,
                           .n_context = (size_t)env->core->max_context,
-                          .breakers = j->breakers,
-                          .scratch = env->scratch};
+                          .breakers = j->breakers};
     if (!code)
         code = ag_sampler_new(&so, &j->sampler, err);
     if (!code)

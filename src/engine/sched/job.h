@@ -58,7 +58,6 @@ typedef struct ag_job {
 typedef struct ag_job_env {
     ag_core *core;
     const ag_tokenizer *tokenizer;
-    ag_sample_scratch *scratch;
     ag_gcache *grammars;
     ag_bell *bell;
     int speculate; /* of requests that do not say */

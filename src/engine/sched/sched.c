@@ -12,10 +12,12 @@
 #define USUAL_REQUESTS 512
 #define USUAL_FILLS    8 /* of the KV, that prompts in line may need together */
 #define MOST_SHARES    65536
+#define MOST_CHOOSERS  8     /* threads that choose tokens, each with a scratch */
+#define CHOICES_APART  32768 /* logits of a step that are worth waking them */
 
 struct ag_sched {
     ag_core *core;
-    ag_job_env env; /* its scratch and grammars are owned */
+    ag_job_env env; /* its grammars are owned */
     const ag_logger *log;
     ag_executor *executor;
     ag_member member;
@@ -30,6 +32,9 @@ struct ag_sched {
     /* The engine thread's. */
     ag_policy policy;
     ag_step_item *items; /* owned [max_runs] */
+    ag_choice *choices;  /* owned [max_runs]: one for each item that gives logits, its first */
+    ag_sample_scratch *scratch[MOST_CHOOSERS]; /* owned; as many as the pool has threads */
+    int n_scratch;
     ag_engine_stats stats;
     uint64_t turn_began_at; /* 0: none runs; shown through stats.step_age_us */
 };
@@ -261,22 +266,47 @@ static void draft(ag_sched *s) {
     }
 }
 
-/* Pick tokens from the logits of the last token and of each drafted one, as long as the draft comes
+typedef struct choosing {
+    ag_sched *s;
+    int n, n_choosers;
+} choosing;
+
+static void make_choices(void *ctx, int chooser, int worker) {
+    (void)worker;
+    const choosing *c = ctx;
+    for (int i = chooser; i < c->n; i += c->n_choosers)
+        ag_choice_make(&c->s->choices[i], c->s->scratch[chooser]);
+}
+
+/* The first token of each of n items that gives logits, by several threads where it pays. */
+static void choose(ag_sched *s, int n) {
+    choosing c = {.s = s};
+    for (int i = 0; i < n; i++)
+        if (s->items[i].logits)
+            ag_choice_prepare(&s->choices[c.n++], ag_job_of_task(s->policy.slices[i].task),
+                              s->items[i].logits);
+    const bool few = (int64_t)c.n * s->core->model.config.n_vocab < CHOICES_APART;
+    c.n_choosers = few ? 1 : c.n < s->n_scratch ? c.n : s->n_scratch;
+    ag_pool_run(s->core->pool, c.n_choosers, make_choices, &c);
+}
+
+/* Take tokens from the logits of the last token and of each drafted one, as long as the draft comes
  * true: a row's logits count only if the tokens before it are those that were picked. */
-static ag_finish take_tokens(ag_sched *s, ag_job *j, const float *logits, int n_draft,
-                             ag_err *err) {
+static ag_finish take_tokens(ag_sched *s, ag_choice *c, int n_draft) {
+    ag_job *j = c->job;
     ag_task *t = &j->task;
     uint64_t now = ag_clock_us();
     int n_true = 0;
     for (;;) {
         int32_t drafted = n_true < n_draft ? t->ids[t->n_ids] : -1;
         int before = t->n_ids;
-        ag_finish how = ag_job_take_token(j, logits, now, err);
+        ag_finish how = ag_choice_take(c, now);
         bool came_true = t->n_ids > before && t->ids[before] == drafted;
         s->stats.n_generated += (uint64_t)(t->n_ids - before);
         n_true += came_true;
         if (how == AG_FINISH_NONE && came_true) {
-            logits += s->core->model.config.n_vocab;
+            ag_choice_prepare(c, j, c->how.logits + s->core->model.config.n_vocab);
+            ag_choice_make(c, s->scratch[0]);
             continue;
         }
         ag_draft_note(&t->draft, n_draft, n_true);
@@ -286,19 +316,18 @@ static ag_finish take_tokens(ag_sched *s, ag_job *j, const float *logits, int n_
     }
 }
 
-/* What the step gave to one job. */
-static void hand_out(ag_sched *s, ag_job *j, const float *logits, int n_draft) {
+/* What the step gave to one job; c is NULL where it gave no logits. */
+static void hand_out(ag_sched *s, ag_job *j, ag_choice *c, int n_draft) {
     ag_task *t = &j->task;
     ag_finish how = AG_FINISH_NONE;
-    ag_err err = {0};
-    if (logits)
-        how = take_tokens(s, j, logits, n_draft, &err);
+    if (c)
+        how = take_tokens(s, c, n_draft);
     else if (t->reads && ag_task_pending(t) == 0)
         how = AG_FINISH_LENGTH;
     if (!s->policy.opts.whole) /* an encoder's keys depend on later tokens too */
         ag_kv_seq_commit(&t->kv, t->ids);
     if (how != AG_FINISH_NONE)
-        end(s, j, how, how == AG_FINISH_ERROR ? &err : NULL);
+        end(s, j, how, how == AG_FINISH_ERROR ? &c->err : NULL);
 }
 
 static void count_step(ag_engine_stats *st, int rows) {
@@ -334,8 +363,11 @@ static bool step(ag_sched *s, uint64_t now) {
     count_step(&s->stats, rows);
     publish(s);
     ag_core_step(s->core, s->items, n);
+    choose(s, n);
+    ag_choice *chosen = s->choices;
     for (int i = 0; i < n; i++)
-        hand_out(s, ag_job_of_task(p->slices[i].task), s->items[i].logits, p->slices[i].n_draft);
+        hand_out(s, ag_job_of_task(p->slices[i].task), s->items[i].logits ? chosen++ : NULL,
+                 p->slices[i].n_draft);
     uint64_t us = ag_clock_us() - now;
     ag_policy_done(p, (double)us);
     note_step(s, rows, s->stats.n_requests - ended, us);
@@ -372,11 +404,13 @@ static ag_turn turn(void *ctx, bool alone, uint64_t *wake_at) {
 const ag_job_env *ag_sched_env(const ag_sched *s) { return &s->env; }
 
 static void free_sched(ag_sched *s) {
-    ag_sample_scratch_free(&s->env.scratch);
+    for (int i = 0; i < s->n_scratch; i++)
+        ag_sample_scratch_free(&s->scratch[i]);
     ag_gcache_free(&s->env.grammars);
     if (s->policy.running)
         ag_policy_deinit(&s->policy);
     ag_free(s->items);
+    ag_free(s->choices);
     ag_gate_deinit(&s->gate);
     pthread_mutex_destroy(&s->lock);
     ag_free(s);
@@ -394,14 +428,15 @@ static ag_code open_parts(ag_sched *s, const ag_sched_opts *opts, ag_err *err) {
                          .whole = core->model.config.arch->encoder,
                          .itl_target_us = (uint64_t)opts->itl_target_ms * 1000};
     s->items = ag_calloc(AG_ROOM_SCHED, (size_t)core->max_runs, sizeof *s->items);
-    if (!s->items)
+    s->choices = ag_calloc(AG_ROOM_SCHED, (size_t)core->max_runs, sizeof *s->choices);
+    if (!s->items || !s->choices)
         return ag_fail(err, AG_E_NOMEM, "out of memory for the scheduler");
     size_t n_shares = s->gate.max_requests < MOST_SHARES ? s->gate.max_requests : MOST_SHARES;
     ag_code code = ag_gate_init(&s->gate, n_shares, err);
     if (!code)
         code = ag_policy_init(&s->policy, &po, err);
-    if (!code)
-        code = ag_sample_scratch_new(core->model.config.n_vocab, &s->env.scratch, err);
+    while (!code && s->n_scratch < ag_pool_threads(core->pool) && s->n_scratch < MOST_CHOOSERS)
+        code = ag_sample_scratch_new(core->model.config.n_vocab, &s->scratch[s->n_scratch++], err);
     if (!code)
         code =
             ag_grammars_open(s->env.tokenizer, core->model.config.n_vocab, &s->env.grammars, err);

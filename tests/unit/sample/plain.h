@@ -191,11 +191,8 @@ static inline bench bench_new(const ag_sampling *p, int32_t n_vocab, size_t n_co
     ag_err err = {0};
     if (ag_sample_scratch_new(n_vocab, &b.scratch, &err))
         fail_msg("%s", err.msg);
-    const ag_sampler_opts opts = {.sampling = p,
-                                  .n_vocab = n_vocab,
-                                  .n_context = n_context,
-                                  .breakers = breakers,
-                                  .scratch = b.scratch};
+    const ag_sampler_opts opts = {
+        .sampling = p, .n_vocab = n_vocab, .n_context = n_context, .breakers = breakers};
     if (ag_sampler_new(&opts, &b.sampler, &err))
         fail_msg("%s", err.msg);
     return b;
@@ -208,7 +205,7 @@ static inline void bench_free(bench *b) {
 static inline ag_sample bench_pick(bench *b, const float *x, int32_t top_logprobs) {
     ag_sample out;
     ag_err err = {0};
-    const ag_pick pick = {.logits = x, .top_logprobs = top_logprobs};
+    const ag_pick pick = {.scratch = b->scratch, .logits = x, .top_logprobs = top_logprobs};
     ag_alloc_guard_begin("pick");
     const ag_code code = ag_sampler_pick(b->sampler, &pick, &out, &err);
     ag_alloc_guard_end();

@@ -186,8 +186,11 @@ static void forbidden_tokens_are_never_picked(void **state) {
             row_fill(x, 300, ROW_BELL, &rng);
             x[5] = x[299] = 50;
             const int32_t forbidden[] = {5, 299, -7, 300, INT32_MAX};
-            const ag_pick pick = {
-                .logits = x, .top_logprobs = 0, .forbidden = forbidden, .n_forbidden = 5};
+            const ag_pick pick = {.scratch = b.scratch,
+                                  .logits = x,
+                                  .top_logprobs = 0,
+                                  .forbidden = forbidden,
+                                  .n_forbidden = 5};
             ag_sample got;
             assert_int_equal(ag_sampler_pick(b.sampler, &pick, &got, NULL), AG_OK);
             assert_true(got.id != 5 && got.id != 299);
@@ -222,7 +225,8 @@ static void only_allowed_tokens_are_picked(void **state) {
         p.mirostat_tau = 50;
         bench b = bench_new(&p, N, 8, NULL);
         int n[N] = {0};
-        const ag_pick pick = {.logits = x, .top_logprobs = 1, .allowed = allowed};
+        const ag_pick pick = {
+            .scratch = b.scratch, .logits = x, .top_logprobs = 1, .allowed = allowed};
         for (int i = 0; i < DRAWS; i++) {
             ag_sample got;
             assert_int_equal(ag_sampler_pick(b.sampler, &pick, &got, NULL), AG_OK);
@@ -244,7 +248,7 @@ static void no_choice_is_an_error_and_says_whose(void **state) {
     const int32_t forbidden[] = {0, 1, 2};
     ag_sampling p = ag_sampling_default();
     bench b = bench_new(&p, 3, 8, NULL);
-    ag_pick pick = {.logits = x, .top_logprobs = 3};
+    ag_pick pick = {.scratch = b.scratch, .logits = x, .top_logprobs = 3};
     ag_sample got;
     ag_err err = {0};
     assert_int_equal(ag_sampler_pick(b.sampler, &pick, &got, &err), AG_E_INTERNAL);
@@ -385,8 +389,7 @@ static void failed_allocations_leave_nothing_behind(void **state) {
         ag_err err = {0};
         ag_fault_arm(AG_FAULT_ALLOC, n, false);
         ag_code code = ag_sample_scratch_new(100, &scratch, &err);
-        const ag_sampler_opts opts = {
-            .sampling = &p, .n_vocab = 100, .n_context = 50, .scratch = scratch};
+        const ag_sampler_opts opts = {.sampling = &p, .n_vocab = 100, .n_context = 50};
         if (!code)
             code = ag_sampler_new(&opts, &sampler, &err);
         const bool fired = ag_fault_fired(AG_FAULT_ALLOC);
@@ -411,7 +414,7 @@ static void bad_sizes_are_refused(void **state) {
     assert_int_equal(ag_sample_scratch_new(10, &scratch, NULL), AG_OK);
     ag_sampling p = ag_sampling_default();
     ag_sampler *sampler;
-    ag_sampler_opts opts = {.sampling = &p, .n_vocab = 10, .scratch = scratch};
+    ag_sampler_opts opts = {.sampling = &p, .n_vocab = 10};
     assert_int_equal(ag_sampler_new(&opts, &sampler, NULL), AG_E_ARG);
     opts.n_context = SIZE_MAX;
     assert_int_equal(ag_sampler_new(&opts, &sampler, NULL), AG_E_ARG);
