@@ -244,9 +244,10 @@ static inline void mm_check_all(ag_rng *r, const ag_kernels *ref, const ag_kerne
             for (int n_tok = 1; n_tok <= 21; n_tok += 5)
                 mm_check(r, ref, k, type, fill, 17, 512, n_tok);
         mm_check(r, ref, k, type, MM_RANDOM, 33, 4096 + (info->block == 1 ? 5 : 0), 5);
-        /* Several blocks of tokens, with every rest; several spans of columns. */
+        /* Several blocks of tokens, with every rest in one type or another; several spans of
+         * columns. */
         mm_check(r, ref, k, type, MM_RANDOM, 9, 256, 310);
-        for (int n_tok = 48; n_tok <= 80; n_tok += 1 + mm_int(r, 3))
+        for (int n_tok = 48; n_tok <= 80; n_tok += 1 + mm_int(r, 7))
             mm_check(r, ref, k, type, MM_RANDOM, 1 + mm_int(r, 20), 256, n_tok);
         mm_check(r, ref, k, type, MM_RANDOM, 17, 1792, 70);
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) /* the spans of AVX-512 and AMX */
