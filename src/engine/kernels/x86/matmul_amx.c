@@ -91,13 +91,13 @@ V_INLINE const ag_q8_block *next_row(const ag_q8_block *x, size_t stride) {
     return x;
 }
 
-/* The sums of one group and n tokens, scaled and added to acc, `step` vectors a token; nt is n, or
- * n rounded up to a multiple of 4: what is beyond n meets the last row again. */
+/* The sums of one group and n tokens, scaled and added to acc; nt is n, or n rounded up to a
+ * multiple of 4: what is beyond n meets the last row again. */
 V_INLINE void add_sums(const ag_qformat *f, int nt, int n, const wblock *w, const ag_q8_block *row,
-                       size_t stride, const group_sums *sums, vf *acc, int step) {
+                       size_t stride, const group_sums *sums, vf *acc) {
     UNROLL_TILE
     for (int t = 0; t < nt; t++) {
-        acc[step * t] = add_token(f, w, row, sums->token[t], acc[step * t]);
+        acc[t] = add_token(f, w, row, sums->token[t], acc[t]);
         row = next_row(row, t + 4 < nt || t + 1 < n ? stride : 0);
     }
 }
@@ -119,7 +119,7 @@ V_INLINE void slab_sums(const ag_qformat *f, int nt, int n, const wblock *w, int
         if (g > 0 && g <= n_groups)
             store_group(g - 1, &ring[(g - 1) % RING]);
         if (last >= 0)
-            add_sums(f, nt, n, w + last, x + last, stride, &ring[last % RING], acc, 1);
+            add_sums(f, nt, n, w + last, x + last, stride, &ring[last % RING], acc);
     }
     UNROLL_TILE
     for (int t = 0; t < nt; t++)
@@ -141,8 +141,12 @@ V_INLINE void tile_tokens(const ag_qformat *f, int np, const wblock *slab, int n
     x = row_after(x, t * stride);
     configure_tiles(rest);
     for (int p = 0; p < np; p++, slab += V_SLAB)
-        if (rest <= TILE / 2)
-            slab_sums(f, TILE / 2, rest, slab, n_groups, x, stride, &sums[t][p]);
+        if (rest <= 4)
+            slab_sums(f, 4, rest, slab, n_groups, x, stride, &sums[t][p]);
+        else if (rest <= 8)
+            slab_sums(f, 8, rest, slab, n_groups, x, stride, &sums[t][p]);
+        else if (rest <= 12)
+            slab_sums(f, 12, rest, slab, n_groups, x, stride, &sums[t][p]);
         else
             slab_sums(f, TILE, rest, slab, n_groups, x, stride, &sums[t][p]);
     configure_tiles(TILE);
@@ -222,7 +226,7 @@ V_INLINE void direct_tiles(const ag_qformat *f, int nt, int n, const ag_matmul_a
             store_group(g - 1, &ring[(g - 1) % RING]);
         if (last < 0)
             continue;
-        add_sums(f, nt, n, &slots[last % SLOTS], x + last, stride, &ring[last % RING], acc, 1);
+        add_sums(f, nt, n, &slots[last % SLOTS], x + last, stride, &ring[last % RING], acc);
     }
     UNROLL_TILE
     for (int t = 0; t < nt; t++)
