@@ -100,8 +100,7 @@ static void more_requests_than_kv_holds_wait_their_turn(void **state) {
     run_threads(8, 128);
 }
 
-/* One of many that choose from 512 tokens in the same steps: enough for several threads to do it.
- */
+/* One of many that choose from 512 tokens in the same steps: enough to be shared by threads. */
 static ag_request_opts one_of_many(int who, answer *a) {
     static const int32_t ids[] = {5, 9, 17, 33, 65};
     ag_request_opts o = ask_ids(ids, 2 + (size_t)who % 4, 24, a);

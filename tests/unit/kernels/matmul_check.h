@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/random.h"
 #include "kernels/half.h"
 #include "kernels/kernels.h"
@@ -108,31 +109,37 @@ typedef struct mm_case {
 } mm_case;
 
 static inline void *mm_aligned(size_t n) {
-    void *p = aligned_alloc(64, (n + 63) & ~(size_t)63);
+    void *p = aligned_alloc(64, ag_round_up(n, 64));
     assert_non_null(p);
     return p;
 }
 
 /* n bytes (of whole lines) with a closed page behind them: sanitizers do not see into kernels. */
 static inline void *mm_guarded(size_t n) {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (n + page - 1) / page * page;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = ag_round_up(n, page);
     char *p = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(p != MAP_FAILED);
     assert_int_equal(mprotect(p + room, page, PROT_NONE), 0);
-    return p + room - ((n + 63) & ~(size_t)63);
+    return p + room - ag_round_up(n, 64);
 }
 
 static inline void mm_unguard(void *p, size_t n) {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (n + page - 1) / page * page;
-    munmap((char *)p + ((n + 63) & ~(size_t)63) - room, room + page);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = ag_round_up(n, page);
+    munmap((char *)p + ag_round_up(n, 64) - room, room + page);
+}
+
+static inline int mm_panels(const mm_case *c) {
+    const int panel = c->k->matmul[c->type].panel;
+    return (c->rows + panel - 1) / panel;
 }
 
 static inline mm_case mm_open(const ag_kernels *k, ag_type type, int rows, int cols, int n_tok,
                               const uint8_t *w, const float *x, const float *bias) {
     const ag_matmul_ops *ops = &k->matmul[type];
     const size_t bytes = ops->panel_bytes(cols), row_bytes = ag_type_bytes(type, cols);
-    const int panels = (rows + ops->panel - 1) / ops->panel;
-    mm_case c = {k, type, rows, cols, n_tok, mm_guarded(bytes * panels), NULL, 0, bias};
+    mm_case c = {k, type, rows, cols, n_tok, NULL, NULL, 0, bias};
+    const int panels = mm_panels(&c);
+    c.w = mm_guarded(bytes * panels);
     assert_int_equal(bytes % 64, 0);
     for (int p = 0; p < panels; p++) {
         const int left = rows - p * ops->panel;
@@ -153,11 +160,6 @@ static inline mm_case mm_open(const ag_kernels *k, ag_type type, int rows, int c
             memcpy(row, x + (size_t)t * cols, (size_t)cols * 4);
     }
     return c;
-}
-
-static inline int mm_panels(const mm_case *c) {
-    const int panel = c->k->matmul[c->type].panel;
-    return (c->rows + panel - 1) / panel;
 }
 
 static inline void mm_close(mm_case *c) {
@@ -260,8 +262,7 @@ static inline void mm_check_all(ag_rng *r, const ag_kernels *ref, const ag_kerne
             for (int n_tok = 1; n_tok <= 21; n_tok += 5)
                 mm_check(r, ref, k, type, fill, 17, 512, n_tok);
         mm_check(r, ref, k, type, MM_RANDOM, 33, 4096 + (info->block == 1 ? 5 : 0), 5);
-        /* Several blocks of tokens, with every rest (of AMX beyond 64); several spans of columns.
-         */
+        /* Several blocks of tokens, with every rest (AMX: beyond 64); several spans of columns. */
         mm_check(r, ref, k, type, MM_RANDOM, 9, 256, 310);
         for (int n_tok = 48; n_tok <= 80; n_tok += n_tok < 64 ? 1 + mm_int(r, 7) : 1)
             mm_check(r, ref, k, type, MM_RANDOM, 1 + mm_int(r, 20), 256, n_tok);
