@@ -22,6 +22,16 @@ static void avx512_equals_the_plain_matmul_bit_for_bit(void **state) {
     check_tier(ag_simde_matmul_fill_avx512, "avx512");
 }
 
+static void avx512_quantises_activations_to_the_same_bytes(void **state) {
+    (void)state;
+    ag_rng r;
+    ag_rng_init(&r, mm_seed());
+    ag_kernels k = *ag_kernels_get("avx2");
+    k.isa = "avx512";
+    ag_simde_matmul_fill_avx512(&k);
+    mm_check_quantize_all(&r, ag_kernels_get("ref"), &k);
+}
+
 static void vnni_equals_the_plain_matmul_bit_for_bit(void **state) {
     (void)state;
     check_tier(ag_simde_matmul_fill_vnni, "vnni");
@@ -42,6 +52,7 @@ static void amx_equals_the_plain_matmul_bit_for_bit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(avx512_equals_the_plain_matmul_bit_for_bit),
+        cmocka_unit_test(avx512_quantises_activations_to_the_same_bytes),
         cmocka_unit_test(vnni_equals_the_plain_matmul_bit_for_bit),
         cmocka_unit_test(amx_equals_the_plain_matmul_bit_for_bit),
     };

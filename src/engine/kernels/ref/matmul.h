@@ -11,6 +11,7 @@
 
 void ag_k_quantize_q8_ref(const float *x, int n, void *act);
 void ag_k_quantize_q8_avx2(const float *x, int n, void *act);
+void ag_k_quantize_q8_avx512(const float *x, int n, void *act);
 void ag_k_quantize_q8_neon(const float *x, int n, void *act);
 /* float32 that are bfloat16: n, and zeros up to a multiple of 32. */
 void ag_k_round_bf16_ref(const float *x, int n, void *act);

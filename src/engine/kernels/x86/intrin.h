@@ -47,6 +47,13 @@ static inline __m512 _mm512_cvtepi32_ps(__m512i a) {
     r.m256[1] = _mm256_cvtepi32_ps(s.m256i[1]);
     return simde__m512_from_private(r);
 }
+static inline __m512i _mm512_cvtps_epi32(__m512 a) {
+    const simde__m512_private s = simde__m512_to_private(a);
+    simde__m512i_private r;
+    r.m256i[0] = _mm256_cvtps_epi32(s.m256[0]);
+    r.m256i[1] = _mm256_cvtps_epi32(s.m256[1]);
+    return simde__m512i_from_private(r);
+}
 static inline __m512i _mm512_srai_epi32(__m512i a, unsigned n) {
     simde__m512i_private r = simde__m512i_to_private(a);
     r.m256i[0] = _mm256_srai_epi32(r.m256i[0], (int)n);

@@ -64,4 +64,5 @@ void ag_k_matmul_fill_avx512(ag_kernels *k) {
     PUT(F32, f32)
     PUT(F16, f16)
     PUT(BF16, bf16)
+    k->quantize_q8 = ag_k_quantize_q8_avx512;
 }
