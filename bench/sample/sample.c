@@ -123,7 +123,8 @@ int main(int argc, char **argv) {
         ag_sample_scratch *scratch = NULL;
         ag_rng rng;
         ag_rng_init(&rng, 1);
-        failed = !rows || !us || ag_sample_scratch_new(n, &scratch, NULL) != AG_OK;
+        failed =
+            !rows || !us || ag_sample_scratch_new(ag_kernels_get(NULL), n, &scratch, NULL) != AG_OK;
         for (int i = 0; i < N_ROWS && !failed; i++)
             fill(rows + (size_t)i * (size_t)n, n, &rng);
         for (size_t i = 0; i < n_settings && !failed; i++)

@@ -116,8 +116,11 @@ typedef struct ag_kernels {
      * cos, sin: [rot / 2]. Pair f is (2f, 2f+1) or (f, f + rot/2). */
     void (*rope_pairs)(float *x, int n_heads, int d, int rot, const float *cos, const float *sin);
     void (*rope_half)(float *x, int n_heads, int d, int rot, const float *cos, const float *sin);
-    /* Index of the largest of n floats, the first one among equals; NaN never wins. */
-    int (*argmax)(const float *x, int n);
+    /* Of n logits, a multiple of AG_MASS_BLOCK (kernels/mass.h), the largest of each block; NaN
+     * never wins, and a block of nothing else has -infinity. */
+    void (*block_max)(const float *x, int n, float *max);
+    /* Sum of the masses of a block, at distances (x - best) * scale of at most 0. */
+    uint64_t (*block_mass)(const float *x, float best, float scale);
 } ag_kernels;
 
 /* Bytes from one quantised activation row of n elements to the next; a multiple of 64. */

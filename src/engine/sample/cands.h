@@ -21,6 +21,7 @@ typedef struct ag_cand {
 #define AG_RADIX_BITS 11
 
 struct ag_sample_scratch {
+    const ag_kernels *kernels; /* borrowed */
     int32_t n_vocab;
     float *x;             /* [n_vocab] adjusted logits */
     float *block_max;     /* [blocks] of the adjusted row */

@@ -53,33 +53,19 @@ static ag_f32x4 smaller4(ag_f32x4 x, float most) {
     return (ag_f32x4)((mask & (ag_i32x4)m) | (~mask & (ag_i32x4)x));
 }
 
-static float block_best(const float *x) {
-    ag_f32x4 a = {-INFINITY, -INFINITY, -INFINITY, -INFINITY}, b = a;
-    for (int i = 0; i < AG_ROW_BLOCK; i += 8) {
-        a = larger4(load4(x + i), a);
-        b = larger4(load4(x + i + 4), b);
-    }
-    a = larger4(b, a);
-    float m = a[0];
-    for (int j = 1; j < 4; j++)
-        m = a[j] > m ? a[j] : m;
-    return m;
-}
-
-ag_row ag_row_scan(const float *x, int32_t n, float *block_max) {
-    ag_row row = {.x = x, .block_max = block_max, .n = n, .best = -INFINITY};
-    for (int32_t b = 0; b < ag_row_blocks(n); b++) {
-        const int32_t n_block = ag_row_block_n(&row, b);
-        const float *p = x + (size_t)b * AG_ROW_BLOCK;
+ag_row ag_row_scan(const ag_kernels *k, const float *x, int32_t n, float *block_max) {
+    ag_row row = {.kernels = k, .x = x, .block_max = block_max, .n = n, .best = -INFINITY};
+    const int32_t whole = n / AG_ROW_BLOCK * AG_ROW_BLOCK;
+    k->block_max(x, whole, block_max);
+    if (whole < n) {
         float m = -INFINITY;
-        if (n_block == AG_ROW_BLOCK) {
-            m = block_best(p);
-        } else {
-            for (int32_t i = 0; i < n_block; i++)
-                m = p[i] > m ? p[i] : m;
-        }
-        block_max[b] = m = ag_row_finite(m);
-        row.best = m > row.best ? m : row.best;
+        for (int32_t i = whole; i < n; i++)
+            m = x[i] > m ? x[i] : m;
+        block_max[whole / AG_ROW_BLOCK] = m;
+    }
+    for (int32_t b = 0; b < ag_row_blocks(n); b++) {
+        block_max[b] = ag_row_finite(block_max[b]);
+        row.best = block_max[b] > row.best ? block_max[b] : row.best;
     }
     return row;
 }
@@ -94,17 +80,6 @@ int32_t ag_row_argmax(const ag_row *row) {
     return id;
 }
 
-/* A whole block without +infinity. */
-static uint64_t block_sum(const float *x, float best, float scale) {
-    ag_u64x2 sum = {0}, sum2 = {0}, biased[2];
-    for (int i = 0; i < AG_ROW_BLOCK; i += 4) {
-        ag_mass4((load4(x + i) - best) * scale, biased);
-        sum += biased[0];
-        sum2 += biased[1];
-    }
-    return sum[0] + sum[1] + sum2[0] + sum2[1] - AG_ROW_BLOCK * AG_MASS_BIAS;
-}
-
 uint64_t ag_row_mass(const ag_row *row, float scale, uint64_t *block_mass) {
     uint64_t total = 0;
     for (int32_t b = 0; b < ag_row_blocks(row->n); b++) {
@@ -113,7 +88,7 @@ uint64_t ag_row_mass(const ag_row *row, float scale, uint64_t *block_mass) {
         if ((row->block_max[b] - row->best) * scale <= AG_MASS_LOW) {
             /* every mass of the block rounds to 0 */
         } else if (n_block == AG_ROW_BLOCK && row->best < FLT_MAX) {
-            sum = block_sum(row->x + (size_t)b * AG_ROW_BLOCK, row->best, scale);
+            sum = row->kernels->block_mass(row->x + (size_t)b * AG_ROW_BLOCK, row->best, scale);
         } else {
             for (int32_t i = 0; i < n_block; i++)
                 sum += ag_row_mass_of(row, scale, b * AG_ROW_BLOCK + i);

@@ -28,7 +28,8 @@ struct ag_sampler {
 
 /* ---- life ---- */
 
-ag_code ag_sample_scratch_new(int32_t n_vocab, ag_sample_scratch **out, ag_err *err) {
+ag_code ag_sample_scratch_new(const ag_kernels *k, int32_t n_vocab, ag_sample_scratch **out,
+                              ag_err *err) {
     *out = NULL;
     if (n_vocab < 1 || n_vocab > (int32_t)AG_MAX_VOCAB)
         return ag_fail(err, AG_E_ARG, "a vocabulary of %d tokens; allowed are 1 to %u",
@@ -36,6 +37,7 @@ ag_code ag_sample_scratch_new(int32_t n_vocab, ag_sample_scratch **out, ag_err *
     const size_t n = (size_t)n_vocab, n_blocks = (size_t)ag_row_blocks(n_vocab);
     ag_sample_scratch *s = ag_calloc(AG_ROOM_SAMPLE, 1, sizeof *s);
     if (s) {
+        s->kernels = k;
         s->n_vocab = n_vocab;
         s->x = ag_calloc(AG_ROOM_SAMPLE, n, sizeof *s->x);
         s->block_max = ag_calloc(AG_ROOM_SAMPLE, n_blocks, sizeof *s->block_max);
@@ -348,16 +350,17 @@ ag_code ag_sampler_pick(ag_sampler *s, const ag_pick *pick, ag_sample *out, ag_e
     AG_ASSERT(pick->top_logprobs >= -1 && pick->top_logprobs <= AG_SAMPLE_MAX_TOP);
     AG_ASSERT(pick->scratch && s->n_vocab <= pick->scratch->n_vocab);
     s->scratch = pick->scratch;
+    const ag_kernels *kernels = s->scratch->kernels;
     *out = (ag_sample){.logprob = NAN};
     s->surprise = -1;
-    ag_row raw = ag_row_scan(pick->logits, s->n_vocab, s->scratch->raw_block_max);
+    ag_row raw = ag_row_scan(kernels, pick->logits, s->n_vocab, s->scratch->raw_block_max);
     if (!ag_row_usable(&raw))
         return ag_fail(err, AG_E_INTERNAL, "the model gave no usable logit for any of %d tokens",
                        (int)s->n_vocab);
     ag_row row = raw;
     const float *x = adjust(s, pick);
     if (x != pick->logits) {
-        row = ag_row_scan(x, s->n_vocab, s->scratch->block_max);
+        row = ag_row_scan(kernels, x, s->n_vocab, s->scratch->block_max);
         if (!ag_row_usable(&row))
             return ag_fail(err, AG_E_ARG,
                            "no token is left to choose: logit_bias, forbidden words, stop tokens "

@@ -24,8 +24,9 @@
 ag_code ag_sampling_check(const ag_sampling *p, int32_t n_vocab, ag_err *err) AG_MUST_USE;
 
 /* Working space of a pick (about 41 bytes a token of the vocabulary), for any sampler whose
- * vocabulary is at most n_vocab. AG_E_ARG (n_vocab), AG_E_NOMEM. */
-ag_code ag_sample_scratch_new(int32_t n_vocab, ag_sample_scratch **out, ag_err *err) AG_MUST_USE;
+ * vocabulary is at most n_vocab; k is borrowed for its life. AG_E_ARG (n_vocab), AG_E_NOMEM. */
+ag_code ag_sample_scratch_new(const ag_kernels *k, int32_t n_vocab, ag_sample_scratch **out,
+                              ag_err *err) AG_MUST_USE;
 void ag_sample_scratch_free(ag_sample_scratch **s);
 
 typedef struct ag_sampler ag_sampler;

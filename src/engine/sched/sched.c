@@ -436,7 +436,8 @@ static ag_code open_parts(ag_sched *s, const ag_sched_opts *opts, ag_err *err) {
     if (!code)
         code = ag_policy_init(&s->policy, &po, err);
     while (!code && s->n_scratch < ag_pool_threads(core->pool) && s->n_scratch < MOST_CHOOSERS)
-        code = ag_sample_scratch_new(core->model.config.n_vocab, &s->scratch[s->n_scratch++], err);
+        code = ag_sample_scratch_new(core->model.kernels, core->model.config.n_vocab,
+                                     &s->scratch[s->n_scratch++], err);
     if (!code)
         code =
             ag_grammars_open(s->env.tokenizer, core->model.config.n_vocab, &s->env.grammars, err);

@@ -1,5 +1,6 @@
 /* The vector kernels: each tier equals the plain one bit for bit, and the plain one stays within a
  * stated bound of double precision. */
+#include "kernels/mass.h"
 #include "unit/kernels/check.h"
 
 #include <float.h>
@@ -314,40 +315,77 @@ static void rope_rotates_the_leading_part_of_each_head(void **state) {
     }
 }
 
-static void argmax_takes_the_first_of_the_largest(void **state) {
-    (void)state;
-    static float x[MAX_SIZE];
-    for (int round = 0; round < 300; round++) {
-        const int n = sizes[check_below(N_SIZES)];
-        int want = -1;
-        for (int i = 0; i < n; i++) {
-            const int kind = check_below(12);
-            x[i] = kind == 0 ? NAN : kind == 1 ? -INFINITY : (float)check_below(20) - 10;
-            if (!isnan(x[i]) && (want < 0 || x[i] > x[want]))
-                want = i;
-        }
-        for (int t = 0; t < n_tiers; t++)
-            assert_int_equal(tier[t]->argmax(x, n), want < 0 ? 0 : want);
+/* Logits of a row: ordinary ones, equal ones, and now and then what only a broken model gives. */
+static void fill_logits(float *x, int n) {
+    const int kind = check_below(4);
+    for (int i = 0; i < n; i++) {
+        x[i] = kind == 0 ? (float)check_below(20) - 10 : 25 * check_float();
+        if (kind < 2 && check_below(12) == 0)
+            x[i] = check_below(2) ? NAN : -INFINITY;
     }
 }
 
-static void argmax_of_special_values(void **state) {
+static void block_max_is_that_of_each_64(void **state) {
     (void)state;
-    float x[40];
-    for (int t = 0; t < n_tiers; t++) {
-        for (int i = 0; i < 40; i++)
-            x[i] = NAN;
-        assert_int_equal(tier[t]->argmax(x, 40), 0);
-        x[33] = -INFINITY;
-        assert_int_equal(tier[t]->argmax(x, 40), 33);
-        x[39] = INFINITY;
-        assert_int_equal(tier[t]->argmax(x, 40), 39);
-        x[35] = INFINITY;
-        assert_int_equal(tier[t]->argmax(x, 40), 35);
-        x[2] = 0.0f;
-        x[1] = -0.0f;
-        x[35] = x[39] = -1;
-        assert_int_equal(tier[t]->argmax(x, 40), 1);
+    for (int round = 0; round < 300; round++) {
+        const int n = AG_MASS_BLOCK * check_below(9), n_blocks = n / AG_MASS_BLOCK;
+        float *x = check_new(n), *want = check_new(n_blocks);
+        fill_logits(x, n);
+        for (int b = 0; b < n_blocks; b++) {
+            if (check_below(5) == 0)
+                for (int i = 0; i < AG_MASS_BLOCK; i++)
+                    x[b * AG_MASS_BLOCK + i] = NAN;
+            if (check_below(5) == 0)
+                x[b * AG_MASS_BLOCK + check_below(AG_MASS_BLOCK)] = INFINITY;
+            want[b] = -INFINITY;
+            for (int i = 0; i < AG_MASS_BLOCK; i++)
+                want[b] = fmaxf(want[b], x[b * AG_MASS_BLOCK + i]);
+        }
+        for (int t = 0; t < n_tiers; t++) {
+            float *max = check_new(n_blocks);
+            tier[t]->block_max(x, n, max);
+            check_same("block_max", tier[t]->isa, want, max, n_blocks);
+            check_free(max, n_blocks);
+        }
+        check_free(x, n);
+        check_free(want, n_blocks);
+    }
+}
+
+static void block_mass_is_the_sum_of_single_masses(void **state) {
+    (void)state;
+    static const float scales[] = {1, 0.5f, 3, 1e-3f, 1e30f};
+    for (int round = 0; round < 3000; round++) {
+        float *x = check_new(AG_MASS_BLOCK), best = -INFINITY;
+        fill_logits(x, AG_MASS_BLOCK);
+        for (int i = 0; i < AG_MASS_BLOCK; i++)
+            best = fmaxf(best, x[i]);
+        if (best == -INFINITY)
+            best = x[check_below(AG_MASS_BLOCK)] = 0;
+        best += round % 3 == 0 ? 2 : 0; /* that of another block */
+        const float scale = scales[round % 5];
+        uint64_t want = 0;
+        for (int i = 0; i < AG_MASS_BLOCK; i++)
+            want += ag_mass((x[i] - best) * scale);
+        for (int t = 0; t < n_tiers; t++)
+            assert_true(tier[t]->block_mass(x, best, scale) == want);
+        check_free(x, AG_MASS_BLOCK);
+    }
+}
+
+/* Every distance that weighs: a mass is rounded alike, also where it is half an integer. */
+static void every_distance_has_one_mass(void **state) {
+    (void)state;
+    static float d[AG_MASS_BLOCK];
+    for (uint32_t top = 0x41f10000u, step = 0; top > 0x3f000000u; top -= 0x1000u, step++) {
+        uint64_t want = 0;
+        for (uint32_t i = 0; i < AG_MASS_BLOCK; i++) {
+            const uint32_t bits = 0x80000000u | (top - (i << 6 | step % 64));
+            memcpy(d + i, &bits, sizeof bits);
+            want += ag_mass(d[i]);
+        }
+        for (int t = 0; t < n_tiers; t++)
+            assert_true(tier[t]->block_mass(d, 0, 1) == want);
     }
 }
 
@@ -363,8 +401,9 @@ int main(void) {
         cmocka_unit_test(softcap_is_within_1e6_of_double),
         cmocka_unit_test(add_and_scale_round_once),
         cmocka_unit_test(rope_rotates_the_leading_part_of_each_head),
-        cmocka_unit_test(argmax_takes_the_first_of_the_largest),
-        cmocka_unit_test(argmax_of_special_values),
+        cmocka_unit_test(block_max_is_that_of_each_64),
+        cmocka_unit_test(block_mass_is_the_sum_of_single_masses),
+        cmocka_unit_test(every_distance_has_one_mass),
     };
     return cmocka_run_group_tests(tests, find_tiers, NULL);
 }

@@ -50,7 +50,7 @@ static void penalties_equal_the_definition(void **state) {
     ag_rng rng;
     ag_rng_init(&rng, 11);
     ag_sample_scratch *s;
-    assert_int_equal(ag_sample_scratch_new(N_VOCAB, &s, NULL), AG_OK);
+    assert_int_equal(ag_sample_scratch_new(ag_kernels_get(NULL), N_VOCAB, &s, NULL), AG_OK);
     int n_changed = 0;
     for (int round = 0; round < 4000; round++) {
         enum { MAX = 64 };

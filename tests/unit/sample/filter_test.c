@@ -128,11 +128,11 @@ static void the_nucleus_agrees_with_doubles(void **state) {
     ag_rng_init(&rng, 3);
     ag_sample_scratch *s;
     float block_max[(N - 1) / AG_ROW_BLOCK + 1];
-    assert_int_equal(ag_sample_scratch_new(N, &s, NULL), AG_OK);
+    assert_int_equal(ag_sample_scratch_new(ag_kernels_get(NULL), N, &s, NULL), AG_OK);
     for (int round = 0; round < 100; round++) {
         row_fill(x, N, (row_kind)(round % ROW_ODD), &rng);
         const float p = (float)ag_rng_f64(&rng) * 0.999f;
-        const ag_row row = ag_row_scan(x, N, block_max);
+        const ag_row row = ag_row_scan(ag_kernels_get(NULL), x, N, block_max);
         ag_cands_nucleus(s, &row, p);
         plain_set all = plain_all(x, N);
         double total = 0, sum = 0;

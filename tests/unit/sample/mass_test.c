@@ -54,7 +54,7 @@ static void a_scan_finds_what_a_loop_finds(void **state) {
         const int32_t n = 1 + (int32_t)(ag_rng_u64(&rng) % 1000);
         row_fill(x, n, (row_kind)(round % ROW_KINDS), &rng);
         const float scale = round % 3 ? 1 : 0.01f;
-        const ag_row row = ag_row_scan(x, n, block_max);
+        const ag_row row = ag_row_scan(ag_kernels_get(NULL), x, n, block_max);
         plain_set all = plain_all(x, n);
         assert_true(row.best == all.t[0].logit);
         assert_int_equal(ag_row_argmax(&row), all.t[0].id);
@@ -80,10 +80,10 @@ static void a_row_without_usable_logits_is_known(void **state) {
     float x[130], block_max[3];
     for (int i = 0; i < 130; i++)
         x[i] = i % 2 ? NAN : -INFINITY;
-    ag_row row = ag_row_scan(x, 130, block_max);
+    ag_row row = ag_row_scan(ag_kernels_get(NULL), x, 130, block_max);
     assert_false(ag_row_usable(&row));
     x[129] = -FLT_MAX;
-    row = ag_row_scan(x, 130, block_max);
+    row = ag_row_scan(ag_kernels_get(NULL), x, 130, block_max);
     assert_true(ag_row_usable(&row));
     assert_int_equal(ag_row_argmax(&row), 129);
 }

@@ -189,7 +189,7 @@ static inline bench bench_new(const ag_sampling *p, int32_t n_vocab, size_t n_co
                               const ag_dry_breakers *breakers) {
     bench b = {0};
     ag_err err = {0};
-    if (ag_sample_scratch_new(n_vocab, &b.scratch, &err))
+    if (ag_sample_scratch_new(ag_kernels_get(NULL), n_vocab, &b.scratch, &err))
         fail_msg("%s", err.msg);
     const ag_sampler_opts opts = {
         .sampling = p, .n_vocab = n_vocab, .n_context = n_context, .breakers = breakers};

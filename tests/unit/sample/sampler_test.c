@@ -388,7 +388,7 @@ static void failed_allocations_leave_nothing_behind(void **state) {
         ag_sampler *sampler = NULL;
         ag_err err = {0};
         ag_fault_arm(AG_FAULT_ALLOC, n, false);
-        ag_code code = ag_sample_scratch_new(100, &scratch, &err);
+        ag_code code = ag_sample_scratch_new(ag_kernels_get(NULL), 100, &scratch, &err);
         const ag_sampler_opts opts = {.sampling = &p, .n_vocab = 100, .n_context = 50};
         if (!code)
             code = ag_sampler_new(&opts, &sampler, &err);
@@ -408,10 +408,11 @@ static void failed_allocations_leave_nothing_behind(void **state) {
 static void bad_sizes_are_refused(void **state) {
     (void)state;
     ag_sample_scratch *scratch;
-    assert_int_equal(ag_sample_scratch_new(0, &scratch, NULL), AG_E_ARG);
-    assert_int_equal(ag_sample_scratch_new(INT32_MAX, &scratch, NULL), AG_E_ARG);
+    assert_int_equal(ag_sample_scratch_new(ag_kernels_get(NULL), 0, &scratch, NULL), AG_E_ARG);
+    assert_int_equal(ag_sample_scratch_new(ag_kernels_get(NULL), INT32_MAX, &scratch, NULL),
+                     AG_E_ARG);
     assert_null(scratch);
-    assert_int_equal(ag_sample_scratch_new(10, &scratch, NULL), AG_OK);
+    assert_int_equal(ag_sample_scratch_new(ag_kernels_get(NULL), 10, &scratch, NULL), AG_OK);
     ag_sampling p = ag_sampling_default();
     ag_sampler *sampler;
     ag_sampler_opts opts = {.sampling = &p, .n_vocab = 10};

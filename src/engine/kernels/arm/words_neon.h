@@ -57,13 +57,6 @@ W_INLINE float32x4_t w_or4(float32x4_t x, float32x4_t y) {
     return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(x), vreinterpretq_u32_f32(y)));
 }
 W_INLINE wf w_or(wf x, wf y) { return w_of(w_or4(x.a, y.a), w_or4(x.b, y.b)); }
-/* Bit i tells whether lanes i are equal. */
-W_INLINE unsigned w_equal(wf x, wf y) {
-    static const uint32_t bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
-    const uint32x4_t a = vandq_u32(vceqq_f32(x.a, y.a), vld1q_u32(bits));
-    const uint32x4_t b = vandq_u32(vceqq_f32(x.b, y.b), vld1q_u32(bits + 4));
-    return vaddvq_u32(vorrq_u32(a, b));
-}
 /* 2^n, n being the low bits of t as AG_EXP_ROUND leaves them. */
 W_INLINE float32x4_t w_two_to4(float32x4_t t) {
     const int32x4_t one = vreinterpretq_s32_f32(vdupq_n_f32(1.0f));
@@ -124,6 +117,15 @@ W_INLINE wf w_load_i8(const int8_t *p) {
 
 /* The largest lane. */
 W_INLINE float w_top(wf x) { return vmaxvq_f32(vmaxq_f32(x.a, x.b)); }
+/* Sums of integers. Added are the lanes of x, 0 or more, rounded to nearest. */
+typedef uint64x2_t ws;
+W_INLINE ws ws_zero(void) { return vdupq_n_u64(0); }
+W_INLINE ws ws_add4(ws sum, float32x4_t x) {
+    sum = vaddq_u64(sum, vcvtnq_u64_f64(vcvt_f64_f32(vget_low_f32(x))));
+    return vaddq_u64(sum, vcvtnq_u64_f64(vcvt_high_f64_f32(x)));
+}
+W_INLINE ws ws_add(ws sum, wf x) { return ws_add4(ws_add4(sum, x.a), x.b); }
+W_INLINE uint64_t ws_total(ws sum) { return vaddvq_u64(sum); }
 /* The sum of 32 values by halving: j + (j + 16), then + 8, + 4, + 2, + 1. */
 W_INLINE float w_sum32(const wf x[4]) {
     const wf eight = w_add(w_add(x[0], x[2]), w_add(x[1], x[3]));

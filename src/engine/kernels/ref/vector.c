@@ -4,6 +4,7 @@
  * a time, with each rounding where the source puts it. Thread: any. */
 #include "kernels/exp.h"
 #include "kernels/fill.h"
+#include "kernels/mass.h"
 #include "kernels/ref/clones.h"
 
 static double halve(double sum[16]) {
@@ -90,12 +91,22 @@ static void rope_half(float *x, int n_heads, int d, int rot, const float *cos, c
         }
 }
 
-static int argmax(const float *x, int n) {
-    int best = -1;
-    for (int i = 0; i < n; i++)
-        if (!isnan(x[i]) && (best < 0 || x[i] > x[best]))
-            best = i;
-    return best < 0 ? 0 : best; /* all NaN */
+static void block_max(const float *x, int n, float *max) {
+    for (int at = 0; at < n; at += AG_MASS_BLOCK, max++) {
+        *max = -INFINITY;
+        for (int i = at; i < at + AG_MASS_BLOCK; i++)
+            *max = x[i] > *max ? x[i] : *max;
+    }
+}
+
+static uint64_t block_mass(const float *x, float best, float scale) {
+    ag_u64x2 sum = {0}, biased[2];
+    for (int i = 0; i < AG_MASS_BLOCK; i += 4) {
+        const ag_f32x4 four = {x[i], x[i + 1], x[i + 2], x[i + 3]};
+        ag_mass4((four - best) * scale, biased);
+        sum += biased[0] + biased[1];
+    }
+    return sum[0] + sum[1] - AG_MASS_BLOCK * AG_MASS_BIAS;
 }
 
 void ag_k_vector_fill_ref(ag_kernels *k) {
@@ -109,5 +120,6 @@ void ag_k_vector_fill_ref(ag_kernels *k) {
     k->softcap = softcap;
     k->rope_pairs = rope_pairs;
     k->rope_half = rope_half;
-    k->argmax = argmax;
+    k->block_max = block_max;
+    k->block_mass = block_mass;
 }

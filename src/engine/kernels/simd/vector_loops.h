@@ -7,6 +7,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/simd/exp_words.h"
+#include "kernels/simd/mass_words.h"
 
 static void rms_norm(const float *x, const float *w, int n, float eps, float *y) {
     const wf by = w_all((float)(1.0 / sqrt(w_sum_squares(x, n) / n + (double)eps)));
@@ -131,26 +132,20 @@ static void rope_half(float *x, int n_heads, int d, int rot, const float *cos, c
     }
 }
 
-/* The largest value first, then where it stands first: the second pass usually ends early. NaN in
- * the first operand of max gives the second, so NaN never enters. */
-static int argmax(const float *x, int n) {
-    wf tops = w_all(-INFINITY);
-    int i = 0;
-    for (; i + W <= n; i += W)
-        tops = w_max(w_load(x + i), tops);
-    float top = w_top(tops);
-    for (; i < n; i++)
-        top = x[i] > top ? x[i] : top;
-    const wf want = w_all(top);
-    for (i = 0; i + W <= n; i += W) {
-        const unsigned same = w_equal(w_load(x + i), want);
-        if (same)
-            return i + __builtin_ctz(same);
+static void block_max(const float *x, int n, float *max) {
+    for (int at = 0; at < n; at += AG_MASS_BLOCK) {
+        wf tops = w_all(-INFINITY);
+        for (int i = at; i < at + AG_MASS_BLOCK; i += W)
+            tops = w_max(w_load(x + i), tops); /* NaN first gives the second */
+        *max++ = w_top(tops);
     }
-    for (; i < n; i++)
-        if (x[i] == top)
-            return i;
-    return 0; /* all NaN */
+}
+
+static uint64_t block_mass(const float *x, float best, float scale) {
+    ws sum = ws_zero();
+    for (int i = 0; i < AG_MASS_BLOCK; i += W)
+        sum = ws_add(sum, w_mass(w_mul(w_sub(w_load(x + i), w_all(best)), w_all(scale))));
+    return ws_total(sum);
 }
 
 /* The kernels above into their slots. */
@@ -165,7 +160,8 @@ static void vector_serve(ag_kernels *k) {
     k->softcap = softcap;
     k->rope_pairs = rope_pairs;
     k->rope_half = rope_half;
-    k->argmax = argmax;
+    k->block_max = block_max;
+    k->block_mass = block_mass;
 }
 
 #endif

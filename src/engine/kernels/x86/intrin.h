@@ -7,6 +7,7 @@
 #include "kernels/simd/unroll.h"
 
 #ifdef AG_SIMDE
+#include <math.h>
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 #include <simde/x86/f16c.h>
@@ -53,6 +54,21 @@ static inline __m512i _mm512_cvtps_epi32(__m512 a) {
     r.m256i[0] = _mm256_cvtps_epi32(s.m256[0]);
     r.m256i[1] = _mm256_cvtps_epi32(s.m256[1]);
     return simde__m512i_from_private(r);
+}
+static inline __m512i _mm512_cvtps_epi64(__m256 a) {
+    float from[8];
+    _mm256_storeu_ps(from, a);
+    simde__m512i_private r;
+    for (int i = 0; i < 8; i++)
+        r.i64[i] = llrintf(from[i]);
+    return simde__m512i_from_private(r);
+}
+static inline long long _mm512_reduce_add_epi64(__m512i a) {
+    const simde__m512i_private s = simde__m512i_to_private(a);
+    int64_t sum = 0;
+    for (int i = 0; i < 8; i++)
+        sum += s.i64[i];
+    return sum;
 }
 static inline __m512i _mm512_srai_epi32(__m512i a, unsigned n) {
     simde__m512i_private r = simde__m512i_to_private(a);

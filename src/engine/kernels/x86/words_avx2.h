@@ -31,10 +31,6 @@ W_INLINE wf w_or(wf a, wf b) { return _mm256_or_ps(a, b); }
 W_INLINE wf w_if_less(wf a, wf b, wf yes, wf no) {
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
-/* Bit i tells whether lanes i are equal. */
-W_INLINE unsigned w_equal(wf a, wf b) {
-    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ));
-}
 /* 2^n, n being the low bits of t as AG_EXP_ROUND leaves them. */
 W_INLINE wf w_two_to(wf t) {
     const __m256i one = _mm256_castps_si256(_mm256_set1_ps(1.0f));
@@ -85,6 +81,24 @@ W_INLINE float w_top(wf a) {
     __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     x = _mm_max_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+/* Sums of integers. Added are the lanes of a, 0 to 2^51, rounded to nearest: 2^52 more, and they
+ * stand in the low bits of a double. */
+typedef __m256i ws;
+W_INLINE ws ws_zero(void) { return _mm256_setzero_si256(); }
+W_INLINE __m256i w_whole4(__m128 a) {
+    const __m256d more = _mm256_set1_pd(0x1p52);
+    const __m256d biased = _mm256_add_pd(_mm256_cvtps_pd(a), more);
+    return _mm256_castpd_si256(_mm256_xor_pd(biased, more));
+}
+W_INLINE ws ws_add(ws sum, wf a) {
+    sum = _mm256_add_epi64(sum, w_whole4(_mm256_castps256_ps128(a)));
+    return _mm256_add_epi64(sum, w_whole4(_mm256_extractf128_ps(a, 1)));
+}
+W_INLINE uint64_t ws_total(ws sum) {
+    const __m128i two =
+        _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
 }
 /* The sum of 32 values by halving: j + (j + 16), then + 8, + 4, + 2, + 1. */
 W_INLINE float w_sum32(const wf a[4]) {

@@ -38,8 +38,6 @@ W_INLINE wf w_or(wf a, wf b) {
 W_INLINE wf w_if_less(wf a, wf b, wf yes, wf no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
 }
-/* Bit i tells whether lanes i are equal. */
-W_INLINE unsigned w_equal(wf a, wf b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 /* 2^n, n being the low bits of t as AG_EXP_ROUND leaves them. */
 W_INLINE wf w_two_to(wf t) {
     const __m512i one = _mm512_castps_si512(_mm512_set1_ps(1.0f));
@@ -96,6 +94,14 @@ W_INLINE float w_top(wf a) {
     x = _mm_max_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
 }
+/* Sums of integers. Added are the lanes of a, rounded to nearest. */
+typedef __m512i ws;
+W_INLINE ws ws_zero(void) { return _mm512_setzero_si512(); }
+W_INLINE ws ws_add(ws sum, wf a) {
+    sum = _mm512_add_epi64(sum, _mm512_cvtps_epi64(w_low(a)));
+    return _mm512_add_epi64(sum, _mm512_cvtps_epi64(w_high(a)));
+}
+W_INLINE uint64_t ws_total(ws sum) { return (uint64_t)_mm512_reduce_add_epi64(sum); }
 /* The sum of 32 values by halving: j + (j + 16), then + 8, + 4, + 2, + 1. */
 W_INLINE float w_sum32(const wf a[2]) {
     wf all = _mm512_add_ps(a[0], a[1]);
