@@ -99,7 +99,7 @@ void ag_pass_attend(const ag_pass *p, const float *q, size_t q_stride, float *ou
                    .parts = (group + each - 1) / each,
                    .each = each};
     if (threads > 1)
-        ag_pool_run(p->pool, chunks * o.parts, attend_chunk, &o);
+        ag_pool_run_uneven(p->pool, chunks * o.parts, attend_chunk, &o);
     else
         ag_pool_run_alone(chunks * o.parts, attend_chunk, &o);
 }

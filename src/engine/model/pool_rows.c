@@ -34,5 +34,5 @@ static void pool_run(void *ctx, int chunk, int worker) {
 void ag_forward_pool(const ag_model *m, ag_pool *pool, ag_scratch *s, ag_run *runs, int n_runs) {
     ag_pass p = {
         .m = m, .pool = pool, .s = s, .runs = runs, .n_runs = n_runs, .norm = m->output_norm};
-    ag_pool_run(pool, n_runs, pool_run, &p);
+    ag_pool_run_uneven(pool, n_runs, pool_run, &p);
 }

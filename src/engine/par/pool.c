@@ -1,15 +1,19 @@
 /* How an operation is published.
  *
- * `ticket` holds an epoch (high half) and the next chunk (low half). A chunk is taken by a
- * compare-and-swap on the whole word, so a slow worker cannot take a chunk of an operation it has
- * not read: between operations the ticket is CLOSED under a new epoch before the operation's fields
+ * `ticket` holds an epoch (high half) and the next chunk (low half). Chunks are taken by a
+ * compare-and-swap on the whole word, so a slow worker cannot take one of an operation it has not
+ * read: between operations the ticket is CLOSED under a new epoch before the operation's fields
  * change, and a worker's swap fails if anything changed since it read the ticket.
  *
  *   caller                                  worker
- *   ticket = (e+1, CLOSED)                  t = ticket; read fn, ctx, n
- *   write fn, ctx, n                        swap t → t+1, else start again
- *   ticket = (e+2, 0); wake sleepers        fn(ctx, chunk); n_done++
+ *   ticket = (e+1, CLOSED)                  t = ticket; read fn, ctx, n, parts
+ *   write fn, ctx, n, parts                 swap t → t+k, else start again
+ *   ticket = (e+2, 0); wake sleepers        fn(ctx, chunk) for k chunks; n_done += k
  *   take chunks too; wait n_done == n
+ *
+ * k shrinks with what is left (guided self-scheduling, Polychronopoulos and Kuck 1987). Swap and
+ * addition wait until all that the chunk wrote has left the core, while otherwise the next chunk
+ * would run meanwhile; and who takes neighbouring chunks finds asked-for weights in its own cache.
  */
 #include "par/pool.h"
 
@@ -29,6 +33,9 @@
 #include "par/seat.h"
 
 #define CLOSED UINT32_MAX
+/* A thread takes this part of an even share of what is left: threads end together, and not much is
+ * held up by one that loses its core. */
+#define SHARE_PARTS 4
 /* About 20 µs: longer than the gap between two operations of a step, shorter than a time slice. */
 #define SPINS 2000
 /* How long a chunk of another's is waited for before it is asked whether that thread runs at all:
@@ -50,6 +57,7 @@ struct ag_pool {
     _Alignas(64) _Atomic(ag_chunk_fn) fn; /* fields of the operation */
     _Atomic(void *) ctx;
     _Atomic uint32_t n_chunks;
+    _Atomic uint32_t parts; /* this part of what is left is taken at once */
     _Atomic bool stop;
     _Atomic bool watched; /* somebody watches those in a chunk: see wait_watching() */
     size_t bytes;         /* of this object */
@@ -77,8 +85,8 @@ static void pause_cpu(void) {
 #endif
 }
 
-/* Take and run one chunk; false when there is none left. */
-static bool run_one(ag_pool *p, int index) {
+/* Take and run some chunks; false when there are none left. */
+static bool run_some(ag_pool *p, int index) {
     uint64_t t = atomic_load_explicit(&p->ticket, memory_order_acquire);
     for (;;) {
         uint32_t chunk = (uint32_t)t;
@@ -87,13 +95,16 @@ static bool run_one(ag_pool *p, int index) {
         void *ctx = atomic_load_explicit(&p->ctx, memory_order_acquire);
         if (chunk == CLOSED || chunk >= n)
             return false;
-        if (atomic_compare_exchange_weak(&p->ticket, &t, t + 1)) {
+        uint32_t k = (n - chunk) / atomic_load_explicit(&p->parts, memory_order_acquire);
+        k = k ? k : 1;
+        if (atomic_compare_exchange_weak(&p->ticket, &t, t + k)) {
             ag_seat *seat = &p->seats[index];
             atomic_store_explicit(&seat->cpu, sched_getcpu(), memory_order_relaxed);
             atomic_store_explicit(&seat->working, true, memory_order_relaxed);
-            fn(ctx, (int)chunk, index);
+            for (uint32_t i = 0; i < k; i++)
+                fn(ctx, (int)(chunk + i), index);
             atomic_store_explicit(&seat->working, false, memory_order_relaxed);
-            uint32_t done = atomic_fetch_add(&p->n_done, 1) + 1;
+            uint32_t done = atomic_fetch_add(&p->n_done, k) + k;
             if (done == n && atomic_load(&p->caller_sleeps))
                 futex_wake(&p->n_done, 1);
             return true;
@@ -147,7 +158,7 @@ static void *worker_main(void *arg) {
     ag_seat_take(&p->seats[w->index]);
     ag_alloc_guard_begin("a compute worker"); /* workers never allocate */
     while (!atomic_load_explicit(&p->stop, memory_order_acquire)) {
-        if (!run_one(p, w->index))
+        if (!run_some(p, w->index))
             wait_for_work(p, w->index);
     }
     return NULL;
@@ -225,7 +236,7 @@ static void wait_for_done(ag_pool *p, uint32_t n) {
     atomic_store(&p->caller_sleeps, 0);
 }
 
-void ag_pool_run(ag_pool *p, int n_chunks, ag_chunk_fn fn, void *ctx) {
+static void run(ag_pool *p, int n_chunks, uint32_t parts, ag_chunk_fn fn, void *ctx) {
     if (n_chunks <= 1 || p->n_workers == 0) {
         ag_pool_run_alone(n_chunks, fn, ctx);
         return;
@@ -237,9 +248,18 @@ void ag_pool_run(ag_pool *p, int n_chunks, ag_chunk_fn fn, void *ctx) {
     atomic_store(&p->fn, fn);
     atomic_store(&p->ctx, ctx);
     atomic_store(&p->n_chunks, (uint32_t)n_chunks);
+    atomic_store(&p->parts, parts);
     atomic_store(&p->ticket, (epoch + 1) << 32);
     wake_workers(p);
-    while (run_one(p, 0))
+    while (run_some(p, 0))
         ;
     wait_for_done(p, (uint32_t)n_chunks);
+}
+
+void ag_pool_run(ag_pool *p, int n_chunks, ag_chunk_fn fn, void *ctx) {
+    run(p, n_chunks, SHARE_PARTS * (uint32_t)p->n_seats, fn, ctx);
+}
+
+void ag_pool_run_uneven(ag_pool *p, int n_chunks, ag_chunk_fn fn, void *ctx) {
+    run(p, n_chunks, UINT32_MAX, fn, ctx);
 }

@@ -32,7 +32,10 @@ static void every_chunk_runs_exactly_once(void **state) {
             int n = round % 37;
             for (int i = 0; i < n; i++)
                 atomic_store(&t.runs[i], 0);
-            ag_pool_run(p, n, count, &t);
+            if (round % 2)
+                ag_pool_run(p, n, count, &t);
+            else
+                ag_pool_run_uneven(p, n, count, &t);
             for (int i = 0; i < n; i++)
                 assert_int_equal(atomic_load(&t.runs[i]), 1);
         }
@@ -57,6 +60,28 @@ static void sleeping_workers_wake_and_share_the_work(void **state) {
     ag_pool_free(&p);
 }
 
+/* Chunk 0 ends when all others have. */
+static void wait_for_others(void *ctx, int chunk, int worker) {
+    tally *t = ctx;
+    (void)worker;
+    atomic_fetch_add(&t->runs[chunk != 0], 1);
+    for (int tries = 0; chunk == 0 && tries < 50000 && atomic_load(&t->runs[1]) < 199; tries++)
+        usleep(100);
+    if (chunk == 0)
+        atomic_store(&t->runs[2], atomic_load(&t->runs[1]));
+}
+
+static void beside_a_long_chunk_all_others_are_done(void **state) {
+    (void)state;
+    ag_err err;
+    ag_pool *p = NULL;
+    assert_int_equal(ag_pool_new(2, &p, &err), AG_OK);
+    static tally t;
+    ag_pool_run_uneven(p, 200, wait_for_others, &t);
+    assert_int_equal(atomic_load(&t.runs[2]), 199);
+    ag_pool_free(&p);
+}
+
 static void a_wrong_number_of_threads_is_refused(void **state) {
     (void)state;
     ag_err err;
@@ -70,6 +95,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_chunk_runs_exactly_once),
         cmocka_unit_test(sleeping_workers_wake_and_share_the_work),
+        cmocka_unit_test(beside_a_long_chunk_all_others_are_done),
         cmocka_unit_test(a_wrong_number_of_threads_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

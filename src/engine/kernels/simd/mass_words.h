@@ -5,8 +5,8 @@
 
 #include "kernels/mass.h"
 
-/* Masses before they are rounded to integers. Two products by powers of two raise the exponent: both
- * are exact. */
+/* Masses before they are rounded to integers. Two products by powers of two raise the exponent:
+ * both are exact. */
 W_INLINE wf w_mass(wf d) {
     const wf magic = w_all(AG_MASS_ROUND);
     const wf t = w_add(w_mul(d, w_all(AG_MASS_LOG2E)), magic);
