@@ -2,17 +2,19 @@
 
 #include <math.h>
 
-#define KEEP     0.95 /* of what earlier samples weigh */
-#define SWEEPS   16   /* of the descent, a sample */
-#define SURE     4    /* samples after which one that is far off is cut down */
-#define FAR      3.0  /* times what was expected */
-#define SPARE    0.65 /* of a quiet step that a prompt may add: what it really adds varies */
-#define FEW      0.75 /* the same of several prompts while they and the streams are few, */
-#define MANY     3.0  /* when they are many: then waiting takes longer than reading, */
-#define EACH     0.1  /* and between, for each of both, */
-#define WAITING  0.5  /* but so much at most for each prompt */
-#define PROGRESS 8    /* prompts get at least an eighth of a decoding step, target or not */
-#define BLIND    16   /* rows of a prompt beside decoding sequences while nothing is known */
+#define KEEP     0.95  /* of what earlier samples weigh */
+#define SWEEPS   16    /* of the descent, a sample */
+#define SURE     4     /* samples after which one that is far off is cut down */
+#define FAR      3.0   /* times what was expected */
+#define SPARE    0.65  /* of a quiet step that a prompt may add: what it really adds varies */
+#define FEW      0.75  /* the same of several prompts while they and the streams are few, */
+#define MANY     3.0   /* when they are many: then waiting takes longer than reading, */
+#define EACH     0.1   /* and between, for each of both, */
+#define WAITING  0.5   /* but so much at most for each prompt */
+#define HURRY    3.0   /* times as much while the step stays */
+#define SHORT_US 250e3 /* shorter than this, which is no long pause in a text */
+#define PROGRESS 8     /* prompts get at least an eighth of a decoding step, target or not */
+#define BLIND    16    /* rows of a prompt beside decoding sequences while nothing is known */
 
 /* Units that bring the terms near 1. */
 #define ROWS  8.0
@@ -86,14 +88,14 @@ void ag_pace_learn(ag_pace *p, const ag_load *load, double us) {
 
 /* A whole step without a target. */
 static double relative_step_us(const ag_pace *p, const ag_load *load, int n_reading) {
+    if (n_reading < 2)
+        return (1 + SPARE) * ag_pace_quiet_us(p, load);
     ag_load all = *load;
-    double more = SPARE;
-    if (n_reading > 1) {
-        all.decoding += n_reading - 1;
-        more = fmin(all.decoding * EACH, n_reading * WAITING);
-        more = fmin(fmax(more, FEW), MANY);
-    }
-    return (1 + more) * ag_pace_quiet_us(p, &all);
+    all.decoding += n_reading - 1;
+    double quiet = ag_pace_quiet_us(p, &all);
+    double more = fmin(all.decoding * EACH, n_reading * WAITING);
+    more = fmin(fmax(more, FEW), MANY);
+    return fmax((1 + more) * quiet, fmin((1 + HURRY * more) * quiet, SHORT_US));
 }
 
 double ag_pace_spare_us(const ag_pace *p, const ag_load *load, int n_reading) {

@@ -42,7 +42,8 @@ double ag_pace_decode_row_us(const ag_pace *p);
  * while nothing is known, negative (no bound) without decoding sequences. Without a target, one
  * prompt at most halves the pace of the streams; where more wait, the step may take as long as if
  * the others were streams already, which they will be, and longer the more they and the streams
- * are: what many wait for most is to be read. */
+ * are: what many wait for most is to be read. While a step is short in itself it may take more of
+ * them. */
 double ag_pace_spare_us(const ag_pace *p, const ag_load *load, int n_reading);
 /* Most rows, up to n, of a prompt of which `stored` tokens are done, that add at most *us (no bound
  * when negative), but at least one; what they add is taken off *us. */
