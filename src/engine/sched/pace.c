@@ -11,8 +11,7 @@
 #define MANY     3.0   /* when they are many: then waiting takes longer than reading, */
 #define EACH     0.1   /* and between, for each of both, */
 #define WAITING  0.5   /* but so much at most for each prompt */
-#define HURRY    3.0   /* times as much while the step stays */
-#define SHORT_US 250e3 /* shorter than this, which is no long pause in a text */
+#define SHORT_US 250e3 /* of a step: no long pause in a text */
 #define PROGRESS 8     /* prompts get at least an eighth of a decoding step, target or not */
 #define BLIND    16    /* rows of a prompt beside decoding sequences while nothing is known */
 
@@ -95,7 +94,7 @@ static double relative_step_us(const ag_pace *p, const ag_load *load, int n_read
     double quiet = ag_pace_quiet_us(p, &all);
     double more = fmin(all.decoding * EACH, n_reading * WAITING);
     more = fmin(fmax(more, FEW), MANY);
-    return fmax((1 + more) * quiet, fmin((1 + HURRY * more) * quiet, SHORT_US));
+    return fmax((1 + more) * quiet, fmin((1 + more + more * more) * quiet, SHORT_US));
 }
 
 double ag_pace_spare_us(const ag_pace *p, const ag_load *load, int n_reading) {

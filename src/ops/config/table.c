@@ -106,7 +106,7 @@ const ag_config_row ag_config_rows[] = {
     {"engine.itl_target", AG_CONFIG_DURATION, AT(itl_target), "0ms", RANGE(0, 60000),
      .help =
          "Time of a step while answers stream: prompts are cut to fit it. 0: 1.65 times that of "
-         "a step without prompts; where several are read 1.75 to 4 times, or up to 10 times "
+         "a step without prompts; where several are read 1.75 to 4 times, or up to 13 times "
          "below 250 ms."},
     {NULL},
 };
