@@ -116,7 +116,7 @@ typedef struct ag_kernels {
      * cos, sin: [rot / 2]. Pair f is (2f, 2f+1) or (f, f + rot/2). */
     void (*rope_pairs)(float *x, int n_heads, int d, int rot, const float *cos, const float *sin);
     void (*rope_half)(float *x, int n_heads, int d, int rot, const float *cos, const float *sin);
-    /* Of n logits, a multiple of AG_MASS_BLOCK (kernels/mass.h), the largest of each block; NaN
+    /* Of n logits, a multiple of AG_ROW_BLOCK (kernels/mass.h), the largest of each block; NaN
      * never wins, and a block of nothing else has -infinity. */
     void (*block_max)(const float *x, int n, float *max);
     /* Sum of the masses of a block, at distances (x - best) * scale of at most 0. */

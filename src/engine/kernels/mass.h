@@ -6,9 +6,9 @@
 
 #include <stdint.h>
 
-#define AG_MASS_BITS  39       /* 2^39 times 2^24 tokens (AG_MAX_VOCAB) fits 63 bits */
-#define AG_MASS_LOW   (-30.0f) /* exp(-30) * 2^39 rounds to 0 */
-#define AG_MASS_BLOCK 64       /* logits that block_max and block_mass take at a time */
+#define AG_MASS_BITS 39       /* 2^39 times 2^24 tokens (AG_MAX_VOCAB) fits 63 bits */
+#define AG_MASS_LOW  (-30.0f) /* exp(-30) * 2^39 rounds to 0 */
+#define AG_ROW_BLOCK 64       /* logits of a block of a row: block_max, block_mass */
 
 /* d = n ln 2 + r with |r| <= ln 2 / 2. Adding 1.5 * 2^23 rounds to an integer, which then stands in
  * the low bits; ln 2 is split so that n times its first part is exact. */

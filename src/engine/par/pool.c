@@ -57,7 +57,7 @@ struct ag_pool {
     _Alignas(64) _Atomic(ag_chunk_fn) fn; /* fields of the operation */
     _Atomic(void *) ctx;
     _Atomic uint32_t n_chunks;
-    _Atomic uint32_t parts; /* this part of what is left is taken at once */
+    _Atomic uint32_t parts; /* 1 / parts of what is left is taken at once */
     _Atomic bool stop;
     _Atomic bool watched; /* somebody watches those in a chunk: see wait_watching() */
     size_t bytes;         /* of this object */

@@ -37,8 +37,6 @@ typedef struct ag_row {
     float best; /* largest logit; -infinity when no token is usable */
 } ag_row;
 
-#define AG_ROW_BLOCK AG_MASS_BLOCK
-
 static inline int32_t ag_row_blocks(int32_t n) { return (n - 1) / AG_ROW_BLOCK + 1; }
 /* Tokens in block b. */
 static inline int32_t ag_row_block_n(const ag_row *row, int32_t b) {

@@ -85,7 +85,8 @@ void ag_pace_learn(ag_pace *p, const ag_load *load, double us) {
     descend(p);
 }
 
-/* A whole step without a target. */
+/* A whole step without a target. Where it stays short it may grow with the square of `more`: of few
+ * streams that changes little, of many it reads a burst in a few steps. */
 static double relative_step_us(const ag_pace *p, const ag_load *load, int n_reading) {
     if (n_reading < 2)
         return (1 + SPARE) * ag_pace_quiet_us(p, load);

@@ -328,18 +328,18 @@ static void fill_logits(float *x, int n) {
 static void block_max_is_that_of_each_64(void **state) {
     (void)state;
     for (int round = 0; round < 300; round++) {
-        const int n = AG_MASS_BLOCK * check_below(9), n_blocks = n / AG_MASS_BLOCK;
+        const int n = AG_ROW_BLOCK * check_below(9), n_blocks = n / AG_ROW_BLOCK;
         float *x = check_new(n), *want = check_new(n_blocks);
         fill_logits(x, n);
         for (int b = 0; b < n_blocks; b++) {
             if (check_below(5) == 0)
-                for (int i = 0; i < AG_MASS_BLOCK; i++)
-                    x[b * AG_MASS_BLOCK + i] = NAN;
+                for (int i = 0; i < AG_ROW_BLOCK; i++)
+                    x[b * AG_ROW_BLOCK + i] = NAN;
             if (check_below(5) == 0)
-                x[b * AG_MASS_BLOCK + check_below(AG_MASS_BLOCK)] = INFINITY;
+                x[b * AG_ROW_BLOCK + check_below(AG_ROW_BLOCK)] = INFINITY;
             want[b] = -INFINITY;
-            for (int i = 0; i < AG_MASS_BLOCK; i++)
-                want[b] = fmaxf(want[b], x[b * AG_MASS_BLOCK + i]);
+            for (int i = 0; i < AG_ROW_BLOCK; i++)
+                want[b] = fmaxf(want[b], x[b * AG_ROW_BLOCK + i]);
         }
         for (int t = 0; t < n_tiers; t++) {
             float *max = check_new(n_blocks);
@@ -356,30 +356,30 @@ static void block_mass_is_the_sum_of_single_masses(void **state) {
     (void)state;
     static const float scales[] = {1, 0.5f, 3, 1e-3f, 1e30f};
     for (int round = 0; round < 3000; round++) {
-        float *x = check_new(AG_MASS_BLOCK), best = -INFINITY;
-        fill_logits(x, AG_MASS_BLOCK);
-        for (int i = 0; i < AG_MASS_BLOCK; i++)
+        float *x = check_new(AG_ROW_BLOCK), best = -INFINITY;
+        fill_logits(x, AG_ROW_BLOCK);
+        for (int i = 0; i < AG_ROW_BLOCK; i++)
             best = fmaxf(best, x[i]);
         if (best == -INFINITY)
-            best = x[check_below(AG_MASS_BLOCK)] = 0;
+            best = x[check_below(AG_ROW_BLOCK)] = 0;
         best += round % 3 == 0 ? 2 : 0; /* that of another block */
         const float scale = scales[round % 5];
         uint64_t want = 0;
-        for (int i = 0; i < AG_MASS_BLOCK; i++)
+        for (int i = 0; i < AG_ROW_BLOCK; i++)
             want += ag_mass((x[i] - best) * scale);
         for (int t = 0; t < n_tiers; t++)
             assert_true(tier[t]->block_mass(x, best, scale) == want);
-        check_free(x, AG_MASS_BLOCK);
+        check_free(x, AG_ROW_BLOCK);
     }
 }
 
 /* Every distance that weighs: a mass is rounded alike, also where it is half an integer. */
 static void every_distance_has_one_mass(void **state) {
     (void)state;
-    static float d[AG_MASS_BLOCK];
+    static float d[AG_ROW_BLOCK];
     for (uint32_t top = 0x41f10000u, step = 0; top > 0x3f000000u; top -= 0x1000u, step++) {
         uint64_t want = 0;
-        for (uint32_t i = 0; i < AG_MASS_BLOCK; i++) {
+        for (uint32_t i = 0; i < AG_ROW_BLOCK; i++) {
             const uint32_t bits = 0x80000000u | (top - (i << 6 | step % 64));
             memcpy(d + i, &bits, sizeof bits);
             want += ag_mass(d[i]);

@@ -92,21 +92,21 @@ static void rope_half(float *x, int n_heads, int d, int rot, const float *cos, c
 }
 
 static void block_max(const float *x, int n, float *max) {
-    for (int at = 0; at < n; at += AG_MASS_BLOCK, max++) {
+    for (int at = 0; at < n; at += AG_ROW_BLOCK, max++) {
         *max = -INFINITY;
-        for (int i = at; i < at + AG_MASS_BLOCK; i++)
+        for (int i = at; i < at + AG_ROW_BLOCK; i++)
             *max = x[i] > *max ? x[i] : *max;
     }
 }
 
 static uint64_t block_mass(const float *x, float best, float scale) {
     ag_u64x2 sum = {0}, biased[2];
-    for (int i = 0; i < AG_MASS_BLOCK; i += 4) {
+    for (int i = 0; i < AG_ROW_BLOCK; i += 4) {
         const ag_f32x4 four = {x[i], x[i + 1], x[i + 2], x[i + 3]};
         ag_mass4((four - best) * scale, biased);
         sum += biased[0] + biased[1];
     }
-    return sum[0] + sum[1] - AG_MASS_BLOCK * AG_MASS_BIAS;
+    return sum[0] + sum[1] - AG_ROW_BLOCK * AG_MASS_BIAS;
 }
 
 void ag_k_vector_fill_ref(ag_kernels *k) {

@@ -133,9 +133,9 @@ static void rope_half(float *x, int n_heads, int d, int rot, const float *cos, c
 }
 
 static void block_max(const float *x, int n, float *max) {
-    for (int at = 0; at < n; at += AG_MASS_BLOCK) {
+    for (int at = 0; at < n; at += AG_ROW_BLOCK) {
         wf tops = w_all(-INFINITY);
-        for (int i = at; i < at + AG_MASS_BLOCK; i += W)
+        for (int i = at; i < at + AG_ROW_BLOCK; i += W)
             tops = w_max(w_load(x + i), tops); /* NaN first gives the second */
         *max++ = w_top(tops);
     }
@@ -143,7 +143,7 @@ static void block_max(const float *x, int n, float *max) {
 
 static uint64_t block_mass(const float *x, float best, float scale) {
     ws sum = ws_zero();
-    for (int i = 0; i < AG_MASS_BLOCK; i += W)
+    for (int i = 0; i < AG_ROW_BLOCK; i += W)
         sum = ws_add(sum, w_mass(w_mul(w_sub(w_load(x + i), w_all(best)), w_all(scale))));
     return ws_total(sum);
 }
